@@ -1,0 +1,1 @@
+"""From archive to pyramid: what the three works share."""

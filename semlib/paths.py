@@ -1,0 +1,109 @@
+"""Every folder and file name of the project, once."""
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+_HERE = Path(__file__).resolve().parent.parent
+ROOT = _HERE if (_HERE / "notebooks").is_dir() else Path.cwd()
+NOTEBOOKS = ROOT / "notebooks"
+PROFILES = NOTEBOOKS / "profiles"
+BUILT_IN = ("synthetic", "carinthia", "carinthia-s")
+
+
+def data_root():
+    """Folder of all data sets; the environment variable SEMLIB_DATA moves it."""
+    return Path(os.environ.get("SEMLIB_DATA", ROOT / "data"))
+
+
+def figures_root():
+    """Folder of all figures and tables; the environment variable SEMLIB_FIGURES moves it."""
+    return Path(os.environ.get("SEMLIB_FIGURES", ROOT / "figures"))
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The files of one data set: what a run needs (`data`) and what it shows (`figures`)."""
+
+    name: str
+    raw: Path
+
+    @property
+    def data(self):
+        return data_root() / self.name
+
+    @property
+    def archive(self):
+        return self.raw / "data.zip"
+
+    @property
+    def manifest(self):
+        return self.data / "manifest.csv"
+
+    def level(self, k):
+        return self.data / f"level{k}.npy"
+
+    def ssl(self, seed):
+        return self.data / "ssl" / f"seed-{seed}"
+
+    def features(self, method):
+        return self.data / "features" / f"{method}.npy"
+
+    @property
+    def figures(self):
+        return figures_root() / self.name
+
+    @property
+    def notebooks(self):
+        return self.figures / "notebooks"
+
+    @property
+    def run_json(self):
+        return self.figures / "run.json"
+
+
+def of(dataset):
+    """Paths of a built-in data set or of a folder with one's own images.
+
+    Parameters
+    ----------
+    dataset : str or Path
+        "synthetic", "carinthia", "carinthia-s" or a folder. A folder is only read; its results go
+        to ``data/<folder name>-<hash of its path>``.
+
+    Raises
+    ------
+    ValueError
+        If `dataset` is neither a known name nor an existing folder.
+    """
+    if str(dataset) in BUILT_IN:
+        return Paths(str(dataset), data_root() / str(dataset) / "raw")
+    folder = Path(dataset).expanduser()
+    if not folder.is_dir():
+        raise ValueError(f"unknown dataset {str(dataset)!r}: use one of {', '.join(BUILT_IN)} or the path of a folder of images")
+    folder = folder.resolve()
+    slug = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-") or "folder"
+    return Paths(f"{slug}-{hashlib.sha256(str(folder).encode()).hexdigest()[:6]}", folder)
+
+
+@contextlib.contextmanager
+def atomic(path):
+    """Yield a temporary path beside `path`; rename it on success, remove it on failure.
+
+    A killed run thus leaves either the old file, the new file or a `.tmp` file that nobody reads.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}-{os.getpid()}.tmp{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        else:
+            temporary.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""SEMNR: a trust profile for denoisers instead of a single score."""
