@@ -1,0 +1,79 @@
+"""The image pyramid: levels L0, L1 (half) and L2 (quarter), by area."""
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from semlib import paths
+
+FACTORS = (2, 4)
+
+
+def pyramid(images):
+    """Downsample by 2 and by 4, each from the full image, by the mean over 2x2 and 4x4 pixels.
+
+    Sci Rep paper, "Methods": L0 512, L1 256, L2 128 by area downsampling. Means are rounded half
+    up, which is what Pillow's ``reduce`` does on the stack seen as one tall image.
+
+    Parameters
+    ----------
+    images : ndarray, uint8, (N, H, W) or (H, W)
+        H and W divisible by 4.
+
+    Returns
+    -------
+    tuple of three uint8 ndarrays
+        `images` itself, (..., H/2, W/2) and (..., H/4, W/4).
+
+    Raises
+    ------
+    ValueError
+        If the type, the number of dimensions or the size does not fit.
+    """
+    images = np.asarray(images)
+    if images.dtype != np.uint8 or images.ndim not in (2, 3):
+        raise ValueError(f"expected uint8 images (N, H, W) or (H, W), got {images.dtype} {images.shape}")
+    *stack, height, width = images.shape
+    if height % 4 or width % 4 or not images.size:
+        raise ValueError(f"images of {height} x {width} pixels cannot be halved twice: use a size divisible by 4")
+    tall = Image.fromarray(images.reshape(-1, width))
+    smaller = [np.asarray(tall.reduce(f)).reshape(*stack, height // f, width // f) for f in FACTORS]
+    return images, *smaller
+
+
+def build_pyramid(dataset, *, chunk=64):
+    """Write ``level1.npy`` and ``level2.npy`` from ``level0.npy``, `chunk` images at a time.
+
+    Returns
+    -------
+    tuple of two Paths
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no ``level0.npy`` yet.
+    """
+    where = paths.of(dataset)
+    if not where.level(0).exists():
+        raise FileNotFoundError(f"{where.level(0)} is missing: run notebook 02, preprocess_dataset")
+    level0 = np.load(where.level(0), mmap_mode="r")
+    n, height, width = level0.shape
+    pyramid(level0[:1])
+    with (
+        paths.atomic(where.level(1)) as half,
+        paths.atomic(where.level(2)) as quarter,
+        tqdm(total=n, unit="image", desc="pyramid") as bar,
+    ):
+        outputs = [
+            np.lib.format.open_memmap(file, "w+", np.uint8, (n, height // f, width // f))
+            for file, f in zip((half, quarter), FACTORS, strict=True)
+        ]
+        for start in range(0, n, chunk):
+            rows = slice(start, start + chunk)
+            _, *levels = pyramid(level0[rows])
+            for output, level in zip(outputs, levels, strict=True):
+                output[rows] = level
+            bar.update(len(level))
+        for output in outputs:
+            output.flush()
+    return where.level(1), where.level(2)
