@@ -1,0 +1,51 @@
+# make reproduce DATASET=carinthia PROFILE=paper SEED=0 ARGS="--only 04"
+PYTHON  ?= python3
+DATASET ?= synthetic
+PROFILE ?= standard
+SEED    ?= 0
+ARGS    ?=
+
+PY    := .venv/bin/python
+STAMP := .venv/.installed
+
+.PHONY: help setup reproduce test test-fast lab lint clean
+
+help:
+	@echo "make reproduce   run the notebooks into figures/   (DATASET=$(DATASET) PROFILE=$(PROFILE) SEED=$(SEED) ARGS=...)"
+	@echo "make test        the whole test suite              (ARGS=... goes to pytest)"
+	@echo "make test-fast   the tests that take seconds"
+	@echo "make lab         the notebooks in JupyterLab"
+	@echo "make lint        ruff, on code and notebooks"
+	@echo "make setup       only the set-up, in .venv         (PYTHON=$(PYTHON), 3.11 to 3.13)"
+	@echo "make clean       remove caches and what the synthetic set made; .venv and other data sets stay"
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml requirements.lock
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+	  echo "semlib needs Python 3.11, 3.12 or 3.13, but '$(PYTHON)' is: $$("$(PYTHON)" --version 2>&1)"; \
+	  echo "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	"$(PYTHON)" -m venv .venv
+	$(PY) -m pip install --disable-pip-version-check -r requirements.lock
+	$(PY) -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+reproduce: $(STAMP)
+	$(PY) -m semlib reproduce --dataset "$(DATASET)" --profile "$(PROFILE)" --seed "$(SEED)" $(ARGS)
+
+test: $(STAMP)
+	$(PY) -m pytest -q -ra $(ARGS)
+
+test-fast: $(STAMP)
+	$(PY) -m pytest -q -ra -m "not slow" $(ARGS)
+
+lab: $(STAMP)
+	$(PY) -m jupyter lab notebooks $(ARGS)
+
+lint: $(STAMP)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+clean:
+	rm -rf data/synthetic figures/synthetic .pytest_cache .ruff_cache *.egg-info
+	find . -path ./.venv -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
