@@ -1,0 +1,187 @@
+"""One training loop for the multi-resolution encoder, resumable at every epoch."""
+
+import ctypes
+import hashlib
+import json
+import platform
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import load_file, save_file
+from tqdm import tqdm
+
+from semlib.morphology.encoder import Encoder, ProjectionHead, to_input
+from semlib.morphology.loss import cross_scale_loss, normalised_std, rankme
+from semlib.paths import atomic
+
+
+def best_device():
+    """Return "cuda" where there is one, else "cpu"."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def autocast(device):
+    """bf16 arithmetic where the hardware has it (GPU, AVX512-BF16 or AMX), else plain float32.
+
+    A CPU without these instructions emulates bf16 and is several times slower than float32.
+    """
+    cpu = torch.cpu.get_capabilities()
+    native = device != "cpu" or cpu.get("avx512_bf16", False) or cpu.get("amx_bf16", False)
+    return torch.autocast(device, torch.bfloat16, enabled=native)
+
+
+def reuse_memory():
+    """Make glibc keep freed buffers, so that each training step on a CPU does not fault them in anew.
+
+    Returning hundreds of megabytes to the system and asking for them again costs more time than
+    the arithmetic on them. Does nothing without glibc.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        mmap_max, trim_threshold, top_pad = -4, -1, -2  # names of malloc.h
+        libc = ctypes.CDLL(None)
+        libc.mallopt(mmap_max, 0)
+        libc.mallopt(trim_threshold, 2**31 - 1)
+        libc.mallopt(top_pad, 2**28)
+
+
+def train(levels, folder, *, seed=0, epochs=15, batch_size=32, learning_rate=1e-3, device=None, progress=True):
+    """Train encoder and projection head on an image pyramid; embed every image at L0.
+
+    Sci Rep 2026, section 5 "Training strategy": Adam, learning rate 1e-3, batch 32, 15 epochs, no
+    labels. Writes to `folder`: ``checkpoint.pt`` after each epoch (a killed run goes on from
+    there and ends with the same weights), ``history.csv``, and at the end ``encoder.safetensors``
+    and ``embeddings.npy``. A folder that was finished with the same settings and data is left as it is.
+
+    Parameters
+    ----------
+    levels : sequence of uint8 array (N, H, W)
+        L0 (finest) first. Memmaps are read batch by batch.
+    folder : Path
+        Where results and checkpoint go.
+    seed : int
+        Seeds the weights and the order of the images.
+    epochs, batch_size, learning_rate
+        As in the paper.
+    device : str, optional
+        "cpu" or "cuda"; the best there is when not given.
+    progress : bool
+        Show a bar over all steps.
+
+    Returns
+    -------
+    DataFrame
+        One row an epoch: epoch, loss (mean over the epoch's steps), embedding_std and rankme (of
+        the L0 embeddings in training, that is with the batch's own normalisation statistics).
+
+    Raises
+    ------
+    ValueError
+        With fewer than two images, or levels of different length.
+    """
+    count = len(levels[0])
+    if count < 2 or any(len(level) != count for level in levels):
+        raise ValueError(f"training needs two or more images, as many in each level; got {[len(x) for x in levels]}")
+    device = device or best_device()
+    config = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    config |= {"data": hashlib.sha256(np.ascontiguousarray(levels[0])).hexdigest(), "levels": [x.shape[1] for x in levels]}
+    if _stored_config(folder) == config and (folder / "embeddings.npy").exists():
+        return pd.read_csv(folder / "history.csv")
+
+    if device == "cpu":
+        reuse_memory()
+    torch.manual_seed(seed)
+    encoder = Encoder().to(device, memory_format=torch.channels_last)
+    head = ProjectionHead().to(device)
+    optimiser = torch.optim.Adam([*encoder.parameters(), *head.parameters()], lr=learning_rate)
+    parts = {"encoder": encoder, "head": head, "optimiser": optimiser}
+    history = _resume(folder, config, parts)
+    steps = len(_batches(count, batch_size, seed, 0))
+    bar = tqdm(total=epochs * steps, initial=len(history) * steps, desc=f"SSL seed {seed}", unit="step", disable=not progress)
+    with bar:
+        for epoch in range(len(history), epochs):
+            history.append({"epoch": epoch + 1} | _epoch(levels, encoder, head, optimiser, device, epoch, config, bar))
+            _checkpoint(folder, config, parts, history)
+    table = pd.DataFrame(history)
+    _finish(folder, config, encoder, embed(encoder, levels[0], device=device, progress=progress), table)
+    return table
+
+
+def embed(encoder, images, *, batch_size=64, device=None, progress=True):
+    """Embed uint8 images (N, H, W) as float32 (N, 128) with the encoder in evaluation mode."""
+    device = device or best_device()
+    encoder = encoder.to(device).eval()
+    chunks = []
+    with torch.inference_mode(), autocast(device):
+        for start in tqdm(range(0, len(images), batch_size), desc="embed L0", unit="batch", disable=not progress):
+            batch = np.array(images[start : start + batch_size])
+            chunks.append(encoder(to_input(batch, device)).float().cpu().numpy())
+    return np.concatenate(chunks)
+
+
+def load_encoder(folder):
+    """Load the trained encoder of a run folder, in evaluation mode."""
+    encoder = Encoder()
+    encoder.load_state_dict(load_file(folder / "encoder.safetensors"))
+    return encoder.eval()
+
+
+def _epoch(levels, encoder, head, optimiser, device, epoch, config, bar):
+    encoder.train()
+    losses, seen = [], []
+    for rows in _batches(len(levels[0]), config["batch_size"], config["seed"], epoch):
+        with autocast(device):
+            embeddings = [encoder(to_input(np.array(level[rows]), device)).float() for level in levels]
+        projections = [head(z) for z in embeddings]
+        loss = cross_scale_loss(projections, embeddings)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+        seen.append(embeddings[0].detach().cpu())
+        bar.set_postfix(epoch=epoch + 1, loss=f"{losses[-1]:.4f}", refresh=False)
+        bar.update()
+    seen = torch.cat(seen)
+    return {"loss": float(np.mean(losses)), "embedding_std": normalised_std(seen), "rankme": rankme(seen)}
+
+
+def _batches(count, batch_size, seed, epoch):
+    """Row numbers per step, shuffled by (seed, epoch); a last batch of one joins the one before it."""
+    order = np.random.default_rng([seed, epoch]).permutation(count)
+    cuts = list(range(batch_size, count - 1, batch_size))
+    return [np.sort(rows) for rows in np.split(order, cuts)]
+
+
+def _stored_config(folder):
+    path = folder / "config.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def _checkpoint(folder, config, parts, history):
+    state = {name: part.state_dict() for name, part in parts.items()}
+    with atomic(folder / "checkpoint.pt") as temporary:
+        torch.save(state | {"config": config, "history": history}, temporary)
+
+
+def _resume(folder, config, parts):
+    path = folder / "checkpoint.pt"
+    if not path.exists():
+        return []
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    if state["config"] != config:
+        return []
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
+    return state["history"]
+
+
+def _finish(folder, config, encoder, embeddings, table):
+    with atomic(folder / "encoder.safetensors") as temporary:
+        save_file({name: tensor.cpu().contiguous() for name, tensor in encoder.state_dict().items()}, temporary)
+    with atomic(folder / "history.csv") as temporary:
+        table.to_csv(temporary, index=False)
+    with atomic(folder / "embeddings.npy") as temporary:
+        np.save(temporary, embeddings)
+    with atomic(folder / "config.json") as temporary:
+        temporary.write_text(json.dumps(config, indent=1))
+    (folder / "checkpoint.pt").unlink(missing_ok=True)
