@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -14,23 +13,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from semlib import paths
-from semlib.images import folder
-from semlib.images.download import Archive, download, extract
+from semlib.images import carinthia, folder
+from semlib.images.download import download, extract
 
-ARCHIVES = {
-    "carinthia": Archive(
-        url="https://zenodo.org/records/10715190/files/data.zip?download=1",
-        sha256="02436de8c2d6b0c7eabdcdcf133ab5f17e59a0e3de56ebffc4cb6b2acb771490",
-        bytes=133_840_870,
-    ),
-    "carinthia-s": Archive(
-        url="https://zenodo.org/records/16895427/files/data.zip?download=1",
-        sha256="e7cc8507657611f89db33345d50fc7951e8784045684888dc997ac5298b7a3a2",
-        bytes=139_225_942,
-    ),
-}
-CLASSES = range(1, 7)
-CLASS_TOTALS = {1: 55, 2: 8, 3: 4008, 4: 289, 5: 4, 6: 227}  # of both published sets
 COLUMNS = ["image_id", "path", "label", "mask_path", "sha256"]
 
 
@@ -52,20 +37,22 @@ def fetch(dataset, *, n=4591, seed=0, mix="preset"):
         The raw folder. Nothing is done where it is complete already.
     """
     where = paths.of(dataset)
-    if dataset == "synthetic":
+    if where.name == "synthetic":
         _simulate(where, {"n": n, "seed": seed, "mix": mix})
-    if dataset in ARCHIVES and not (where.raw / "data").exists():
-        download(ARCHIVES[dataset], where.archive)
-    if str(dataset) in paths.BUILT_IN:
+    if where.name in carinthia.ARCHIVES and not (where.raw / "data").exists():
+        download(carinthia.ARCHIVES[where.name], where.archive)
+    if where.name in paths.BUILT_IN:
         extract(where.archive, where.raw)
     return where.raw
 
 
 def _simulate(where, wanted):
+    """Write the synthetic archive, unless one of these properties is there."""
     record = where.raw / "simulation.json"
     sources = sorted(Path(__file__).parent.glob("simulate*.py"))
     wanted = wanted | {"simulator": hashlib.sha256(b"".join(f.read_bytes() for f in sources)).hexdigest()}
-    if record.exists() and wanted.items() <= json.loads(record.read_text()).items():
+    there = record.exists() and (where.archive.exists() or (where.raw / "data").exists())
+    if there and wanted.items() <= json.loads(record.read_text()).items():
         return
     from semlib.images import simulate
 
@@ -140,58 +127,13 @@ def _published(where):
         main = masks
     elif where.name == "carinthia" and not masks.exists():
         masks = paths.of("carinthia-s").raw / "data" / "carinthia-s.csv"
-    table = _read(main, where.raw)
+    table = carinthia.rows(main, where.raw)
     if where.name != "synthetic":
-        _check_totals(table, main)
+        carinthia.check_totals(table, main)
     if masks.exists() and masks != main:
-        lookup = _read(masks, where.raw).set_index("image_id")["mask_path"]
+        lookup = carinthia.rows(masks, where.raw).set_index("image_id")["mask_path"]
         table["mask_path"] = table["image_id"].map(lookup).fillna("")
     return table
-
-
-def _read(file, raw):
-    """Rows of carinthia.csv or carinthia-s.csv, with paths relative to `raw`."""
-    if not file.exists():
-        raise FileNotFoundError(f"{file} is missing: fetch the data set first")
-    try:
-        table = pd.read_csv(file, sep=";", dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{file} is no readable CSV file: {error}") from error
-    name = "filename" if "filename" in table else "file_name"
-    for column in ("image_path", name, "label"):
-        if column not in table:
-            raise ValueError(
-                f"{file}: no column {column!r} among {list(table.columns)}; expected the delimiter ';' "
-                "and image_path;file_name;label, or image_path;mask_path;filename;label"
-            )
-    if table.empty:
-        raise ValueError(f"{file} lists no image")
-    ids = table[name].str.removesuffix(".jpg")
-    if ids.duplicated().any():
-        raise ValueError(f"{file}: duplicate id {ids[ids.duplicated()].iloc[0]!r}")
-    bad = table["label"][~table["label"].isin([str(k) for k in CLASSES])]
-    if len(bad):
-        raise ValueError(f"{file}, line {bad.index[0] + 2}: label {bad.iloc[0]!r}, expected 1 to 6")
-    found = {"image_id": ids, "path": [_locate(p, file, raw) for p in table["image_path"]]}
-    masks = [_locate(p, file, raw) for p in table["mask_path"]] if "mask_path" in table else ""
-    return pd.DataFrame(found | {"label": table["label"].astype(int), "mask_path": masks})
-
-
-def _locate(name, file, raw):
-    """Path of a file named in the CSV, whichever folder it counts from, relative to `raw`."""
-    for root in (file.parent.parent, file.parent):
-        if (root / name).is_file():
-            return Path(os.path.relpath(root / name, raw)).as_posix()
-    raise FileNotFoundError(f"{file} names {name!r}, which is not in {file.parent.parent}")
-
-
-def _check_totals(table, file):
-    totals = {k: int((table["label"] == k).sum()) for k in CLASSES}
-    if totals != CLASS_TOTALS:
-        raise ValueError(
-            f"{file}: {len(table)} images, per class {totals}; "
-            f"published are {sum(CLASS_TOTALS.values())}, per class {CLASS_TOTALS}"
-        )
 
 
 def check_members(raw, members_json):

@@ -15,7 +15,7 @@ from semlib.paths import atomic
 
 RETRIES = 5
 TIMEOUT = (15, 60)  # seconds to connect, seconds without a byte
-CHUNK = 1 << 18
+CHUNK = 1 << 16  # bytes; at most so much is lost when a connection is cut
 WORTH_A_RETRY = {408, 425, 429, 500, 502, 503, 504}
 HEADERS = {"User-Agent": "semlib/0.1 (python-requests; reproducible SEM papers)", "Accept-Encoding": "identity"}
 
@@ -44,10 +44,9 @@ def download(archive, path):
     Raises
     ------
     ValueError
-        If the file at `path`, or the one the server offers, is not the published one. A file that
-        lay at `path` is left untouched.
+        If the file that lies at `path` (it stays) or that was downloaded has another checksum.
     FileNotFoundError
-        If the server refuses the file (a 4xx status).
+        If the server refuses the file (a 4xx status) or offers one of another size.
     ConnectionError
         If the server cannot be reached or keeps failing after all retries.
     """
@@ -97,24 +96,26 @@ class _Resume:
     def _stream(self, url, part, have):
         headers = HEADERS | ({"Range": f"bytes={have}-"} if have else {})
         with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
-            self._check(response)
             have = have if response.status_code == 206 else 0
-            bar = tqdm(
-                total=self.archive.bytes, initial=have, unit="B", unit_scale=True, desc=f"downloading {self.path.name}"
-            )
+            self._check(response, have)
+            total, name = self.archive.bytes, self.path.name
+            bar = tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=f"downloading {name}")
             with open(part, "ab" if have else "wb") as file, bar:
                 for block in response.iter_content(CHUNK):
                     file.write(block)
                     bar.update(len(block))
-        if part.stat().st_size < self.archive.bytes:
+        if part.stat().st_size < total:
             raise requests.exceptions.ConnectionError(f"cut after {part.stat().st_size:,} bytes")
 
-    def _check(self, response):
-        status = response.status_code
+    def _check(self, response, have):
+        status, hint = response.status_code, _by_hand(self.archive, self.path)
         if 400 <= status < 500 and status not in WORTH_A_RETRY:
-            hint = _by_hand(self.archive, self.path)
             raise FileNotFoundError(f"{response.url} answered {status} {response.reason}. {hint}")
         response.raise_for_status()
+        offered = have + int(response.headers.get("Content-Length", self.archive.bytes - have))
+        if offered != self.archive.bytes:
+            expected = f"{self.archive.bytes:,}"
+            raise FileNotFoundError(f"{response.url} offers {offered:,} bytes, expected {expected}. {hint}")
 
 
 def extract(archive, folder, *, root="data", expansion=20):

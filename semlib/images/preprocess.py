@@ -76,10 +76,7 @@ def preprocess(image, *, border=4, size=512, intensity="full"):
     ValueError
         If the image is not uint8 (H, W), too small for the border, or constant.
     """
-    if intensity not in INTENSITIES:
-        raise ValueError(f"intensity {intensity!r}: use one of {', '.join(INTENSITIES)}")
-    if border < 0 or size < 1:
-        raise ValueError(f"border {border} and size {size}: expected border >= 0 and size >= 1")
+    _check_options(border, size, intensity)
     image = np.asarray(image)
     if image.dtype != np.uint8 or image.ndim != 2:
         raise ValueError(f"expected a uint8 image (H, W), got {image.dtype} {image.shape}")
@@ -93,6 +90,13 @@ def preprocess(image, *, border=4, size=512, intensity="full"):
         raise ValueError(f"constant (all {square[0, 0]})")
     resized = Image.fromarray(square).resize((size, size), Image.Resampling.BICUBIC)
     return np.asarray(_stretch(resized) if intensity == "stretch" else resized)
+
+
+def _check_options(border, size, intensity):
+    if intensity not in INTENSITIES:
+        raise ValueError(f"intensity {intensity!r}: use one of {', '.join(INTENSITIES)}")
+    if border < 0 or size < 1:
+        raise ValueError(f"border {border} and size {size}: expected border >= 0 and size >= 1")
 
 
 def _stretch(image):
@@ -132,6 +136,7 @@ def preprocess_dataset(dataset, *, border=4, size=512, intensity="full", skip_ba
     ValueError
         Naming the bad images (the first ten), or if no image is left.
     """
+    _check_options(border, size, intensity)
     where = paths.of(dataset)
     table = datasets.load_manifest(dataset)
 

@@ -1,0 +1,403 @@
+"""Fetching and listing: the published layout, the synthetic set, an own folder, and bad input."""
+
+import hashlib
+import json
+import shutil
+import sys
+import types
+import zipfile
+import zlib
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from semlib import paths
+from semlib.images import carinthia, datasets
+from semlib.images.datasets import check_members, fetch, load_manifest, load_mask, manifest
+from semlib.images.download import Archive
+
+SHARED = paths.ROOT.parent / "shared/real-sem/carinthia"
+LABELS = (3, 3, 1, 3, 6, 4, 2, 5)
+
+
+@pytest.fixture
+def small_totals(monkeypatch):
+    """Let an archive of eight images count as the published one."""
+    monkeypatch.setattr(carinthia, "CLASS_TOTALS", {k: LABELS.count(k) for k in range(1, 7)})
+
+
+@pytest.fixture
+def published(server, make_archive, monkeypatch, tmp_path, small_totals):
+    """Serve small stand-ins for Carinthia and Carinthia-S; return the image ids."""
+
+    def serve(name):
+        file = tmp_path / f"{name}.zip"
+        ids = make_archive(file, LABELS, masks=name == "carinthia-s", main=name == "carinthia")
+        server.body = file.read_bytes()
+        entry = Archive(server.url, hashlib.sha256(server.body).hexdigest(), len(server.body))
+        monkeypatch.setitem(carinthia.ARCHIVES, name, entry)
+        return ids
+
+    return serve
+
+
+def lay_out(labels=LABELS, rows=None, header="image_path;file_name;label"):
+    """Lay out an extracted Carinthia, `rows` replacing the lines of its CSV."""
+    data = paths.of("carinthia").raw / "data"
+    (data / "images").mkdir(parents=True)
+    ids = [f"{i:032x}" for i in range(len(labels))]
+    for i in ids:
+        (data / f"images/{i}.jpg").write_bytes(b"jpeg " + i.encode())
+    if rows is None:
+        rows = [f"data/images/{i}.jpg;{i}.jpg;{k}" for i, k in zip(ids, labels, strict=True)]
+    (data / "carinthia.csv").write_bytes("".join(f"{row}\r\n" for row in [header, *rows]).encode())
+    return data / "carinthia.csv"
+
+
+def test_fetch_downloads_extracts_and_then_does_nothing(published, server):
+    ids = published("carinthia")
+    raw = fetch("carinthia")
+    assert raw == paths.of("carinthia").raw
+    assert {file.stem for file in (raw / "data/images").iterdir()} == set(ids)
+    (raw / "data.zip").unlink()
+    assert fetch("carinthia") == raw
+    assert len(server.seen) == 1
+
+
+def test_fetch_takes_an_archive_placed_by_hand(published, server):
+    published("carinthia-s")
+    paths.of("carinthia-s").raw.mkdir(parents=True)
+    paths.of("carinthia-s").archive.write_bytes(server.body)
+    assert (fetch("carinthia-s") / "data/carinthia-s.csv").exists()
+    assert server.seen == []
+
+
+def test_the_registry_agrees_with_the_published_record():
+    file = SHARED / "carinthia_24_members_sha256.json"
+    if not file.exists():
+        pytest.skip("../shared/real-sem is not here")
+    known = json.loads(file.read_text())["archive"]
+    assert carinthia.ARCHIVES["carinthia"].sha256 == known["sha256"]
+    assert carinthia.ARCHIVES["carinthia"].bytes == known["bytes"]
+    assert sum(carinthia.CLASS_TOTALS.values()) == known["dataset_record_count"]
+
+
+def test_manifest_of_carinthia(published, private_folders):
+    ids = published("carinthia")
+    raw = fetch("carinthia")
+    table = manifest("carinthia")
+    assert list(table) == ["image_id", "path", "label", "mask_path", "sha256"]
+    assert list(table["image_id"]) == ids
+    assert list(table["label"]) == list(LABELS)
+    assert list(table["path"]) == [f"data/images/{i}.jpg" for i in ids]
+    assert set(table["mask_path"]) == {""}
+    assert table["sha256"][2] == hashlib.sha256((raw / table["path"][2]).read_bytes()).hexdigest()
+    assert paths.of("carinthia").manifest == private_folders / "data/carinthia/manifest.csv"
+    pd.testing.assert_frame_equal(load_manifest("carinthia"), table)
+
+
+def test_masks_of_carinthia_come_from_carinthia_s(published):
+    published("carinthia")
+    fetch("carinthia")
+    ids = published("carinthia-s")
+    fetch("carinthia-s")
+    table = manifest("carinthia")
+    assert list(table["mask_path"]) == [f"../../carinthia-s/raw/data/masks/{i}.png" for i in ids]
+    assert load_mask(paths.of("carinthia").raw / table["mask_path"][0]).shape == (32, 32)
+
+
+def test_manifest_of_carinthia_s(published):
+    ids = published("carinthia-s")
+    fetch("carinthia-s")
+    table = manifest("carinthia-s")
+    assert list(table["image_id"]) == ids
+    assert list(table["label"]) == list(LABELS)
+    assert list(table["mask_path"]) == [f"data/masks/{i}.png" for i in ids]
+
+
+def test_a_manifest_of_the_published_length():
+    labels = np.repeat(list(carinthia.CLASS_TOTALS), list(carinthia.CLASS_TOTALS.values()))
+    file = lay_out(labels)
+    assert file.stat().st_size == 408_627  # of the published CSV
+    assert len(manifest("carinthia")) == 4591
+
+
+@pytest.mark.parametrize("prefix", ["data/images/", "images/", ""])
+def test_image_paths_may_count_from_any_folder(prefix, small_totals):
+    lay_out(rows=[f"{prefix}{i:032x}.jpg;{i:032x}.jpg;{k}" for i, k in enumerate(LABELS)])
+    assert manifest("carinthia")["path"][1] == f"data/images/{1:032x}.jpg"
+
+
+def test_another_number_of_images_or_class_total_is_an_error():
+    file = lay_out()
+    with pytest.raises(ValueError, match=r"8 images, per class \{1: 1, 2: 1, 3: 3.*4591") as error:
+        manifest("carinthia")
+    assert str(file) in str(error.value)
+
+
+GOOD = f"data/images/{0:032x}.jpg;{0:032x}.jpg;3"
+
+
+@pytest.mark.parametrize(
+    "rows, header, message",
+    [
+        ([GOOD, "data/images/gone.jpg;gone.jpg;3"], None, "'data/images/gone.jpg'"),
+        ([GOOD.replace(";", ",")], "image_path,file_name,label", "delimiter ';'"),
+        ([GOOD], "image_path;file;label", "no column 'file_name'"),
+        ([GOOD], "image_path;file_name;class", "no column 'label'"),
+        ([GOOD, f"data/images/{1:032x}.jpg;{1:032x}.jpg;7"], None, "line 3: label '7'"),
+        ([GOOD[:-1] + "0"], None, "line 2: label '0'"),
+        ([GOOD[:-1] + "scratch"], None, "label 'scratch'"),
+        ([GOOD[:-1]], None, "label ''"),
+        ([GOOD[:-1] + "3.5"], None, "label '3.5'"),
+        ([GOOD, GOOD], None, f"duplicate id '{0:032x}'"),
+        ([GOOD, GOOD + ";a;b"], None, "no readable CSV"),
+        ([GOOD.removesuffix(";3")], None, "line 2: label nan"),
+        ([], None, "lists no image"),
+    ],
+)
+def test_a_bad_csv_is_named_with_the_value(rows, header, message):
+    file = lay_out(rows=rows, **({"header": header} if header else {}))
+    with pytest.raises((ValueError, FileNotFoundError), match=message) as error:
+        manifest("carinthia")
+    assert str(file) in str(error.value)
+    assert not paths.of("carinthia").manifest.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00;\x81"])
+def test_an_unreadable_csv_is_named(content):
+    file = lay_out()
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=r"carinthia\.csv is no readable CSV"):
+        manifest("carinthia")
+
+
+def test_a_missing_csv_and_a_missing_manifest_say_what_to_do():
+    with pytest.raises(FileNotFoundError, match=r"carinthia\.csv is missing: fetch"):
+        manifest("carinthia")
+    with pytest.raises(FileNotFoundError, match="run notebook 01"):
+        load_manifest("carinthia")
+
+
+def test_an_unknown_dataset_is_named():
+    for function in (fetch, manifest, load_manifest):
+        with pytest.raises(ValueError, match="unknown dataset 'carintia'"):
+            function("carintia")
+
+
+def members_json(file, archive):
+    """Describe an archive as carinthia_24_members_sha256.json does."""
+    with zipfile.ZipFile(archive) as source:
+        contents = {name: source.read(name) for name in source.namelist() if name.endswith(".jpg")}
+    members = [
+        {
+            "member": name,
+            "member_bytes": len(content),
+            "member_crc32": f"{zlib.crc32(content):08x}",
+            "member_sha256": hashlib.sha256(content).hexdigest(),
+        }
+        for name, content in contents.items()
+    ]
+    file.write_text(json.dumps({"input_members": members}))
+    return file
+
+
+def test_known_members_are_compared(published, tmp_path):
+    published("carinthia")
+    raw = fetch("carinthia")
+    known = members_json(tmp_path / "known.json", raw / "data.zip")
+    assert check_members(raw, known) == len(LABELS)
+    victim = sorted((raw / "data/images").iterdir())[0]
+    victim.write_bytes(victim.read_bytes()[:-1] + b"?")
+    with pytest.raises(ValueError, match=victim.name):
+        check_members(raw, known)
+    victim.unlink()
+    with pytest.raises(FileNotFoundError, match=victim.name):
+        check_members(raw, known)
+
+
+def test_the_known_members_file_has_the_form_that_is_read():
+    file = SHARED / "carinthia_24_members_sha256.json"
+    if not file.exists():
+        pytest.skip("../shared/real-sem is not here")
+    with pytest.raises(FileNotFoundError, match="635b1718b3f64a89a865dbd2f61e00f0"):
+        check_members(paths.of("carinthia").raw, file)
+
+
+def test_the_real_archive_where_it_lies(monkeypatch):
+    monkeypatch.delenv("SEMLIB_DATA")
+    real = paths.of("carinthia").raw
+    file = SHARED / "carinthia_24_members_sha256.json"
+    if not ((real / "data").exists() and file.exists()):
+        pytest.skip("the real archive, or ../shared/real-sem, is not here")
+    assert check_members(real, file) == 24
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_masks_of_every_mode_are_cut_at_128(tmp_path, mode):
+    soft = np.array([[0, 60, 127, 128], [200, 255, 1, 129]], dtype=np.uint8)
+    Image.fromarray(soft).convert(mode).save(tmp_path / "mask.png")
+    mask = load_mask(tmp_path / "mask.png")
+    assert mask.dtype == bool
+    np.testing.assert_array_equal(mask, soft >= 128)
+
+
+def test_a_bad_mask_is_named(tmp_path):
+    Image.fromarray(np.zeros((64, 64), np.uint8)).save(tmp_path / "mask.png")
+    (tmp_path / "mask.png").write_bytes((tmp_path / "mask.png").read_bytes()[:60])
+    with pytest.raises(ValueError, match=r"mask\.png: not a readable mask"):
+        load_mask(tmp_path / "mask.png")
+
+
+@pytest.fixture
+def simulator(make_archive, monkeypatch):
+    """A stand-in for the simulator; returns the list of calls it got."""
+    calls = []
+
+    def write_archive(path, n, *, seed, mix="preset", masks=False):
+        calls.append((n, seed, mix, masks))
+        make_archive(path, [1 + i % 6 for i in range(n)], masks=masks, seed=seed)
+
+    monkeypatch.setitem(sys.modules, "semlib.images.simulate", types.SimpleNamespace(write_archive=write_archive))
+    monkeypatch.setattr("semlib.images.simulate", sys.modules["semlib.images.simulate"], raising=False)
+    return calls
+
+
+def test_the_synthetic_set_is_made_once_and_recorded(simulator):
+    raw = fetch("synthetic", n=7, seed=3, mix="teaching")
+    assert fetch("synthetic", n=7, seed=3, mix="teaching") == raw
+    assert simulator == [(7, 3, "teaching", True)]
+    record = json.loads((raw / "simulation.json").read_text())
+    assert (record["n"], record["seed"], record["mix"]) == (7, 3, "teaching")
+    assert record["sha256"] == hashlib.sha256((raw / "data.zip").read_bytes()).hexdigest()
+    table = manifest("synthetic")
+    assert len(table) == 7
+    assert all((raw / path).exists() for path in [*table["path"], *table["mask_path"]])
+
+
+@pytest.mark.parametrize("change", [{"n": 5}, {"seed": 1}, {"mix": "teaching"}])
+def test_other_arguments_replace_the_synthetic_set(simulator, change):
+    raw = fetch("synthetic", n=4, seed=0)
+    manifest("synthetic")
+    fetch("synthetic", **({"n": 4, "seed": 0} | change))
+    assert len(simulator) == 2
+    assert not paths.of("synthetic").manifest.exists()
+    assert len(list((raw / "data/images").iterdir())) == change.get("n", 4)
+    assert len(manifest("synthetic")) == change.get("n", 4)
+
+
+def test_a_simulation_killed_before_extraction_is_only_extracted(simulator, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(datasets, "extract", killed)
+        fetch("synthetic", n=4)
+    raw = fetch("synthetic", n=4)
+    assert len(simulator) == 1
+    assert (raw / "data/images").is_dir()
+
+
+def test_a_deleted_synthetic_set_is_made_again(simulator):
+    raw = fetch("synthetic", n=4)
+    shutil.rmtree(raw / "data")
+    assert (fetch("synthetic", n=4) / "data").exists()
+    assert len(simulator) == 1
+    shutil.rmtree(raw / "data")
+    (raw / "data.zip").unlink()
+    assert (fetch("synthetic", n=4) / "data").exists()
+    assert len(simulator) == 2
+
+
+def test_a_failed_simulation_is_made_again(simulator, monkeypatch):
+    fetch("synthetic", n=4)
+
+    def broken(*_, **__):
+        raise ValueError("n = 0: expected at least 1")
+
+    with monkeypatch.context() as patch, pytest.raises(ValueError, match="n = 0"):
+        patch.setattr("semlib.images.simulate.write_archive", broken)
+        fetch("synthetic", n=0)
+    raw = fetch("synthetic", n=4)
+    assert len(list((raw / "data/images").iterdir())) == 4
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A folder with five images of different kinds and sizes."""
+    folder = tmp_path / "my images"
+    folder.mkdir()
+    grey = np.arange(40 * 50, dtype=np.uint16).reshape(40, 50)
+    Image.fromarray(np.uint8(grey % 256)).save(folder / "b.jpg")
+    Image.fromarray(grey * 30).save(folder / "a.png")
+    Image.fromarray(np.uint8(grey[:30, :30] % 251)).convert("RGB").save(folder / "c.TIFF")
+    Image.fromarray(grey).save(folder / "d.tif")
+    Image.fromarray(np.uint8(grey % 7)).save(folder / "007.jpeg")
+    (folder / "notes.txt").write_text("not an image")
+    (folder / ".hidden.png").write_text("neither")
+    return folder
+
+
+def test_an_own_folder_is_listed_and_stays_untouched(own):
+    before = sorted(own.iterdir())
+    assert fetch(own) == own
+    table = manifest(own)
+    assert list(table["path"]) == ["007.jpeg", "a.png", "b.jpg", "c.TIFF", "d.tif"]
+    assert list(table["image_id"]) == ["007", "a", "b", "c", "d"]
+    assert set(table["label"]) == set(table["mask_path"]) == {""}
+    pd.testing.assert_frame_equal(load_manifest(own), table)
+    assert sorted(own.iterdir()) == before
+
+
+def test_labels_and_masks_of_an_own_folder_may_be_partial(own):
+    (own / "labels.csv").write_text('\ufefffile, label\r\nb.jpg,bridge\r\na.png,"void, open"\r\n\r\n', encoding="utf-8")
+    (own / "masks").mkdir()
+    Image.fromarray(np.zeros((40, 50), np.uint8)).save(own / "masks/d.png")
+    table = manifest(str(own)).set_index("image_id")
+    assert dict(table["label"]) == {"007": "", "a": "void, open", "b": "bridge", "c": "", "d": ""}
+    assert dict(table["mask_path"]) == {"007": "", "a": "", "b": "", "c": "", "d": "masks/d.png"}
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("file,label\nzzz.png,x\n", "line 2: 'zzz.png'"),
+        ("file;label\na.png;x\n", "expected the columns 'file,label'"),
+        ("name,label\na.png,x\n", "expected the columns 'file,label'"),
+        ("file,label\na.png,x,y\n", "line 2: .* has 3 columns"),
+        ("file,label\na.png,x\na.png,y\n", "line 3: 'a.png' is listed twice"),
+        ("", "expected the columns"),
+    ],
+)
+def test_a_bad_labels_csv_is_named_with_the_line(own, content, message):
+    (own / "labels.csv").write_text(content)
+    with pytest.raises((ValueError, FileNotFoundError), match=message) as error:
+        manifest(own)
+    assert str(own / "labels.csv") in str(error.value)
+
+
+def test_a_labels_csv_in_another_encoding_is_named(own):
+    (own / "labels.csv").write_bytes("file,label\na.png,Brücke\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"labels\.csv is no readable UTF-8"):
+        manifest(own)
+
+
+def test_two_files_of_one_stem_are_an_error(own):
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(own / "a.jpg")
+    with pytest.raises(ValueError, match=r"duplicate id 'a' \(a.jpg and a.png\)"):
+        manifest(own)
+
+
+def test_masks_that_belong_to_no_image_are_an_error(own):
+    (own / "masks").mkdir()
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(own / "masks/a_mask.png")
+    with pytest.raises(ValueError, match="'a_mask'"):
+        manifest(own)
+
+
+def test_an_empty_folder_is_an_error(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="empty holds no image .*top level"):
+        manifest(tmp_path / "empty")

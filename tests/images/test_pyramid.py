@@ -1,0 +1,84 @@
+"""The pyramid against scikit-image, Pillow and known answers."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage.transform import downscale_local_mean
+
+from semlib import paths
+from semlib.images.pyramid import build_pyramid, pyramid
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).integers(0, 256, (5, 64, 48), dtype=np.uint8)
+
+
+def test_a_known_answer():
+    image = np.array([[0, 1, 10, 10], [0, 1, 11, 11], [255, 255, 0, 0], [255, 255, 0, 2]], dtype=np.uint8)
+    _, half, quarter = pyramid(image)
+    assert half.tolist() == [[1, 11], [255, 1]]  # 0.5, 10.5, 255 and 0.5, rounded half up
+    assert quarter.tolist() == [[67]]  # 1066 / 16 = 66.6
+
+
+def test_levels_are_the_rounded_means_of_level_0(images):
+    levels = pyramid(images)
+    assert levels[0] is images
+    for level, factor in zip(levels[1:], (2, 4), strict=True):
+        reference = downscale_local_mean(images.astype(float), (1, factor, factor))
+        np.testing.assert_array_equal(level, np.floor(reference + 0.5))
+        assert level.dtype == np.uint8
+
+
+def test_levels_agree_with_box_resampling_image_by_image(images):
+    for factor, level in zip((2, 4), pyramid(images)[1:], strict=True):
+        size = (images.shape[2] // factor, images.shape[1] // factor)
+        boxes = [np.asarray(Image.fromarray(i).resize(size, Image.Resampling.BOX), dtype=int) for i in images]
+        assert np.abs(np.array(boxes) - level).max() <= 1
+
+
+def test_one_image_and_a_stack_agree(images):
+    for one, many in zip(pyramid(images[3]), pyramid(images), strict=True):
+        np.testing.assert_array_equal(one, many[3])
+
+
+def test_a_view_that_is_not_contiguous(images):
+    np.testing.assert_array_equal(pyramid(images[::2, ::-1])[1], pyramid(images[::2, ::-1].copy())[1])
+
+
+@pytest.mark.parametrize(
+    "bad, message",
+    [
+        (np.zeros((2, 62, 64), np.uint8), "62 x 64"),
+        (np.zeros((64, 2), np.uint8), "64 x 2"),
+        (np.zeros((0, 64, 64), np.uint8), "cannot"),
+        (np.zeros((64, 64)), "float64"),
+        (np.zeros((1, 1, 64, 64), np.uint8), r"\(1, 1, 64, 64\)"),
+    ],
+)
+def test_bad_input_is_named(bad, message):
+    with pytest.raises(ValueError, match=message):
+        pyramid(bad)
+
+
+def test_files_equal_the_function_whatever_the_chunk(images):
+    where = paths.of("synthetic")
+    where.data.mkdir(parents=True)
+    np.save(where.level(0), images)
+    for chunk in (2, 64):
+        half, quarter = build_pyramid("synthetic", chunk=chunk)
+        assert (half, quarter) == (where.level(1), where.level(2))
+        np.testing.assert_array_equal(np.load(half, mmap_mode="r"), pyramid(images)[1])
+        np.testing.assert_array_equal(np.load(quarter, mmap_mode="r"), pyramid(images)[2])
+    assert sorted(file.name for file in where.data.iterdir()) == ["level0.npy", "level1.npy", "level2.npy"]
+
+
+def test_files_of_a_wrong_size_or_none_leave_nothing_behind(images):
+    where = paths.of("synthetic")
+    with pytest.raises(FileNotFoundError, match=r"level0\.npy is missing"):
+        build_pyramid("synthetic")
+    where.data.mkdir(parents=True)
+    np.save(where.level(0), images[:, :62])
+    with pytest.raises(ValueError, match="62 x 48"):
+        build_pyramid("synthetic")
+    assert [file.name for file in where.data.iterdir()] == ["level0.npy"]
