@@ -1,0 +1,101 @@
+"""The command line: ``python -m semlib reproduce | fetch | check``."""
+
+import os
+import signal
+import sys
+
+import click
+
+import semlib
+from semlib.driver.execute import NotebookError
+
+_ENVIRONMENT = """\b
+SEMLIB_DATA     folder of all data sets (default: data/ in the clone)
+SEMLIB_FIGURES  folder of all figures and tables (default: figures/)
+SEMLIB_DEBUG=1  show the traceback of an error"""
+
+
+class _Group(click.Group):
+    """Commands whose errors are one line: exit code 1 for a failing notebook, 2 for bad input, 130 for Ctrl-C."""
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("\ninterrupted: rerun the same command to continue", err=True)
+            sys.exit(130)
+        except (ValueError, OSError, NotebookError) as error:
+            if os.environ.get("SEMLIB_DEBUG"):
+                raise
+            click.echo(f"error: {error}", err=True)
+            sys.exit(1 if isinstance(error, NotebookError) else 2)
+
+
+@click.group(cls=_Group, epilog=_ENVIRONMENT, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(semlib.__version__, prog_name="semlib")
+def main():
+    """Reproduce three works on scanning-electron-microscope images of semiconductors."""
+
+
+@main.command(epilog=_ENVIRONMENT)
+@click.option(
+    "--dataset",
+    default="synthetic",
+    show_default=True,
+    help="synthetic, carinthia, carinthia-s, or a folder of images (JPEG, PNG, TIFF; labels.csv and masks/ optional).",
+)
+@click.option("--profile", default="standard", show_default=True, help="Sizes: quick, standard or paper.")
+@click.option("--only", multiple=True, metavar="NN", help="Only these notebooks: --only 04 05 or --only 04,05.")
+@click.argument("more", nargs=-1, metavar="[NN]...")
+@click.option("--from", "start", metavar="NN", help="Leave out the notebooks before this one.")
+@click.option("--force", is_flag=True, help="Run also the notebooks that are up to date.")
+@click.option("--seed", default=0, show_default=True, help="Seed of every notebook.")
+@click.option(
+    "-p",
+    "parameters",
+    nargs=2,
+    multiple=True,
+    metavar="NAME VALUE",
+    help="A notebook parameter, in each selected notebook that has it; the value is YAML. Repeatable.",
+)
+def reproduce(dataset, profile, only, more, start, force, seed, parameters):
+    """Run the notebooks in order; figures and tables go to figures/DATASET/.
+
+    A notebook is skipped if its cells, parameters, code and inputs are unchanged and its outputs are there. After an
+    interruption the same command continues.
+
+    \b
+    python -m semlib reproduce --profile quick
+    python -m semlib reproduce --dataset carinthia --profile paper
+    python -m semlib reproduce --only 04 05 -p epochs 3
+    """
+    from semlib.run import reproduce as run
+
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
+    names = [name for value in (*only, *more) for name in value.split(",") if name]
+    run(dataset, profile, only=names, start=start, force=force, seed=seed, parameters=dict(parameters))
+
+
+@main.command(epilog=_ENVIRONMENT)
+@click.argument("dataset", default="synthetic")
+def fetch(dataset):
+    """Download or simulate the images of DATASET (default: synthetic) and list them in a manifest."""
+    from semlib import paths
+    from semlib.images import datasets
+
+    raw = datasets.fetch(dataset)
+    click.echo(f"{len(datasets.manifest(dataset))} images in {raw}, listed in {paths.of(dataset).manifest}")
+
+
+@main.command(epilog=_ENVIRONMENT)
+def check():
+    """Say what is here and what is missing: Python, packages, devices, data, figures, weights."""
+    from semlib.check import report
+
+    sys.exit(0 if report() else 1)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m semlib")
