@@ -124,7 +124,7 @@ def preprocess_dataset(dataset, *, border=4, size=512, intensity="full", skip_ba
         Leave out images that cannot be used: they move from ``manifest.csv`` to ``skipped.csv``
         (with the reason). Otherwise they are an error, and nothing is written.
     workers : int, optional
-        Number of threads; by default one per core.
+        Number of threads; by default two per core, as each waits for Python's lock at times.
 
     Returns
     -------
@@ -148,7 +148,7 @@ def preprocess_dataset(dataset, *, border=4, size=512, intensity="full", skip_ba
             return None, reason if str(path) in reason else f"{where.raw / path}: {reason}"
 
     with paths.atomic(where.level(0)) as temporary:
-        reasons = _write(temporary, _ordered(work, table["path"], workers or os.cpu_count()), len(table), size)
+        reasons = _write(temporary, _ordered(work, table["path"], workers or 2 * os.cpu_count()), len(table), size)
         bad = table.assign(reason=reasons)[[bool(reason) for reason in reasons]]
         if len(bad) and (not skip_bad or len(bad) == len(table)):
             raise ValueError(_listing(bad["reason"], len(table), skip_bad))

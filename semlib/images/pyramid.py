@@ -56,24 +56,24 @@ def build_pyramid(dataset, *, chunk=64):
     where = paths.of(dataset)
     if not where.level(0).exists():
         raise FileNotFoundError(f"{where.level(0)} is missing: run notebook 02, preprocess_dataset")
-    level0 = np.load(where.level(0), mmap_mode="r")
-    n, height, width = level0.shape
-    pyramid(level0[:1])
+    n, height, width = np.load(where.level(0), mmap_mode="r").shape
+    pyramid(_rows(where.level(0), slice(1)))
     with (
         paths.atomic(where.level(1)) as half,
         paths.atomic(where.level(2)) as quarter,
         tqdm(total=n, unit="image", desc="pyramid") as bar,
     ):
-        outputs = [
-            np.lib.format.open_memmap(file, "w+", np.uint8, (n, height // f, width // f))
-            for file, f in zip((half, quarter), FACTORS, strict=True)
-        ]
+        for file, factor in zip((half, quarter), FACTORS, strict=True):
+            np.lib.format.open_memmap(file, "w+", np.uint8, (n, height // factor, width // factor))
         for start in range(0, n, chunk):
             rows = slice(start, start + chunk)
-            _, *levels = pyramid(level0[rows])
-            for output, level in zip(outputs, levels, strict=True):
-                output[rows] = level
-            bar.update(len(level))
-        for output in outputs:
-            output.flush()
+            images, *levels = pyramid(_rows(where.level(0), rows))
+            for file, level in zip((half, quarter), levels, strict=True):
+                _rows(file, rows, "r+")[:] = level
+            bar.update(len(images))
     return where.level(1), where.level(2)
+
+
+def _rows(file, rows, mode="r"):
+    """Map some rows of a .npy file; mapped anew each time, so that no more than these stay in memory."""
+    return np.load(file, mmap_mode=mode)[rows]

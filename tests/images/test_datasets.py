@@ -154,7 +154,7 @@ GOOD = f"data/images/{0:032x}.jpg;{0:032x}.jpg;3"
         ([GOOD[:-1] + "3.5"], None, "label '3.5'"),
         ([GOOD, GOOD], None, f"duplicate id '{0:032x}'"),
         ([GOOD, GOOD + ";a;b"], None, "no readable CSV"),
-        ([GOOD.removesuffix(";3")], None, "line 2: label nan"),
+        ([GOOD.removesuffix(";3")], None, "line 2: label ''"),
         ([], None, "lists no image"),
     ],
 )
