@@ -99,6 +99,17 @@ def test_the_near_black_columns_leave_no_trace():
     assert preprocess(image).shape == (512, 512)
 
 
+@pytest.mark.parametrize("name", ["incubit_gt_0.png", "incubit_gt_1.png", "incubit_gt_2.png"])
+def test_the_near_black_columns_of_the_real_images_go(name):
+    file = paths.ROOT.parent / "shared/real-sem/carinthia" / name
+    if not file.exists():
+        pytest.skip("../shared/real-sem is not here")
+    image = decode(file)
+    assert image.shape == (480, 480)
+    assert image[:, -3:].max() <= 12
+    assert preprocess(image)[:, -1].mean() > 80
+
+
 @pytest.mark.parametrize("shape", [(40, 64), (64, 40)])
 def test_a_rectangle_is_cut_to_its_central_square(shape):
     image = noise(shape)
