@@ -1,25 +1,29 @@
 """The cross-scale consistency loss, and how to see whether it collapsed."""
 
-from itertools import permutations
-
 import torch
 from torch.nn import functional
 
+PAIRS = {  # (scale of the projection, scale of the target); the paper does not name its "selected" pairs
+    "all": [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)],
+    "adjacent": [(0, 1), (1, 0), (1, 2), (2, 1)],
+    "to-finest": [(1, 0), (2, 0)],
+}
 
-def cross_scale_loss(projections, embeddings, pairs=None):
+
+def cross_scale_loss(projections, embeddings, pairs="all"):
     r"""Negative cosine similarity between scales, with a stop-gradient on the target.
 
     .. math:: L = -\frac{1}{|P|} \sum_{(a, b) \in P} \cos\big(p^{(a)}, \mathrm{stopgrad}(z^{(b)})\big)
 
     Sci Rep 2026, section 4 "Cross-Scale Consistency Objective". The paper does not say which
-    pairs P it selects; all ordered pairs a != b are our choice.
+    pairs P it selects; all six are our choice.
 
     Parameters
     ----------
     projections, embeddings : list of tensor (N, D)
-        Projection-head output p and encoder output z, one of each per scale.
-    pairs : list of (int, int), optional
-        (scale of the projection, scale of the target).
+        Projection-head output p and encoder output z, finest scale first.
+    pairs : {"all", "adjacent", "to-finest"}
+        A key of `PAIRS`.
 
     Returns
     -------
@@ -29,14 +33,14 @@ def cross_scale_loss(projections, embeddings, pairs=None):
     Raises
     ------
     ValueError
-        If the two lists differ in length or hold fewer than two scales.
+        If there are not three scales in both lists, or `pairs` is unknown.
     """
-    scales = len(projections)
-    if scales != len(embeddings) or scales < 2:
-        raise ValueError(f"need two or more scales in both lists, got {scales} projections, {len(embeddings)} embeddings")
-    pairs = pairs or list(permutations(range(scales), 2))
-    similarities = [functional.cosine_similarity(projections[a], embeddings[b].detach()).mean() for a, b in pairs]
-    return -torch.stack(similarities).mean()
+    if not len(projections) == len(embeddings) == 3:
+        raise ValueError(f"need three scales in both lists, got {len(projections)} and {len(embeddings)}")
+    if pairs not in PAIRS:
+        raise ValueError(f"pairs is one of {', '.join(PAIRS)}; got {pairs!r}")
+    cosine = functional.cosine_similarity
+    return -torch.stack([cosine(projections[a], embeddings[b].detach()).mean() for a, b in PAIRS[pairs]]).mean()
 
 
 def normalised_std(embeddings):

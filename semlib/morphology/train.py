@@ -45,7 +45,9 @@ def reuse_memory():
         libc.mallopt(top_pad, 2**28)
 
 
-def train(levels, folder, *, seed=0, epochs=15, batch_size=32, learning_rate=1e-3, device=None, progress=True):
+def train(
+    levels, folder, *, seed=0, epochs=15, batch_size=32, learning_rate=1e-3, pairs="all", device=None, progress=True
+):
     """Train encoder and projection head on an image pyramid; embed every image at L0.
 
     Sci Rep 2026, section 5 "Training strategy": Adam, learning rate 1e-3, batch 32, 15 epochs, no
@@ -63,6 +65,8 @@ def train(levels, folder, *, seed=0, epochs=15, batch_size=32, learning_rate=1e-
         Seeds the weights and the order of the images.
     epochs, batch_size, learning_rate
         As in the paper.
+    pairs : str
+        Scale pairs of the loss, see `semlib.morphology.loss.PAIRS`.
     device : str, optional
         "cpu" or "cuda"; the best there is when not given.
     progress : bool
@@ -84,7 +88,7 @@ def train(levels, folder, *, seed=0, epochs=15, batch_size=32, learning_rate=1e-
         raise ValueError(f"training needs two or more images, as many in each level; got {[len(x) for x in levels]}")
     device = device or best_device()
     config = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
-    config |= {"data": hashlib.sha256(np.ascontiguousarray(levels[0])).hexdigest(), "levels": [x.shape[1] for x in levels]}
+    config |= {"pairs": pairs, "levels": [level.shape[1] for level in levels], "data": _digest(levels[0])}
     if _stored_config(folder) == config and (folder / "embeddings.npy").exists():
         return pd.read_csv(folder / "history.csv")
 
@@ -97,8 +101,8 @@ def train(levels, folder, *, seed=0, epochs=15, batch_size=32, learning_rate=1e-
     parts = {"encoder": encoder, "head": head, "optimiser": optimiser}
     history = _resume(folder, config, parts)
     steps = len(_batches(count, batch_size, seed, 0))
-    bar = tqdm(total=epochs * steps, initial=len(history) * steps, desc=f"SSL seed {seed}", unit="step", disable=not progress)
-    with bar:
+    done = len(history) * steps
+    with tqdm(total=epochs * steps, initial=done, desc=f"SSL seed {seed}", unit="step", disable=not progress) as bar:
         for epoch in range(len(history), epochs):
             history.append({"epoch": epoch + 1} | _epoch(levels, encoder, head, optimiser, device, epoch, config, bar))
             _checkpoint(folder, config, parts, history)
@@ -133,7 +137,7 @@ def _epoch(levels, encoder, head, optimiser, device, epoch, config, bar):
         with autocast(device):
             embeddings = [encoder(to_input(np.array(level[rows]), device)).float() for level in levels]
         projections = [head(z) for z in embeddings]
-        loss = cross_scale_loss(projections, embeddings)
+        loss = cross_scale_loss(projections, embeddings, config["pairs"])
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -150,6 +154,10 @@ def _batches(count, batch_size, seed, epoch):
     order = np.random.default_rng([seed, epoch]).permutation(count)
     cuts = list(range(batch_size, count - 1, batch_size))
     return [np.sort(rows) for rows in np.split(order, cuts)]
+
+
+def _digest(array):
+    return hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
 
 
 def _stored_config(folder):
