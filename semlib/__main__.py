@@ -24,6 +24,8 @@ class _Group(click.Group):
         except KeyboardInterrupt:
             click.echo("\ninterrupted: rerun the same command to continue", err=True)
             sys.exit(130)
+        except BrokenPipeError:
+            raise
         except (ValueError, OSError, NotebookError) as error:
             if os.environ.get("SEMLIB_DEBUG"):
                 raise
