@@ -48,14 +48,13 @@ def fetch(dataset, *, n=4591, seed=0, mix="preset"):
 
 def _simulate(where, wanted):
     """Write the synthetic archive, unless one of these properties is there."""
+    from semlib.images import simulate
+
     record = where.raw / "simulation.json"
-    sources = sorted(Path(__file__).parent.glob("simulate*.py"))
-    wanted = wanted | {"simulator": hashlib.sha256(b"".join(f.read_bytes() for f in sources)).hexdigest()}
+    wanted = wanted | {"simulator": simulate.sources_digest()}
     there = record.exists() and (where.archive.exists() or (where.raw / "data").exists())
     if there and wanted.items() <= json.loads(record.read_text()).items():
         return
-    from semlib.images import simulate
-
     record.unlink(missing_ok=True)
     where.raw.mkdir(parents=True, exist_ok=True)
     simulate.write_archive(where.archive, wanted["n"], seed=wanted["seed"], mix=wanted["mix"], masks=True)
@@ -112,6 +111,18 @@ def load_manifest(dataset):
         raise FileNotFoundError(f"{where.manifest} is missing: run notebook 01, datasets.manifest")
     table = pd.read_csv(where.manifest, dtype=str, keep_default_na=False)
     return table.astype({"label": int}) if where.name in paths.BUILT_IN else table
+
+
+def labels(dataset):
+    """Labels in the order of ``level0.npy``, or None where no image has one.
+
+    Returns
+    -------
+    ndarray (N,) or None
+        Whole numbers 1 to 6; for an own folder str, "" where an image has no label.
+    """
+    column = load_manifest(dataset)["label"].to_numpy()
+    return column if (column != "").any() else None
 
 
 def skipped(where):

@@ -11,13 +11,14 @@ import pooch
 import requests
 from tqdm import tqdm
 
+from semlib import __version__
 from semlib.paths import atomic
 
 RETRIES = 5
 TIMEOUT = (15, 60)  # seconds to connect, seconds without a byte
 CHUNK = 1 << 16  # bytes; at most so much is lost when a connection is cut
 WORTH_A_RETRY = {408, 425, 429, 500, 502, 503, 504}
-HEADERS = {"User-Agent": "semlib/0.1 (python-requests; reproducible SEM papers)", "Accept-Encoding": "identity"}
+HEADERS = {"User-Agent": f"semlib/{__version__}", "Accept-Encoding": "identity"}
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,6 @@ class _Resume:
     def __call__(self, url, output_file, _pooch):
         part = self.path.with_name(self.path.name + ".part")
         have = part.stat().st_size if part.exists() else 0
-        if have > self.archive.bytes:
-            part.unlink()
-            have = 0
         if have < self.archive.bytes:
             self._stream(url, part, have)
         os.replace(part, output_file)

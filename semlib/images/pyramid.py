@@ -41,6 +41,43 @@ def pyramid(images):
     return images, *smaller
 
 
+def radial_spectrum(images):
+    """Mean power of square images by spatial frequency, direction averaged out.
+
+    Each image loses its mean and is tapered by a Hann window of mean square 1. White noise of
+    variance v gives v / side^2 at every frequency; levels of a pyramid compare mode by mode.
+
+    Parameters
+    ----------
+    images : ndarray, (N, side, side) or (side, side)
+
+    Returns
+    -------
+    frequency : ndarray, (side // 2,)
+        In cycles per pixel, from 1 / side to 0.5.
+    power : ndarray, (side // 2,)
+        In squared grey levels, per mode.
+
+    Raises
+    ------
+    ValueError
+        If the images are not square.
+    """
+    images = np.asarray(images)
+    side = images.shape[-1]
+    if images.ndim not in (2, 3) or images.shape[-2] != side:
+        raise ValueError(f"expected images (N, side, side) or (side, side), got {images.shape}")
+    stack = images.reshape(-1, side, side)
+    taper = np.hanning(side + 1)[:-1]
+    window = np.outer(taper, taper) / np.mean(taper**2)
+    power = sum(np.abs(np.fft.fft2((image - image.mean()) * window)) ** 2 for image in stack)
+    modes = np.fft.fftfreq(side, 1 / side)
+    ring = np.rint(np.hypot(modes[:, None], modes)).astype(int).ravel()
+    mean = np.bincount(ring, power.ravel()) / np.bincount(ring) / (len(stack) * side**4)
+    radii = np.arange(1, side // 2 + 1)
+    return radii / side, mean[radii]
+
+
 def build_pyramid(dataset, *, chunk=64):
     """Write ``level1.npy`` and ``level2.npy`` from ``level0.npy``, `chunk` images at a time.
 

@@ -3,8 +3,6 @@
 import hashlib
 import json
 import shutil
-import sys
-import types
 import zipfile
 import zlib
 
@@ -14,9 +12,10 @@ import pytest
 from PIL import Image
 
 from semlib import paths
-from semlib.images import carinthia, datasets
-from semlib.images.datasets import check_members, fetch, load_manifest, load_mask, manifest
+from semlib.images import carinthia, datasets, simulate
+from semlib.images.datasets import check_members, fetch, labels, load_manifest, load_mask, manifest
 from semlib.images.download import Archive
+from semlib.images.preprocess import decode
 
 SHARED = paths.ROOT.parent / "shared/real-sem/carinthia"
 LABELS = (3, 3, 1, 3, 6, 4, 2, 5)
@@ -260,8 +259,7 @@ def simulator(make_archive, monkeypatch):
         calls.append((n, seed, mix, masks))
         make_archive(path, [1 + i % 6 for i in range(n)], masks=masks, seed=seed)
 
-    monkeypatch.setitem(sys.modules, "semlib.images.simulate", types.SimpleNamespace(write_archive=write_archive))
-    monkeypatch.setattr("semlib.images.simulate", sys.modules["semlib.images.simulate"], raising=False)
+    monkeypatch.setattr(simulate, "write_archive", write_archive)
     return calls
 
 
@@ -311,6 +309,36 @@ def test_a_deleted_synthetic_set_is_made_again(simulator):
     assert len(simulator) == 2
 
 
+def test_another_version_of_the_simulator_replaces_the_synthetic_set(simulator, monkeypatch):
+    fetch("synthetic", n=4)
+    monkeypatch.setattr(simulate, "sources_digest", lambda: "another")
+    fetch("synthetic", n=4)
+    assert len(simulator) == 2
+
+
+def test_a_simulation_killed_before_its_record_is_made_again(simulator, monkeypatch):
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    raw = fetch("synthetic", n=4)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(datasets.shutil, "rmtree", killed)
+        fetch("synthetic", n=5)
+    fetch("synthetic", n=4)
+    record = json.loads((raw / "simulation.json").read_text())
+    assert record["sha256"] == hashlib.sha256((raw / "data.zip").read_bytes()).hexdigest()
+    assert len(simulator) == 3
+
+
+def test_the_simulated_archive_is_read_like_a_published_one():
+    raw = fetch("synthetic", n=3, seed=1)
+    table = manifest("synthetic")
+    assert len(table) == 3
+    assert {decode(raw / path).shape for path in table["path"]} == {(480, 480)}
+    assert {load_mask(raw / path).shape for path in table["mask_path"]} == {(480, 480)}
+    assert sorted(labels("synthetic")) == sorted(table["label"])
+
+
 def test_a_failed_simulation_is_made_again(simulator, monkeypatch):
     fetch("synthetic", n=4)
 
@@ -318,7 +346,7 @@ def test_a_failed_simulation_is_made_again(simulator, monkeypatch):
         raise ValueError("n = 0: expected at least 1")
 
     with monkeypatch.context() as patch, pytest.raises(ValueError, match="n = 0"):
-        patch.setattr("semlib.images.simulate.write_archive", broken)
+        patch.setattr(simulate, "write_archive", broken)
         fetch("synthetic", n=0)
     raw = fetch("synthetic", n=4)
     assert len(list((raw / "data/images").iterdir())) == 4
@@ -348,6 +376,7 @@ def test_an_own_folder_is_listed_and_stays_untouched(own):
     assert list(table["image_id"]) == ["007", "a", "b", "c", "d"]
     assert set(table["label"]) == set(table["mask_path"]) == {""}
     pd.testing.assert_frame_equal(load_manifest(own), table)
+    assert labels(own) is None
     assert sorted(own.iterdir()) == before
 
 
@@ -356,6 +385,7 @@ def test_labels_and_masks_of_an_own_folder_may_be_partial(own):
     (own / "masks").mkdir()
     Image.fromarray(np.zeros((40, 50), np.uint8)).save(own / "masks/d.png")
     table = manifest(str(own)).set_index("image_id")
+    assert labels(own).tolist() == list(table["label"])
     assert dict(table["label"]) == {"007": "", "a": "void, open", "b": "bridge", "c": "", "d": ""}
     assert dict(table["mask_path"]) == {"007": "", "a": "", "b": "", "c": "", "d": "masks/d.png"}
 

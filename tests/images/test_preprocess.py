@@ -140,9 +140,9 @@ def test_stretch_maps_the_percentiles_to_the_full_range():
 
 def test_stretch_of_an_almost_constant_image_uses_its_extremes():
     image = np.full((64, 64), 7, np.uint8)
-    image[30, 30] = 9
+    image[30, 30], image[40, 40] = 6, 9
     result = preprocess(image, border=0, size=64, intensity="stretch")
-    assert (result[0, 0], result[30, 30]) == (0, 255)
+    assert (result[30, 30], result[0, 0], result[40, 40]) == (0, 85, 255)
 
 
 @pytest.mark.parametrize("value", [0, 255])

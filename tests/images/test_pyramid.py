@@ -6,7 +6,7 @@ from PIL import Image
 from skimage.transform import downscale_local_mean
 
 from semlib import paths
-from semlib.images.pyramid import build_pyramid, pyramid
+from semlib.images.pyramid import build_pyramid, pyramid, radial_spectrum
 
 
 @pytest.fixture
@@ -82,3 +82,32 @@ def test_files_of_a_wrong_size_or_none_leave_nothing_behind(images):
     with pytest.raises(ValueError, match="62 x 48"):
         build_pyramid("synthetic")
     assert [file.name for file in where.data.iterdir()] == ["level0.npy"]
+
+
+def test_white_noise_has_a_flat_spectrum():
+    noise = np.random.default_rng(0).normal(100, 6, (20, 64, 64))
+    frequency, power = radial_spectrum(noise)
+    np.testing.assert_allclose(frequency, np.arange(1, 33) / 64)
+    assert power[3:].mean() == pytest.approx(36 / 64**2, rel=0.03)
+    assert power[3:16].mean() == pytest.approx(power[16:].mean(), rel=0.06)
+
+
+@pytest.mark.parametrize("direction", [(8, 0), (0, 8)])
+def test_a_wave_shows_at_its_frequency(direction):
+    y, x = np.mgrid[:64, :64] / 64
+    wave = 100 + 10 * np.sin(2 * np.pi * (direction[0] * y + direction[1] * x))
+    frequency, power = radial_spectrum(wave)
+    assert frequency[power.argmax()] == 8 / 64
+    assert power[np.abs(frequency - 8 / 64) > 2.1 / 64].max() < 1e-6 * power.max()
+
+
+def test_levels_share_their_low_frequencies():
+    levels = pyramid(np.random.default_rng(0).integers(0, 256, (30, 64, 64), dtype=np.uint8))
+    spectra = [radial_spectrum(level)[1][:4] for level in levels]
+    np.testing.assert_allclose(spectra[1], spectra[0], rtol=0.15)
+    np.testing.assert_allclose(spectra[2], spectra[0], rtol=0.15)
+
+
+def test_spectra_need_squares():
+    with pytest.raises(ValueError, match=r"\(2, 64, 32\)"):
+        radial_spectrum(np.zeros((2, 64, 32)))
