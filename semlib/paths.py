@@ -84,7 +84,8 @@ def of(dataset):
         return Paths(str(dataset), data_root() / str(dataset) / "raw")
     folder = Path(dataset).expanduser()
     if not folder.is_dir():
-        raise ValueError(f"unknown dataset {str(dataset)!r}: use one of {', '.join(BUILT_IN)} or the path of a folder of images")
+        known = ", ".join(BUILT_IN)
+        raise ValueError(f"unknown dataset {str(dataset)!r}: use one of {known} or the path of a folder of images")
     folder = folder.resolve()
     slug = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-") or "folder"
     return Paths(f"{slug}-{hashlib.sha256(str(folder).encode()).hexdigest()[:6]}", folder)

@@ -98,8 +98,7 @@ def principal_start(embeddings, *, spread):
     values = np.asarray(embeddings, dtype=np.float64)
     if values.shape[1] < 2:
         values = np.hstack([values, np.zeros_like(values)])
-    scores = PCA(2, svd_solver="full").fit_transform(values)
-    deviation = scores[:, 0].std()
-    if deviation == 0:
+    if (values == values[0]).all():
         raise ValueError(f"all {len(values)} embeddings are the same: there is no layout to compute")
-    return (scores / deviation * spread).astype(np.float32)
+    scores = PCA(2, svd_solver="full").fit_transform(values)
+    return (scores / scores[:, 0].std() * spread).astype(np.float32)

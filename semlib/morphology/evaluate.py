@@ -20,6 +20,7 @@ PAPER_TABLE1 = {  # Sci Rep 2026, Table 1: silhouette, NMI
     "PCA (raw pixels)": (0.222131, 0.281617),
     "Proposed SSL": (0.501581, 0.203185),
 }
+BASELINES = {"GLCM": "glcm", "LBP": "lbp", "Wavelet": "wavelet", "PCA (raw pixels)": "pca"}  # name: file in features/
 
 
 def standardise(features):

@@ -29,7 +29,7 @@ def glcm(images, *, distances=(1,), angles=(0, 45, 90, 135), levels=256, progres
     distances : sequence of int
         In pixels.
     angles : sequence of int
-        In degrees, multiples of 45.
+        In degrees.
     levels : int
         Grey levels of the matrix, a divisor of 256; fewer levels merge neighbouring greys.
 
@@ -37,14 +37,12 @@ def glcm(images, *, distances=(1,), angles=(0, 45, 90, 135), levels=256, progres
     -------
     float32 array (N, 5 * number of distances)
     """
-    steps = {0: (0, 1), 45: (-1, 1), 90: (-1, 0), 135: (-1, -1)}
-    if unknown := set(angles) - set(steps):
-        raise ValueError(f"GLCM angles are 0, 45, 90 or 135 degrees, got {sorted(unknown)}")
-    if not 0 < max(distances) < min(images.shape[1:]):
+    if not 0 < min(distances) <= max(distances) < min(images.shape[1:]):
         raise ValueError(f"GLCM distances {list(distances)} do not fit into images of {images.shape[1:]} pixels")
     if not 2 <= levels <= 256 or 256 % levels:
         raise ValueError(f"GLCM levels must divide 256, got {levels}")
-    offsets = [[(d * steps[a][0], d * steps[a][1]) for a in angles] for d in distances]
+    turns = np.deg2rad(angles)
+    offsets = [[(round(d * np.sin(a)), round(d * np.cos(a))) for a in turns] for d in distances]
     return _per_image(partial(_glcm_one, offsets=offsets, levels=levels), images, "GLCM", progress)
 
 

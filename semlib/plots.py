@@ -1,0 +1,154 @@
+"""Pictures that several notebooks draw: image grids, scatter plots by group, the architecture of Figure 1."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+from semlib.report import PALETTE
+
+
+def image_grid(images, titles, *, masks=None, columns=6, width=1.8):
+    """Show uint8 images in rows, each with its title and, where given, the outline of its mask.
+
+    Parameters
+    ----------
+    images : sequence of uint8 array (H, W)
+        Sizes may differ.
+    titles : sequence of str
+    masks : sequence of bool array (H, W) or None, optional
+    columns : int
+    width : float
+        Inches an image.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(columns * width, rows * (width + 0.28)), squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for i, (axis, image, title) in enumerate(zip(axes.flat, images, titles, strict=False)):
+        low, high = np.percentile(image[:, : -max(1, image.shape[1] // 40)], [0.2, 99.8])
+        axis.imshow(image, vmin=low, vmax=max(high, low + 1))
+        axis.set_title(title, fontsize=8)
+        if masks is not None and masks[i] is not None and masks[i].any():
+            axis.contour(masks[i], [0.5], colors=PALETTE[1], linewidths=0.8)
+    return figure
+
+
+def scatter(axis, points, groups, *, title):
+    """Draw points (N, 2) by group, the largest group first so that small classes lie on top.
+
+    Parameters
+    ----------
+    axis : matplotlib Axes
+    points : array (N, 2)
+    groups : sequence (N,)
+        Label or cluster of each point; the legend gives the counts.
+    title : str
+    """
+    groups = np.asarray(groups)
+    values, counts = np.unique(groups, return_counts=True)
+    handles = [None] * len(values)
+    for i in np.argsort(-counts, kind="stable"):
+        rare = counts[i] < 0.05 * len(groups)
+        handles[i] = axis.scatter(
+            *points[groups == values[i]].T, c=PALETTE[i % len(PALETTE)], marker="osD^vPX*<>"[i % 10],
+            s=34 if rare else 14, alpha=1 if rare else 0.65, linewidths=0.5 if rare else 0, edgecolors="black",
+        )  # fmt: skip
+    names = [f"{value} ({count})" for value, count in zip(values, counts, strict=True)]
+    axis.legend(handles, names, loc="upper left", bbox_to_anchor=(1, 1), fontsize=8, handletextpad=0.2)
+    axis.set(title=title, xticks=[], yticks=[])
+
+
+def label_and_cluster(points, labels, clusters, *, title, view):
+    """One view twice, side by side: coloured by label (where there are labels) and by k-means cluster."""
+    groups = {"label": labels, "k-means cluster": clusters}
+    groups = {name: values for name, values in groups.items() if values is not None}
+    figure, axes = plt.subplots(1, len(groups), figsize=(5.6 * len(groups), 4.2), squeeze=False)
+    for axis, (name, values) in zip(axes[0], groups.items(), strict=True):
+        scatter(axis, points, values, title=f"{title}: {view} by {name}")
+        axis.set(xlabel=f"{view} 1", ylabel=f"{view} 2")
+    return figure
+
+
+def thumbnails(points, images, *, title, count=60, zoom=0.35, seed=0):
+    """A view with the images themselves at some of its points, spread so that few overlap."""
+    figure, axis = plt.subplots(figsize=(9, 7))
+    axis.scatter(*points.T, s=6, c="0.8", linewidths=0)
+    spread = np.ptp(points, axis=0)
+    taken = []
+    for i in np.random.default_rng(seed).permutation(len(points)):
+        near = [np.abs((points[i] - points[j]) / spread).max() < 0.075 for j in taken]
+        if not any(near) and len(taken) < count:
+            taken.append(i)
+            low, high = np.percentile(images[i], [0.2, 99.8])
+            shown = OffsetImage(np.clip((images[i] - low) / max(high - low, 1), 0, 1), zoom=zoom, cmap="gray")
+            axis.add_artist(AnnotationBbox(shown, points[i], frameon=True, pad=0.1))
+    axis.set(title=title, xticks=[], yticks=[])
+    return figure
+
+
+def table1_bars(table):
+    """Table 1 as bars: silhouette and NMI of each method with its interval, the paper's value as a diamond."""
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), sharey=True)
+    rows = np.arange(len(table))[::-1]
+    for axis, name, title in zip(axes, ("silhouette", "nmi"), ("silhouette score", "NMI"), strict=True):
+        span = np.abs(table[[f"{name}_lo", f"{name}_hi"]].to_numpy() - table[[name]].to_numpy()).T
+        axis.barh(
+            rows, table[name], xerr=span, color=PALETTE[0], height=0.6, error_kw={"lw": 1, "capsize": 3}, label="ours"
+        )
+        axis.scatter(table[f"paper_{name}"], rows, marker="D", color=PALETTE[3], zorder=3, label="paper (Carinthia)")
+        axis.set(yticks=rows, yticklabels=table["method"], xlabel=title, xlim=(min(0, axis.get_xlim()[0]), None))
+    axes[1].legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def architecture(size=512):
+    """Figure 1: preprocessing, pyramid, shared encoder, projection head and loss, drawn from the sizes in use."""
+    figure, axis = plt.subplots(figsize=(11, 4.4))
+    axis.set(xlim=(0, 11), ylim=(0, 4.4))
+    axis.axis("off")
+    heights = (3.5, 2.2, 0.9)
+    _box(axis, 0.75, 2.2, 1.2, 1.5, "SEM image\n480 x 480\nborder crop,\nbicubic resize,\nrange [0, 1]", PALETTE[2])
+    for k, y in enumerate(heights):
+        _box(axis, 2.6, y, 1.1, 0.8, f"L{k}\n{size >> k} x {size >> k}", PALETTE[6])
+        _box(axis, 4.75, y, 1.9, 0.8, "encoder $f_\\theta$ (shared)\nconv 32-64-128,\npool, linear 128", PALETTE[0])
+        _box(axis, 6.85, y, 1.0, 0.8, f"$z^{{({k})}}$\n128", PALETTE[5])
+        _box(axis, 8.55, y, 1.25, 0.8, f"projection\nhead $g$: $p^{{({k})}}$", PALETTE[1])
+        _arrow(axis, (1.37, 2.2), (2.02, y))
+        for start, end in ((3.18, 3.77), (5.73, 6.32), (7.38, 7.9)):
+            _arrow(axis, (start, y), (end, y))
+        _arrow(axis, (9.2, y), (9.72, 2.2 + 0.35 * (1 - k)))
+    _box(
+        axis,
+        10.3,
+        2.2,
+        1.15,
+        1.5,
+        "loss\n$-\\cos(p^{(a)},$\n$\\mathrm{sg}\\ z^{(b)})$\nmean over\n$a \\neq b$",
+        PALETTE[3],
+    )
+    axis.text(2.6, 4.25, "area downsampling", ha="center", fontsize=9)
+    axis.text(6.85, 4.25, "embedding;\ntarget: stop-gradient (sg)", ha="center", va="center", fontsize=9)
+    axis.text(
+        6.85,
+        0.2,
+        "after training: $z^{(0)}$ of every image -> k-means, silhouette, NMI, UMAP, t-SNE",
+        ha="center",
+        fontsize=9,
+    )
+    return figure
+
+
+def _box(axis, x, y, width, height, text, colour):
+    corner = (x - width / 2, y - height / 2)
+    axis.add_patch(FancyBboxPatch(corner, width, height, boxstyle="round,pad=0.03", fc=colour + "33", ec=colour))
+    axis.text(x, y, text, ha="center", va="center", fontsize=8.5)
+
+
+def _arrow(axis, start, end):
+    axis.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=10, color="0.3", lw=1))

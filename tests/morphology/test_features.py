@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+import pywt
+from skimage.feature import graycomatrix, graycoprops, local_binary_pattern
+from sklearn.decomposition import PCA
+
+from semlib.morphology import features
+
+PROPERTIES = ("contrast", "dissimilarity", "homogeneity", "energy", "correlation")
+
+
+@pytest.fixture
+def images():
+    """A ramp, noise, three flat greys (many ties), a constant and a smooth texture."""
+    rng = np.random.default_rng(0)
+    ramp = np.add.outer(np.arange(48), np.arange(64)).astype(np.uint8)
+    texture = np.cumsum(rng.normal(size=(48, 64)), axis=1)
+    texture = (100 + 10 * (texture - texture.mean()) / texture.std()).clip(0, 255).astype(np.uint8)
+    noise = rng.integers(0, 256, (48, 64), dtype=np.uint8)
+    return np.stack([ramp, noise, noise % 3, np.full_like(noise, 7), texture])
+
+
+@pytest.mark.parametrize("levels", [256, 32])
+@pytest.mark.parametrize("distances", [(1,), (1, 3)])
+def test_glcm_equals_scikit_image(images, levels, distances):
+    angles = [0, np.pi / 4, np.pi / 2, 3 * np.pi / 4]
+    expected = []
+    for image in images:
+        matrix = graycomatrix(image // (256 // levels), distances, angles, levels, symmetric=True, normed=True)
+        expected.append(np.stack([graycoprops(matrix, name).mean(axis=1) for name in PROPERTIES], axis=1).ravel())
+    ours = features.glcm(images, distances=distances, levels=levels, progress=False)
+    assert ours.shape == (5, 5 * len(distances)) and ours.dtype == np.float32
+    np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("method", "bins"), [("uniform", 10), ("default", 256)])
+def test_lbp_equals_scikit_image(images, method, bins):
+    codes = [local_binary_pattern(image, 8, 1, method) for image in images]
+    expected = [np.bincount(code.astype(int).ravel(), minlength=bins) / code.size for code in codes]
+    ours = features.lbp(images, method=method, progress=False)
+    np.testing.assert_allclose(ours, expected, atol=1e-6)
+    np.testing.assert_allclose(ours.sum(axis=1), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("family", ["haar", "db2"])
+def test_wavelet_statistics_equal_pywavelets(images, family):
+    expected = []
+    for image in images:
+        approximation, *details = pywt.wavedec2(image.astype(float), family, level=2)
+        bands = [approximation, *[band for level in details for band in level]]
+        expected.append([f(band) for band in bands for f in (lambda b: np.abs(b).mean(), np.std)])
+    ours = features.wavelet(images, family=family, progress=False)
+    assert ours.shape == (5, 14)
+    np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-3)
+
+
+def test_haar_of_a_constant_image():
+    found = features.wavelet(np.full((1, 16, 16), 10, np.uint8), family="haar", statistics=["mean"], progress=False)
+    np.testing.assert_allclose(found[0], [40, 0, 0, 0, 0, 0, 0], atol=1e-5)
+
+
+def test_pca_equals_scikit_learn():
+    images = np.random.default_rng(0).integers(0, 256, (30, 20, 24), dtype=np.uint8)
+    expected = PCA(12, svd_solver="full").fit_transform(images.reshape(30, -1).astype(float))
+    ours = features.pca(images, components=12, block=37, progress=False)
+    signs = np.sign((ours * expected).sum(axis=0))
+    np.testing.assert_allclose(ours * signs, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+    assert (ours[np.abs(ours).argmax(axis=0), range(12)] > 0).all()
+
+
+def test_pca_reads_a_memmap_in_blocks(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (10, 8, 8), dtype=np.uint8)
+    np.save(tmp_path / "x.npy", images)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    whole = features.pca(images, components=3, block=64, progress=False)
+    np.testing.assert_allclose(features.pca(mapped, components=3, block=5, progress=False), whole, rtol=1e-4, atol=1e-2)
+
+
+def test_pca_distances_are_pixel_distances_when_all_components_are_kept():
+    images = np.random.default_rng(0).integers(0, 256, (6, 16, 16), dtype=np.uint8)
+    scores = features.pca(images, components=6, progress=False)
+    pixels = images.reshape(6, -1).astype(float)
+    assert np.linalg.norm(scores[0] - scores[5]) == pytest.approx(np.linalg.norm(pixels[0] - pixels[5]), rel=1e-4)
+
+
+def test_all_black_images_give_finite_features():
+    black = np.zeros((3, 16, 16), np.uint8)
+    for name in ("glcm", "lbp", "wavelet"):
+        assert np.isfinite(getattr(features, name)(black, progress=False)).all()
+    assert (features.pca(black, components=2, progress=False) == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x: features.pca(x, components=6), "6 components.*got 5"),
+        (lambda x: features.pca(x, components=0), "0 components"),
+        (lambda x: features.glcm(x, levels=100), "divide 256, got 100"),
+        (lambda x: features.glcm(x, distances=[48]), r"\[48\]"),
+        (lambda x: features.lbp(x, method="ror"), "'ror'"),
+        (lambda x: features.wavelet(x, family="nosuch"), "'nosuch'"),
+        (lambda x: features.wavelet(x, statistics=["median"]), "median"),
+        (lambda x: features.lbp(x.astype(float)), "float64"),
+        (lambda x: features.lbp(x[0]), r"\(48, 64\)"),
+    ],
+)
+def test_bad_arguments_are_named(images, call, message):
+    with pytest.raises(ValueError, match=message):
+        call(images)

@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+import torch
+
+from semlib.morphology.loss import PAIRS, cross_scale_loss, normalised_std, rankme
+
+
+def slow_loss(projections, embeddings, pairs):
+    terms = []
+    for a, b in pairs:
+        for p, z in zip(projections[a].tolist(), embeddings[b].tolist(), strict=True):
+            terms.append(np.dot(p, z) / np.linalg.norm(p) / np.linalg.norm(z))
+    return -np.mean(terms)
+
+
+@pytest.mark.parametrize("pairs", PAIRS)
+def test_equals_a_slow_loop(pairs):
+    torch.manual_seed(0)
+    p, z = ([torch.randn(5, 7) for _ in range(3)] for _ in range(2))
+    assert cross_scale_loss(p, z, pairs).item() == pytest.approx(slow_loss(p, z, PAIRS[pairs]), abs=1e-6)
+
+
+def test_agreement_scores_minus_one_and_opposition_plus_one():
+    z = [torch.randn(4, 6)] * 3
+    assert cross_scale_loss(z, z).item() == pytest.approx(-1, abs=1e-6)
+    assert cross_scale_loss([-x for x in z], z).item() == pytest.approx(1, abs=1e-6)
+
+
+def test_target_gets_no_gradient():
+    p = [torch.randn(4, 6, requires_grad=True) for _ in range(3)]
+    z = [torch.randn(4, 6, requires_grad=True) for _ in range(3)]
+    cross_scale_loss(p, z).backward()
+    assert all(x.grad is not None and x.grad.abs().sum() > 0 for x in p)
+    assert all(x.grad is None for x in z)
+
+
+def test_all_pairs_are_the_six_ordered_ones():
+    assert len(set(PAIRS["all"])) == 6 and all(a != b for a, b in PAIRS["all"])
+
+
+def test_wrong_number_of_scales_and_unknown_pairs():
+    z = [torch.randn(2, 3)] * 3
+    with pytest.raises(ValueError, match="3 and 2"):
+        cross_scale_loss(z, z[:2])
+    with pytest.raises(ValueError, match="'some'"):
+        cross_scale_loss(z, z, "some")
+
+
+def test_normalised_std_of_collapse_and_of_even_spread():
+    assert normalised_std(torch.ones(50, 16)) == pytest.approx(0, abs=1e-12)
+    even = torch.randn(20000, 64, generator=torch.Generator().manual_seed(0))
+    assert normalised_std(even) == pytest.approx(1 / 8, rel=0.01)
+
+
+def test_rankme_known_answers():
+    rng = np.random.default_rng(0)
+    line = rng.normal(size=(100, 1)) @ rng.normal(size=(1, 20))
+    assert rankme(line) == pytest.approx(1, abs=1e-6)
+    assert rankme(np.ones((10, 4))) == 1
+    orthogonal = np.linalg.qr(rng.normal(size=(50, 8)))[0]
+    assert rankme(orthogonal, center=False) == pytest.approx(8, abs=1e-9)
+    diagonal = np.diag([0.75, 0.25])
+    assert rankme(diagonal, center=False) == pytest.approx(np.exp(-0.75 * np.log(0.75) - 0.25 * np.log(0.25)))
+
+
+def test_rankme_sees_neither_shift_nor_rotation_when_centred():
+    rng = np.random.default_rng(1)
+    z = rng.normal(size=(60, 5)) * [5, 3, 1, 1, 0.1]
+    turn = np.linalg.qr(rng.normal(size=(5, 5)))[0]
+    assert rankme(z @ turn + 100) == pytest.approx(rankme(z), rel=1e-6)

@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+import torch
+
+from semlib.morphology import train as module
+from semlib.morphology.encoder import Encoder
+from semlib.morphology.train import embed, load_encoder, train
+
+
+@pytest.fixture
+def levels():
+    rng = np.random.default_rng(0)
+    fine = rng.integers(0, 256, (10, 32, 32), dtype=np.uint8)
+    return [fine, fine[:, ::2, ::2].copy(), fine[:, ::4, ::4].copy()]
+
+
+def run(levels, folder, **settings):
+    return train(levels, folder, **({"epochs": 3, "batch_size": 4, "progress": False} | settings))
+
+
+def test_history_and_files(levels, tmp_path):
+    history = run(levels, tmp_path)
+    assert list(history.columns) == ["epoch", "loss", "embedding_std", "rankme"] and len(history) == 3
+    assert history["loss"].iloc[-1] < history["loss"].iloc[0]
+    stored = np.load(tmp_path / "embeddings.npy")
+    assert stored.shape == (10, 128) and stored.dtype == np.float32
+    np.testing.assert_allclose(embed(load_encoder(tmp_path), levels[0], progress=False), stored, rtol=1e-4, atol=1e-5)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "config.json", "embeddings.npy", "encoder.safetensors", "history.csv",
+    ]  # fmt: skip
+
+
+def test_same_seed_same_bytes_and_another_seed_differs(levels, tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        run(levels, tmp_path / name, seed=seed)
+    for file in ("encoder.safetensors", "embeddings.npy", "history.csv"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+    assert (tmp_path / "a" / "embeddings.npy").read_bytes() != (tmp_path / "c" / "embeddings.npy").read_bytes()
+
+
+@pytest.mark.parametrize("killed_after", [1, 2])
+def test_killed_run_goes_on_to_the_same_weights(levels, tmp_path, monkeypatch, killed_after):
+    run(levels, tmp_path / "whole")
+    original, done = module._epoch, []
+
+    def dying(*args):
+        if len(done) == killed_after:
+            raise KeyboardInterrupt
+        done.append(1)
+        return original(*args)
+
+    monkeypatch.setattr(module, "_epoch", dying)
+    with pytest.raises(KeyboardInterrupt):
+        run(levels, tmp_path / "killed")
+    assert not (tmp_path / "killed" / "embeddings.npy").exists()
+    monkeypatch.setattr(module, "_epoch", original)
+    run(levels, tmp_path / "killed")
+    for file in ("encoder.safetensors", "embeddings.npy"):
+        assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "killed" / file).read_bytes()
+
+
+def test_finished_run_is_not_repeated_unless_settings_or_data_change(levels, tmp_path, monkeypatch):
+    first = run(levels, tmp_path)
+    calls = []
+    original = module._epoch
+    monkeypatch.setattr(module, "_epoch", lambda *args: calls.append(1) or original(*args))
+    again = run(levels, tmp_path)
+    assert not calls and np.allclose(again["loss"], first["loss"])
+    run(levels, tmp_path, learning_rate=0.01)
+    assert len(calls) == 3
+    levels[0][0, 0, 0] ^= 1
+    run(levels, tmp_path, learning_rate=0.01)
+    assert len(calls) == 6
+
+
+def test_checkpoint_of_other_settings_is_not_continued(levels, tmp_path, monkeypatch):
+    original = module._finish
+    monkeypatch.setattr(module, "_finish", lambda *args: None)
+    run(levels, tmp_path, seed=5)
+    monkeypatch.setattr(module, "_finish", original)
+    other = run(levels, tmp_path, seed=6)
+    run(levels, tmp_path / "fresh", seed=6)
+    assert other.equals(train(levels, tmp_path / "fresh", seed=6, epochs=3, batch_size=4, progress=False))
+
+
+@pytest.mark.parametrize(("count", "batch_size"), [(9, 4), (10, 4), (3, 2), (2, 32), (5, 4)])
+def test_batches_hold_every_image_once_and_never_one_alone(count, batch_size):
+    batches = module._batches(count, batch_size, 0, 0)
+    assert sorted(np.concatenate(batches)) == list(range(count))
+    assert min(map(len, batches)) >= 2
+
+
+def test_batch_order_is_a_shuffle():
+    first = [tuple(rows) for rows in module._batches(100, 10, 0, 0)]
+    assert first != [tuple(range(i, i + 10)) for i in range(0, 100, 10)]
+    assert first != [tuple(rows) for rows in module._batches(100, 10, 1, 0)]
+    assert first != [tuple(rows) for rows in module._batches(100, 10, 0, 1)]
+
+
+def test_too_few_images_and_uneven_levels(levels, tmp_path):
+    with pytest.raises(ValueError, match=r"\[1, 1, 1\]"):
+        run([level[:1] for level in levels], tmp_path)
+    with pytest.raises(ValueError, match=r"\[10, 10, 9\]"):
+        run([levels[0], levels[1], levels[2][:9]], tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
+def test_weights_are_read_without_pickles(levels, tmp_path):
+    run(levels, tmp_path, epochs=1)
+    (tmp_path / "encoder.safetensors").write_bytes(b"\x80\x04cos\nsystem\n.")
+    with pytest.raises(Exception, match="(?i)header"):
+        load_encoder(tmp_path)
+
+
+def test_embedding_does_not_depend_on_the_batch(levels):
+    torch.manual_seed(0)
+    encoder = Encoder()
+    whole = embed(encoder, levels[0], batch_size=10, progress=False)
+    np.testing.assert_allclose(embed(encoder, levels[0], batch_size=3, progress=False), whole, rtol=1e-4, atol=1e-5)
