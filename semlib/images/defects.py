@@ -1,0 +1,203 @@
+"""Six families of simulated defects on a thin film: relief, footprint and darkness.
+
+They are named for what is simulated. The real classes have no published names; only their mask
+statistics (area, parts, bounding box) are taken over.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from semlib.images.surface import FIELD, pick, rotate, self_affine, smoothstep
+
+FAMILIES = {
+    1: "broad scratches",
+    2: "thin crack",
+    3: "particle",
+    4: "large flake or agglomerate",
+    5: "pit",
+    6: "no visible defect",
+}
+# median area fraction, and standard deviation s of its logarithm: exp(s^2 / 2) is about the documented mean / median
+AREA = {1: (0.079, 0.82), 2: (0.0192, 0.2), 3: (0.0167, 0.575), 4: (0.074, 0.94), 5: (0.027, 0.5)}
+LARGEST = 0.846
+
+
+@dataclass
+class Defect:
+    """`relief` (nominal pixels) and `footprint`, both (n, n); `darkness`, the lost part of the yield; a few words."""
+
+    relief: np.ndarray
+    footprint: np.ndarray
+    darkness: float
+    about: str
+
+
+def _area(rng, label):
+    median, spread = AREA[label]
+    return min(median * rng.lognormal(0, spread), LARGEST)
+
+
+def _radius(area):
+    return FIELD * math.sqrt(area / math.pi)
+
+
+def _level(g, field, area):
+    """`field` minus the level above which it covers the fraction `area` of the image."""
+    values = field[g.inside].ravel()
+    k = min(max(int((1 - area) * values.size), 0), values.size - 2)
+    return field - np.partition(values, k)[k]
+
+
+def _centred(g, rng, spread=12.0):
+    return g.x - rng.normal(0, spread), g.y - rng.normal(0, spread)
+
+
+def _parts_above(footprint, smallest):
+    """`footprint` without its parts below `smallest` samples; at least the largest part stays."""
+    parts, count = ndimage.label(footprint)
+    if count < 2:
+        return footprint
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    return (sizes >= min(smallest, sizes.max()))[parts]
+
+
+def _polyhedron(rng, x, y, radius):
+    """A convex rock over the plane: the lowest of some inclined facets, 0 near its rim, about 1 in the middle."""
+    count = int(rng.integers(5, 10))
+    start, field = rng.uniform(0, 2 * math.pi), None
+    for k in range(count):
+        angle = start + 2 * math.pi * (k + rng.uniform(-0.35, 0.35)) / count
+        steep = rng.lognormal(0, 0.45) / radius
+        facet = (
+            steep * (radius * rng.uniform(0.72, 1.1)) - (steep * math.cos(angle)) * x - (steep * math.sin(angle)) * y
+        )
+        field = facet if field is None else np.minimum(field, facet, out=field)
+    return field
+
+
+def _rock(g, rng, x, y, area, parts):
+    """One rock or several grown together, each stretched along an axis of its own: field, positive inside."""
+    radius, along = _radius(area), math.sqrt(rng.lognormal(0.0, 0.33))
+    field = None
+    for k in range(parts):
+        small = 1.0 if k == 0 else rng.uniform(0.4, 0.8)
+        x0, y0 = (0.0, 0.0) if k == 0 else (rng.normal(0, 0.7 * radius), rng.normal(0, 0.7 * radius))
+        u, v = rotate(x - x0, y - y0, rng.uniform(0, math.pi))
+        rock = small * _polyhedron(rng, u / along, v * along, small * radius)
+        field = rock if field is None else np.maximum(field, rock)
+    return field
+
+
+def _crumbs(g, rng, x, y, count, reach):
+    """Small rounded crumbs a little farther out than `reach`: their height."""
+    height = np.zeros((g.n, g.n), np.float32)
+    for _ in range(count):
+        angle, r, flat = rng.uniform(0, 2 * math.pi), rng.uniform(2.2, 6.0), rng.uniform(0.6, 1.0)
+        distance = reach * rng.uniform(1.2, 1.8) + 2 * r
+        u, v = rotate(x - distance * math.cos(angle), y - distance * math.sin(angle), angle)
+        np.maximum(height, r * np.sqrt(np.maximum(1 - (u / r) ** 2 - (v / (r * flat)) ** 2, 0)), out=height)
+    return height
+
+
+def particle(g, rng, noise, label=3, stretch=1.1):
+    """A faceted particle, or some grown together; its top is broken up at the scale of its grains."""
+    area = _area(rng, label)
+    radius = _radius(area)
+    x, y = _centred(g, rng)
+    parts = 1 + int(rng.binomial(3, 0.3))
+    rough = self_affine(g, noise, pick(rng, (2.5, 4.0, 6.0)), 1.2)
+    warp = self_affine(g, noise, 14.0, 1.2)
+    field = _rock(g, rng, x / stretch, y * stretch, area, parts) + rng.uniform(0.02, 0.09) * warp
+    ramp = np.maximum(_level(g, field, area), 0)
+    body = _parts_above(ramp > 0, np.inf)
+    high = radius * rng.lognormal(-0.45, 0.35) * (1 if label == 3 else 0.6)
+    tilt = (rng.normal(-0.1, 0.35) * x + rng.normal(-0.1, 0.35) * y) / radius
+    top = np.clip(rng.uniform(0.25, 0.8) * (1 + tilt), 0.1, 1.2)
+    height = high * np.minimum(ramp * rng.uniform(1.2, 3.0), top + 0.35 * ramp)
+    roughness = rng.uniform(0.4, 2.2) * min(1.0, high / 14)
+    height += (roughness * rough + 0.07 * high * warp) * smoothstep(ramp * 5)
+    height = np.where(body, np.maximum(height, 0.3), 0)
+    height = np.maximum(height, _crumbs(g, rng, x, y, int(rng.binomial(2, 0.1)), radius))
+    darkness = pick(rng, (rng.normal(0.2, 0.1), rng.uniform(0.4, 0.65)), (0.85, 0.15))
+    looks = "angular" if roughness < 0.8 else "rough"
+    about = f"{looks} particle" if parts == 1 else f"{looks} agglomerate of particles"
+    return Defect(height, height > 0, darkness, f"one {about}" if label == 3 else f"one large {about}")
+
+
+def flake(g, rng, noise):
+    """A large thin flake with a ragged outline, wrinkles and a curled edge, or a large agglomerate."""
+    if rng.random() < 0.45:
+        return particle(g, rng, noise, label=4, stretch=1.17)
+    area = _area(rng, 4)
+    radius = _radius(area)
+    x, y = _centred(g, rng, 14)
+    field = _rock(g, rng, x / 1.17, y * 1.17, area, 1 + int(rng.binomial(2, 0.5)))
+    field += rng.uniform(0.05, 0.13) * self_affine(g, noise, 20.0, 1.3)
+    field = _level(g, field, area)
+    body = _parts_above(field > 0, np.inf)
+    inward = np.maximum(field, 0) * radius
+    high = rng.uniform(2.5, 9.0)
+    curl = rng.uniform(-0.2, 0.7) * np.exp(-((inward - 5) ** 2) / 40)
+    wrinkles = rng.uniform(0.05, 0.35) * self_affine(g, noise, pick(rng, (9.0, 14.0, 20.0)), 1.3)
+    height = high * ((1 - np.exp(inward * (-1 / rng.uniform(1.5, 5)))) * (1 + wrinkles) + curl)
+    height = np.where(body, np.maximum(height, 0.2), 0)
+    height = np.maximum(height, _crumbs(g, rng, x, y, int(rng.binomial(3, 0.1)), radius))
+    return Defect(height, height > 0, rng.normal(0.08, 0.1), "one large thin flake with a ragged outline")
+
+
+def pit(g, rng, noise):
+    """A crater: an inclined wall, a rough floor, sometimes a raised rim."""
+    area = _area(rng, 5)
+    x, y = _centred(g, rng)
+    u, v = rotate(x / 1.16, y * 1.16, rng.uniform(0, math.pi))
+    along = math.sqrt(rng.lognormal(0, 0.15))
+    field = 1 - np.hypot(u / along, v * along) / _radius(area)
+    field = _level(g, field + rng.uniform(0.03, 0.1) * self_affine(g, noise, 20.0, 1.6), area)
+    body = _parts_above(field > 0, np.inf)
+    inward = np.maximum(field, 0)
+    floor = rng.uniform(0.2, 1.0) * self_affine(g, noise, 6.0, 1.2) * smoothstep(inward * 6)
+    wall = -rng.uniform(6, 18) * smoothstep(inward / rng.uniform(0.2, 0.6))
+    rim = rng.uniform(0, 2.5) * np.exp(np.minimum(field, 0) * 14) * (field <= 0)
+    return Defect(np.where(body, wall + floor, rim), body, rng.uniform(0.05, 0.3), "one pit with an inclined wall")
+
+
+def scratches(g, rng, noise):
+    """Ploughed scratches across the whole field: grooves between raised, torn rims."""
+    area = _area(rng, 1)
+    angle = pick(rng, (-1, 1)) * math.radians(min(max(rng.normal(30, 14), 3), 80))
+    gaps, uneven = rng.uniform(0.3, 1.0), self_affine(g, noise, 30.0)
+    field = None
+    for _ in range(int(rng.integers(2, 5))):
+        u, v = rotate(g.x, g.y, angle + rng.normal(0, 0.07))
+        v = v - rng.normal(0, 60) - rng.normal(0, 90) / FIELD**2 * u * u + rng.uniform(1, 4) * uneven
+        width = rng.lognormal(0, 0.35) + gaps * np.sin(u * rng.uniform(0.008, 0.03) + rng.uniform(0, 7))
+        stroke = 8 * width - np.abs(v)
+        field = stroke if field is None else np.maximum(field, stroke)
+    field = _level(g, field + rng.uniform(0.5, 2.0) * self_affine(g, noise, 6.0), area)
+    footprint = _parts_above(field > 0, 40 / g.step**2)
+    inward = np.maximum(field, 0)
+    wide = max(float(inward.max()), 1.0)
+    groove = -rng.uniform(0.25, 0.6) * wide * smoothstep(inward * (1.6 / wide) - 0.3)
+    rims = rng.uniform(1.0, 3.5) * np.exp(-(((inward - 2.5) / 2.2) ** 2)) * (1 + 0.3 * self_affine(g, noise, 9.0))
+    relief = groove + rims + rng.uniform(0.3, 1.2) * self_affine(g, noise, 4.0)
+    return Defect(np.where(footprint, relief, 0), footprint, rng.normal(0.05, 0.08), "broad scratches across the field")
+
+
+def crack(g, rng, noise):
+    """A thin crack on the diagonal, broken up into two or three pieces."""
+    area = _area(rng, 2)
+    u, v = rotate(g.x, g.y, pick(rng, (-1, 1)) * math.radians(rng.normal(45, 5)))
+    v = v - rng.normal(0, 15) + rng.uniform(3, 7) * self_affine(g, noise, 40.0)
+    width = 1 + 0.9 * np.sin(u * rng.uniform(0.012, 0.028) + rng.uniform(0, 7))
+    field = 4 * width - np.abs(v) - 0.03 * np.maximum(np.abs(u) - 290, 0)
+    field = _level(g, field + 0.4 * self_affine(g, noise, 4.0), area)
+    footprint = _parts_above(field > 0, 60 / g.step**2)
+    relief = np.where(footprint, -rng.uniform(1.2, 2.5) * field, 0)
+    return Defect(relief, footprint, rng.uniform(0.02, 0.2), "one thin crack on the diagonal")
+
+
+DEFECTS = {1: scratches, 2: crack, 3: particle, 4: flake, 5: pit}

@@ -1,0 +1,166 @@
+"""From a scene to an SEM image: secondary-electron signal, probe, detector, shot noise, scan, JPEG."""
+
+import io
+import math
+
+import numpy as np
+from PIL import Image
+from scipy.signal import lfilter
+
+from semlib.images.surface import grid, pick
+
+FILM_GREY = 97.0
+YIELD = 0.9
+QUALITY = 80
+BORDER = 3
+DARK = 4
+SHADOW_DISTANCES = (3.0, 6.0, 12.0, 24.0, 44.0)
+SHADOW_REACH = 1.7
+
+
+def signal(scene, size, rng):
+    """Secondary-electron signal of a scene seen by a detector at the upper left; about 1 on a flat film.
+
+    ``S = material x (1 + e (1/cos - 1)) x (1 + d n.u + c convexity) x (1 - s sin(horizon)) + halo``:
+    more electrons leave inclined surfaces (1/cos law); those leaving towards the detector, direction u,
+    are collected best; convex edges bloom, since electrons also leave through the side wall; where
+    something high hides the detector it is dark. The horizon angle is taken over a cone that widens with
+    distance, so that shadows are soft and as long as the thing is high. The halo is what a wall
+    facing the detector throws back onto the film before it.
+
+    Returns
+    -------
+    float32 (n, n), padded.
+    """
+    g = grid(size)
+    height = scene.height
+    spectrum = g.forward(height)
+    azimuth = math.radians(rng.normal(222, 7))
+    ux, uy = math.cos(azimuth), math.sin(azimuth)
+    dy, dx = _slopes(height, g.step)
+    inclined = np.sqrt(1 + dx * dx + dy * dy)
+    facing = (dx * -ux + dy * -uy) / inclined
+    hidden = np.zeros_like(height)
+    for d in SHADOW_DISTANCES:
+        ahead = g.inverse(spectrum * g.gaussian(d / 3, (d * ux, d * uy)))
+        np.maximum(hidden, (ahead - height) * (SHADOW_REACH / d), out=hidden)
+    convex = np.clip(height - g.inverse(spectrum * g.gaussian(3.0)), -3, 3)
+    behind = g.inverse(spectrum * g.gaussian(9.0, (-14 * ux, -14 * uy)))
+    halo = 0.012 * np.maximum(behind - np.maximum(height, 0), 0)
+    emitted = scene.material * (1 + 0.25 * np.minimum(inclined - 1, 2))
+    collected = np.maximum(1 + 0.45 * facing + 0.05 * convex, 0.1)
+    lit = 1 - 0.9 * hidden / np.sqrt(1 + hidden * hidden)
+    return emitted * collected * lit + halo
+
+
+def _slopes(height, step):
+    """Central differences along y and x, periodic."""
+    return tuple((np.roll(height, -1, axis) - np.roll(height, 1, axis)) * (0.5 / step) for axis in (0, 1))
+
+
+def probe(field, size, rng):
+    """Blur by an astigmatic probe and cut out the image, float32 (size, size); widths are in real pixels."""
+    g = grid(size)
+    major, minor = rng.uniform(0.9, 1.3), rng.uniform(0.65, 0.9)
+    angle = rng.uniform(0, np.pi)
+    c, s = math.cos(angle), math.sin(angle)
+    a, b = (c * g.fx + s * g.fy) * g.step * major, (c * g.fy - s * g.fx) * g.step * minor
+    blur = np.exp(-2 * np.pi**2 * (a * a + b * b))
+    return g.inverse(g.forward(field) * blur)[g.inside]
+
+
+def shading(size, rng):
+    """Slow change of brightness over the field, factor (size, size) with mean about 1."""
+    t = np.linspace(-1, 1, size, dtype=np.float32)
+    x, y = t[None], t[:, None]
+    tilt, roll, bow = rng.normal(0, 0.055), rng.normal(0, 0.035), rng.normal(0, 0.012)
+    return (1 + tilt * x + bow * (x * x - 1 / 3)) * (1 + roll * y)
+
+
+def acquire(clean, rng, *, dose=2400.0, jitter=0.0, correlation=0.0):
+    """Scan a noise-free image once with a given electron dose.
+
+    Every pixel receives N ~ Poisson(dose) primary electrons, which release Poisson(N delta) secondary ones, delta
+    proportional to the grey value and `YIELD` at `FILM_GREY`. In grey levels the variance is therefore
+    ``clean^2 / dose + clean FILM_GREY / (YIELD dose)``: compound, Gamma-like, larger than Poisson's.
+
+    Parameters
+    ----------
+    clean : array (H, W)
+        Grey values, 0 to 255.
+    rng : numpy.random.Generator
+    dose : float
+        Mean number of primary electrons per pixel, > 0.
+    jitter : float
+        Standard deviation of the sideways displacement of the rows, pixels.
+    correlation : float
+        Lag-1 correlation of the noise along a row, 0 to below 1 (detector bandwidth); keeps the variance.
+
+    Returns
+    -------
+    float32 (H, W)
+        Not clipped, not rounded.
+
+    Raises
+    ------
+    ValueError
+        If an argument is outside its range.
+    """
+    if not dose > 0 or jitter < 0 or not 0 <= correlation < 1:
+        raise ValueError(
+            f"dose={dose}, jitter={jitter}, correlation={correlation}: need dose > 0, jitter >= 0, 0 <= correlation < 1"
+        )
+    clean = np.asarray(clean, np.float32)
+    if clean.ndim != 2:
+        raise ValueError(f"clean has shape {clean.shape}: acquire takes one image (height, width)")
+    if jitter:
+        clean = _displaced(clean, jitter * rng.standard_normal(len(clean)))
+    primaries = rng.poisson(dose, clean.shape)
+    electrons = rng.poisson(primaries * (np.maximum(clean, 0) * (YIELD / FILM_GREY)))
+    noise = electrons.astype(np.float32) * (FILM_GREY / (YIELD * dose)) - clean
+    if correlation:
+        gain = math.sqrt(1 - correlation**2)
+        noise = lfilter(np.float32([gain]), np.float32([1, -correlation]), noise, axis=1)
+    return clean + noise
+
+
+def _displaced(image, shifts):
+    """Rows moved sideways by `shifts` pixels, linear in between."""
+    columns = np.arange(image.shape[1], dtype=np.float32)
+    rows = [np.interp(columns + shift, columns, row) for row, shift in zip(image, shifts, strict=True)]
+    return np.stack(rows).astype(np.float32)
+
+
+def to_8bit(image):
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+
+
+def framed(image, marks):
+    """Put the frame of the scan on an image: dark columns at the right, and the marks that `frame` drew by lot."""
+    image = image.copy()
+    for region, value in marks:
+        image[region] = value
+    image[:, -BORDER:] = DARK
+    return image
+
+
+def frame(size, rng):
+    """Now and then a line along some edges, left by the alignment of the beam: list of (region, grey value)."""
+    if rng.random() > 0.08:
+        return []
+    value = pick(rng, (rng.uniform(20, 60), rng.uniform(130, 170)))
+    at = int(rng.integers(0, 3))
+    near, far, everything = slice(at, at + 1), slice(size - 1 - at, size - at), slice(None)
+    edges = [(near, everything), (far, everything), (everything, near)]
+    return [(edge, value) for edge in edges if rng.random() < 0.6]
+
+
+def to_jpeg(image, quality=QUALITY):
+    """Bytes of a grey JPEG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def from_jpeg(data):
+    return np.array(Image.open(io.BytesIO(data)))
