@@ -1,0 +1,160 @@
+"""The command line: help, errors in one line, exit codes."""
+
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+import semlib.check
+import semlib.run
+from semlib import paths
+from semlib.__main__ import main
+from semlib.run import NotebookError
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, arguments, prog_name="semlib")
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEMLIB_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("SEMLIB_FIGURES", str(tmp_path / "figures"))
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What the command passes on to semlib.run.reproduce."""
+    seen = {}
+    monkeypatch.setattr(semlib.run, "reproduce", lambda *args, **options: seen.update(options, positional=args))
+    return seen
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Make semlib.run.reproduce raise an error."""
+
+    def arrange(error):
+        def reproduce(*arguments, **options):
+            raise error
+
+        monkeypatch.setattr(semlib.run, "reproduce", reproduce)
+
+    return arrange
+
+
+@pytest.mark.parametrize("command", [[], ["reproduce"], ["fetch"], ["check"]])
+def test_help_names_the_environment_variables(command):
+    result = call(*command, "--help")
+    assert result.exit_code == 0
+    assert "SEMLIB_DATA" in result.output and "SEMLIB_FIGURES" in result.output
+
+
+def test_reproduce_has_the_documented_defaults(asked):
+    assert call("reproduce").exit_code == 0
+    assert asked == {
+        "positional": ("synthetic", "standard"),
+        "only": [],
+        "start": None,
+        "force": False,
+        "seed": 0,
+        "parameters": {},
+    }
+
+
+def test_reproduce_passes_options_on(asked):
+    result = call(
+        *("reproduce", "--dataset", "a b", "--profile", "quick", "--from", "04", "--force", "--seed", "3"),
+        *("-p", "epochs", "2", "-p", "k", "[4, 6]"),
+    )
+    assert result.exit_code == 0
+    assert asked["positional"] == ("a b", "quick")
+    assert (asked["start"], asked["force"], asked["seed"]) == ("04", True, 3)
+    assert asked["parameters"] == {"epochs": "2", "k": "[4, 6]"}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--only", "04", "05"], ["--only", "04,05"], ["--only", "04", "--only", "05"], ["04", "05"]]
+)
+def test_only_takes_several_notebooks(asked, arguments):
+    assert call("reproduce", *arguments, "--force").exit_code == 0
+    assert asked["only"] == ["04", "05"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ValueError("unknown dataset 'x'"), 2),
+        (FileNotFoundError("no such file"), 2),
+        (PermissionError("cannot write"), 2),
+        (NotebookError("02_preprocess, cell [4]"), 1),
+    ],
+)
+def test_errors_are_one_line(failing, error, code):
+    failing(error)
+    result = call("reproduce")
+    assert (result.exit_code, result.output) == (code, f"error: {error}\n")
+
+
+def test_interruption_says_how_to_go_on(failing):
+    failing(KeyboardInterrupt())
+    result = call("reproduce")
+    assert result.exit_code == 130
+    assert result.output.strip() == "interrupted: rerun the same command to continue"
+
+
+def test_debug_shows_the_traceback(failing, monkeypatch):
+    monkeypatch.setenv("SEMLIB_DEBUG", "1")
+    failing(ValueError("unknown dataset"))
+    assert isinstance(call("reproduce").exception, ValueError)
+
+
+def test_unknown_dataset_profile_and_command():
+    assert call("reproduce", "--dataset", "nowhere").output.startswith("error: unknown dataset 'nowhere': use one of")
+    assert call("fetch", "nowhere").exit_code == 2
+    assert call("fetsch").exit_code == 2
+
+
+def test_fetch_of_a_folder_lists_it(tmp_path):
+    folder = tmp_path / "my images"
+    folder.mkdir()
+    for name in ("a.png", "b.png"):
+        Image.new("L", (32, 32), 90).save(folder / name)
+    result = call("fetch", str(folder))
+    assert f"2 images in {folder}" in result.output
+    assert paths.of(folder).manifest.is_file()
+    assert "2 images in the manifest" in call("check").output
+
+
+def test_check_says_what_is_missing_and_how_to_get_it():
+    result = call("check")
+    assert result.exit_code == 0
+    for hint in ("python -m semlib fetch carinthia ", "or place data.zip as", "bf16", "no run yet", "cores"):
+        assert hint in result.output
+
+
+def test_check_compares_an_archive_with_its_checksum():
+    archive = paths.of("carinthia").archive
+    archive.parent.mkdir(parents=True)
+    archive.write_bytes(b"not the archive")
+    assert "WRONG" in call("check").output
+
+
+def test_check_fails_when_a_package_is_out_of_bounds(monkeypatch):
+    bad = [semlib.check.Requirement("numpy>=999"), semlib.check.Requirement("no-such-package-here>=1")]
+    monkeypatch.setattr(semlib.check, "requirements", lambda: (">=4", bad))
+    result = call("check")
+    assert result.exit_code == 1
+    for part in ("is not >=4", "is not >=999", "no-such-package-here is not installed", "make setup"):
+        assert part in result.output
+
+
+def test_import_is_light():
+    code = (
+        "import sys, semlib, semlib.__main__, semlib.run\n"
+        "heavy = {'torch', 'sklearn', 'matplotlib', 'papermill', 'nbformat', 'pandas'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=paths.ROOT)

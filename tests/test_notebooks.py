@@ -1,0 +1,153 @@
+"""The notebooks: how they are written, and one run of all of them through the driver with the quick profile."""
+
+import ast
+import fnmatch
+import io
+import json
+import re
+
+import papermill
+import pytest
+
+from semlib import paths
+from semlib.driver import notebook as nb
+from semlib.run import reproduce
+
+FILES = sorted(paths.NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+BY_NAME = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+CLUSTERING = ["01_download", "02_preprocess", "03_pyramid", "04_ssl_training", "05_baselines", "06_umap_tsne"]
+PARAMETER = re.compile(r"\w+: [^=#]+ = .+  # \S")
+
+
+def cells(file, kind=None):
+    found = json.loads(file.read_text(encoding="utf-8"))["cells"]
+    return [cell for cell in found if kind in (None, cell["cell_type"])]
+
+
+def source(cell):
+    return "".join(cell["source"])
+
+
+def test_the_clustering_paper_is_complete():
+    assert [file.stem for file in FILES][:6] == CLUSTERING
+
+
+@BY_NAME
+def test_is_stored_without_outputs_for_the_python3_kernel(file):
+    content = json.loads(file.read_text(encoding="utf-8"))
+    assert (content["nbformat"], content["nbformat_minor"] >= 5) == (4, True)
+    assert content["metadata"]["kernelspec"]["name"] == "python3"
+    assert "papermill" not in content["metadata"]
+    for cell in cells(file, "code"):
+        assert cell["outputs"] == [] and cell["execution_count"] is None, cell["id"]
+
+
+@BY_NAME
+def test_cell_ids_are_readable_and_unique(file):
+    ids = [cell["id"] for cell in cells(file)]
+    assert len(set(ids)) == len(ids)
+    assert [i for i in ids if not re.fullmatch(file.stem[:2] + r"(-[a-z0-9]+)+", i)] == []
+
+
+@BY_NAME
+def test_opens_with_a_title_and_its_question(file):
+    first = cells(file)[0]
+    assert first["cell_type"] == "markdown" and source(first).startswith("# ") and "?" in source(first)
+
+
+@BY_NAME
+def test_parameters_are_annotated_and_explained(file):
+    tagged = [cell for cell in cells(file) if "parameters" in cell["metadata"].get("tags", [])]
+    assert len(tagged) == 1
+    lines = [line for line in source(tagged[0]).splitlines() if line and not line.startswith("#")]
+    assert [line for line in lines if not PARAMETER.match(line)] == []
+    declared = nb.Notebook(file).parameters
+    assert len(declared) == len(lines)
+    assert {"dataset", "seed"} <= set(declared)
+    for parameter in declared.values():
+        assert parameter.convert(parameter.default, file.stem) == parameter.default
+    assert all(known["help"] for known in papermill.inspect_notebook(str(file)).values())
+    assert set(papermill.inspect_notebook(str(file))) == set(declared)
+
+
+@BY_NAME
+def test_cells_are_few_and_short(file):
+    code = cells(file, "code")
+    assert len(code) <= 20
+    for cell in code:
+        lines = [line for line in source(cell).splitlines() if line.strip()]
+        assert len(lines) <= 25, cell["id"]
+        for node in ast.walk(ast.parse(re.sub(r"^\s*[%!].*$", "", source(cell), flags=re.MULTILINE))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert node.end_lineno - node.body[0].lineno + 1 <= 8, f"{cell['id']}: {node.name}"
+
+
+@BY_NAME
+def test_checks_what_it_made(file):
+    headed = [
+        after
+        for before, after in zip(cells(file)[:-1], cells(file)[1:], strict=True)
+        if before["cell_type"] == "markdown" and "**Checks**" in source(before) and after["cell_type"] == "code"
+    ]
+    assert len(headed) == 1
+    assert any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(source(headed[0]))))
+
+
+@BY_NAME
+def test_has_exercises_and_plain_progress_bars(file):
+    assert any("xercise" in source(cell) for cell in cells(file, "markdown"))
+    assert not any(re.search(r"tqdm\.(auto|notebook)", source(cell)) for cell in cells(file, "code"))
+
+
+def test_every_input_is_an_output_of_an_earlier_notebook():
+    made = []
+    for notebook in map(nb.Notebook, FILES):
+        assert notebook.outputs, notebook.name
+        for pattern in notebook.inputs:
+            known = pattern.startswith("source/") or any(fnmatch.fnmatch(output, pattern) for output in made)
+            assert known, f"{notebook.name}: no earlier notebook makes {pattern}"
+        made += notebook.outputs
+
+
+@pytest.mark.parametrize("profile", ["quick", "standard", "paper"])
+def test_profile_fits_the_notebooks(profile):
+    suite = nb.numbered()
+    values = nb.assign(suite, suite, dataset="synthetic", profile=profile, seed=0, parameters={})
+    assert list(values) == [file.stem for file in FILES]
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    """The suite run twice with the quick profile in a temporary folder: both results, what was said, paths."""
+    folder = tmp_path_factory.mktemp("quick")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEMLIB_DATA", str(folder / "data"))
+        patch.setenv("SEMLIB_FIGURES", str(folder / "figures"))
+        said = io.StringIO()
+        first = reproduce("synthetic", "quick", stream=said)
+        second = reproduce("synthetic", "quick", stream=said)
+        yield first, second, said.getvalue(), paths.of("synthetic")
+
+
+@pytest.mark.slow
+def test_quick_run_executes_every_notebook(quick):
+    first, _, said, place = quick
+    assert list(first) == [file.stem for file in FILES]
+    assert sorted(path.name for path in place.notebooks.iterdir()) == [file.name for file in FILES]
+    for file in FILES:
+        executed = [cell for cell in cells(place.notebooks / file.name, "code") if source(cell).strip()]
+        assert all(cell["execution_count"] for cell in executed), file.stem
+    assert "made no" not in said
+
+
+@pytest.mark.slow
+def test_second_run_skips_every_notebook(quick):
+    _, second, _, _ = quick
+    assert second == {file.stem: [] for file in FILES}
+
+
+@pytest.mark.slow
+def test_quick_run_is_on_record(quick):
+    record = json.loads(quick[-1].run_json.read_text())
+    assert list(record["notebooks"]) == [file.stem for file in FILES]
+    assert len(record["data_sha256"]) == 64
