@@ -39,7 +39,7 @@ def execute(notebook, target, parameters, label, stream):
     from papermill import PapermillExecutionError, execute_notebook
 
     failed = target.with_suffix(".failed.ipynb")
-    for old in (target, failed, *target.parent.glob(f".{target.stem}-*.tmp.ipynb")):
+    for old in (target, failed):
         old.unlink(missing_ok=True)
     line = Line(label, stream)
     with atomic(target) as copy, line, _kernel(columns=line.width - len(label) - 2) as manager:
@@ -93,7 +93,7 @@ class Line:
     def __init__(self, label, stream):
         self.stream = stream
         self.width = shutil.get_terminal_size((100, 24)).columns - 1
-        self.label, self.moving, self.done = label, "", ""
+        self.label, self.moving, self.done, self.ended = label, "", "", False
         self.cells = _Cells(self)
 
     def __enter__(self):
@@ -102,6 +102,7 @@ class Line:
 
     def __exit__(self, *error):
         self._show("")
+        self.ended = True
 
     def write(self, text):
         *kept, last = (self.moving + text).split("\n")
@@ -119,7 +120,7 @@ class Line:
         self._show(f"{self.label}  {self.moving.strip() or self.done}")
 
     def _show(self, text):
-        if self.stream.isatty():
+        if self.stream.isatty() and not self.ended:
             self.stream.write(f"\r{text[: self.width].ljust(self.width)}\r{text[: self.width]}")
             self.stream.flush()
 
