@@ -95,11 +95,12 @@ def of(dataset):
 def atomic(path):
     """Yield a temporary path beside `path`; rename it on success, remove it on failure.
 
-    A killed run thus leaves either the old file, the new file or a `.tmp` file that nobody reads.
+    A killed run thus leaves either the old file, the new file or a `.tmp` file that nobody reads and
+    the next run overwrites.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}-{os.getpid()}.tmp{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.tmp{path.suffix}")
     try:
         yield temporary
         os.replace(temporary, path)

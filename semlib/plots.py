@@ -57,7 +57,7 @@ def scatter(axis, points, groups, *, title):
         rare = counts[i] < 0.05 * len(groups)
         handles[i] = axis.scatter(
             *points[groups == values[i]].T, c=PALETTE[i % len(PALETTE)], marker="osD^vPX*<>"[i % 10],
-            s=34 if rare else 14, alpha=1 if rare else 0.65, linewidths=0.5 if rare else 0, edgecolors="black",
+            s=36 if rare else 18, alpha=1 if rare else 0.65, linewidths=0.5 if rare else 0, edgecolors="black",
         )  # fmt: skip
     names = [f"{value} ({count})" for value, count in zip(values, counts, strict=True)]
     axis.legend(handles, names, loc="upper left", bbox_to_anchor=(1, 1), fontsize=8, handletextpad=0.2)
@@ -75,19 +75,19 @@ def label_and_cluster(points, labels, clusters, *, title, view):
     return figure
 
 
-def thumbnails(points, images, *, title, count=60, zoom=0.35, seed=0):
-    """A view with the images themselves at some of its points, spread so that few overlap."""
+def thumbnails(points, images, *, title, seed=0):
+    """A view with the images themselves at some of its points, as many as fit without overlap."""
     figure, axis = plt.subplots(figsize=(9, 7))
     axis.scatter(*points.T, s=6, c="0.8", linewidths=0)
-    spread = np.ptp(points, axis=0)
+    apart = np.ptp(points, axis=0) * [0.07, 0.09]
     taken = []
     for i in np.random.default_rng(seed).permutation(len(points)):
-        near = [np.abs((points[i] - points[j]) / spread).max() < 0.075 for j in taken]
-        if not any(near) and len(taken) < count:
+        if all((np.abs(points[i] - points[j]) > apart).any() for j in taken):
             taken.append(i)
             low, high = np.percentile(images[i], [0.2, 99.8])
-            shown = OffsetImage(np.clip((images[i] - low) / max(high - low, 1), 0, 1), zoom=zoom, cmap="gray")
-            axis.add_artist(AnnotationBbox(shown, points[i], frameon=True, pad=0.1))
+            grey = np.clip((images[i] - low) / max(high - low, 1), 0, 1)
+            shown = OffsetImage(grey, zoom=36 / len(grey), cmap="gray")
+            axis.add_artist(AnnotationBbox(shown, points[i], pad=0.05, bboxprops={"lw": 0.5}))
     axis.set(title=title, xticks=[], yticks=[])
     return figure
 

@@ -97,7 +97,7 @@ def manifest(dataset):
 
 
 def load_manifest(dataset):
-    """Read ``manifest.csv`` as `manifest` returned it, without the images that were skipped since.
+    """Read ``manifest.csv`` without the images that ``skipped.csv`` lists.
 
     Row i describes row i of ``level0.npy``.
 
@@ -110,6 +110,9 @@ def load_manifest(dataset):
     if not where.manifest.exists():
         raise FileNotFoundError(f"{where.manifest} is missing: run notebook 01, datasets.manifest")
     table = pd.read_csv(where.manifest, dtype=str, keep_default_na=False)
+    if skipped(where).exists():
+        left_out = pd.read_csv(skipped(where), dtype=str)["image_id"]
+        table = table[~table["image_id"].isin(left_out)].reset_index(drop=True)
     return table.astype({"label": int}) if where.name in paths.BUILT_IN else table
 
 

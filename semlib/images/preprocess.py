@@ -2,7 +2,6 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -110,7 +109,7 @@ def _stretch(image):
 
 
 def preprocess_dataset(dataset, *, border=4, size=512, intensity="full", skip_bad=False, workers=None):
-    """Write ``level0.npy``, uint8 (N, size, size): row i is row i of ``manifest.csv``.
+    """Write ``level0.npy``, uint8 (N, size, size): row i is row i of `datasets.load_manifest`.
 
     Files are decoded by threads (Pillow works outside Python's lock) and written one after the
     other, so memory stays flat for any number of images.
@@ -121,8 +120,8 @@ def preprocess_dataset(dataset, *, border=4, size=512, intensity="full", skip_ba
     border, size, intensity
         See `preprocess`.
     skip_bad : bool
-        Leave out images that cannot be used: they move from ``manifest.csv`` to ``skipped.csv``
-        (with the reason). Otherwise they are an error, and nothing is written.
+        Leave out images that cannot be used and list them, with the reason, in ``skipped.csv``.
+        Otherwise they are an error, and nothing is written.
     workers : int, optional
         Number of threads; by default two per core, as each waits for Python's lock at times.
 
@@ -153,7 +152,7 @@ def preprocess_dataset(dataset, *, border=4, size=512, intensity="full", skip_ba
         if len(bad) and (not skip_bad or len(bad) == len(table)):
             raise ValueError(_listing(bad["reason"], len(table), skip_bad))
         if len(bad):
-            _leave_out(where, table, bad)
+            _leave_out(where, bad)
     return where.level(0)
 
 
@@ -195,13 +194,11 @@ def _listing(reasons, n, skip_bad):
     return "\n".join([f"{len(reasons)} of {n} images cannot be used: {advice}", *lines])
 
 
-def _leave_out(where, table, bad):
-    """Move the rows of bad images from manifest.csv to skipped.csv."""
+def _leave_out(where, bad):
+    """List bad images in skipped.csv, which `datasets.load_manifest` takes off the manifest."""
     earlier = datasets.skipped(where)
     if earlier.exists():
         bad = pd.concat([pd.read_csv(earlier, dtype=str, keep_default_na=False), bad.astype(str)])
-    good = table[~table["image_id"].isin(bad["image_id"])]
-    for rows, path in ((bad, earlier), (good, where.manifest)):
-        with paths.atomic(Path(path)) as temporary:
-            rows.to_csv(temporary, index=False, lineterminator="\n")
+    with paths.atomic(earlier) as temporary:
+        bad.to_csv(temporary, index=False, lineterminator="\n")
     tqdm.write(f"{len(bad)} images left out, listed in {earlier}")

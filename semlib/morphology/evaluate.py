@@ -68,7 +68,7 @@ def cluster_scores(embeddings, labels=None, *, k=6, seed=0):
     ----------
     embeddings : array (N, D)
     labels : sequence (N,), optional
-        Without labels the scores against them are NaN.
+        Images labelled "" or NaN count in no score against labels; without any label these scores are NaN.
     k, seed : int
         See `cluster`.
 
@@ -86,7 +86,8 @@ def table1(methods, labels=None, *, k=6, seeds=range(5), draws=200, progress=Tru
     """Score every method over seeds, with intervals.
 
     Each interval is the central 95 % of a two-level bootstrap: every seed's k-means (and, for the SSL, every
-    seed's training) and, within it, images drawn with replacement from the fixed clustering.
+    seed's training) and, within it, images drawn with replacement from the fixed clustering. The draws of a seed are
+    shifted to have that seed's score as their mean, since the NMI of a resample is biased upwards.
 
     Parameters
     ----------
@@ -113,7 +114,7 @@ def table1(methods, labels=None, *, k=6, seeds=range(5), draws=200, progress=Tru
         runs = [_clustered(e, labels, k, seed) for e, seed in zip(per_seed, seeds, strict=True)]
         means = pd.DataFrame([_scores(run) for run in runs]).mean()
         drawn = np.concatenate([_bootstrap(run, draws, seed) for run, seed in zip(runs, seeds, strict=True)])
-        low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
+        low, high = np.percentile(drawn, [2.5, 97.5], axis=0).clip([-1, 0], 1)
         paper = PAPER_TABLE1.get(name, (np.nan, np.nan))
         rows.append(
             {"method": name, "silhouette": means["silhouette"], "silhouette_lo": low[0], "silhouette_hi": high[0]}
@@ -128,29 +129,35 @@ def _clustered(embeddings, labels, k, seed):
     assigned = cluster(embeddings, k=k, seed=seed)
     if labels is not None and len(labels) != len(embeddings):
         raise ValueError(f"{len(labels)} labels for {len(embeddings)} embeddings")
-    codes = None if labels is None else pd.factorize(np.asarray(labels))[0]
+    codes = None if labels is None else pd.factorize(pd.Series(labels).replace("", np.nan))[0]  # -1: no label
     silhouettes = silhouette_samples(embeddings, assigned)
     return {"silhouettes": silhouettes, "clusters": assigned, "labels": codes, "rankme": rankme(embeddings)}
 
 
 def _scores(run):
-    silhouettes, clusters, labels = run["silhouettes"], run["clusters"], run["labels"]
+    silhouettes, clusters = run["silhouettes"], run["clusters"]
+    means = [silhouettes[clusters == c].mean() for c in np.unique(clusters)]
+    found = {"silhouette": float(silhouettes.mean()), "macro_silhouette": float(np.mean(means))}
     against = {"nmi": normalized_mutual_info_score, "ami": adjusted_mutual_info_score, "ari": adjusted_rand_score}
-    return {
-        "silhouette": float(silhouettes.mean()),
-        "macro_silhouette": float(np.mean([silhouettes[clusters == c].mean() for c in np.unique(clusters)])),
-        "rankme": run["rankme"],
-    } | {name: np.nan if labels is None else float(score(labels, clusters)) for name, score in against.items()}
+    found |= {name: _agreement(score, run["labels"], clusters) for name, score in against.items()}
+    return found | {"rankme": run["rankme"]}
+
+
+def _agreement(score, codes, clusters):
+    if codes is None or (codes < 0).all():
+        return np.nan
+    return float(score(codes[codes >= 0], clusters[codes >= 0]))
 
 
 def _bootstrap(run, draws, seed):
-    """Silhouette and NMI of `draws` resamples of the images: array (draws, 2)."""
+    """Silhouette and NMI of `draws` resamples of the images, each with the mean of the whole: array (draws, 2)."""
     rng = np.random.default_rng(seed)
-    count = len(run["clusters"])
+    silhouettes, clusters, codes = run["silhouettes"], run["clusters"], run["labels"]
     rows = []
     for _ in range(draws):
-        drawn = rng.integers(0, count, count)
-        labels = run["labels"]
-        nmi = np.nan if labels is None else normalized_mutual_info_score(labels[drawn], run["clusters"][drawn])
-        rows.append((run["silhouettes"][drawn].mean(), nmi))
-    return np.array(rows)
+        drawn = rng.integers(0, len(clusters), len(clusters))
+        chosen = None if codes is None else codes[drawn]
+        rows.append((silhouettes[drawn].mean(), _agreement(normalized_mutual_info_score, chosen, clusters[drawn])))
+    rows = np.array(rows)
+    whole = silhouettes.mean(), _agreement(normalized_mutual_info_score, codes, clusters)
+    return rows - rows.mean(axis=0) + whole

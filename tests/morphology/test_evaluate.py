@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from sklearn.metrics import silhouette_score
+from sklearn.metrics import normalized_mutual_info_score, silhouette_score
 
 from semlib.morphology import evaluate
 
@@ -50,6 +50,24 @@ def test_scores_do_not_depend_on_the_names_of_the_labels(blobs):
 def test_without_labels_only_the_label_free_scores_come_out(blobs):
     scores = evaluate.cluster_scores(blobs[0], k=3)
     assert np.isfinite(scores["silhouette"]) and np.isnan(scores["nmi"]) and np.isnan(scores["ari"])
+
+
+def test_unlabelled_images_count_in_no_score_against_labels(blobs):
+    points, labels = blobs
+    partial = labels.astype(str).astype(object)
+    partial[::3] = ""
+    noise = np.random.default_rng(0).normal(size=(100, 2))
+    kept = evaluate.cluster(noise, k=3)[partial != ""]
+    expected = normalized_mutual_info_score(labels[partial != ""], kept)
+    assert evaluate.cluster_scores(noise, partial, k=3)["nmi"] == pytest.approx(expected)
+    assert evaluate.cluster_scores(points, partial, k=3)["ari"] == pytest.approx(1)
+    assert np.isnan(evaluate.cluster_scores(points, [""] * 100, k=3)["nmi"])
+
+
+def test_interval_of_nmi_surrounds_its_estimate_though_resamples_are_biased():
+    rng = np.random.default_rng(0)
+    row = evaluate.table1({"x": rng.normal(size=(60, 3))}, rng.integers(0, 6, 60), seeds=[0], progress=False).iloc[0]
+    assert row["nmi_lo"] < row["nmi"] < row["nmi_hi"]
 
 
 def test_table1_columns_intervals_and_paper_values(blobs):
