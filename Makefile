@@ -8,13 +8,14 @@ ARGS    ?=
 PY    := .venv/bin/python
 STAMP := .venv/.installed
 
-.PHONY: help setup reproduce test test-fast lab lint clean
+.PHONY: help setup reproduce test test-fast lab bench lint clean
 
 help:
 	@echo "make reproduce   run the notebooks into figures/   (DATASET=$(DATASET) PROFILE=$(PROFILE) SEED=$(SEED) ARGS=...)"
 	@echo "make test        the whole test suite              (ARGS=... goes to pytest)"
 	@echo "make test-fast   the tests that take seconds"
 	@echo "make lab         the notebooks in JupyterLab"
+	@echo "make bench       each fast path beside its plain reference"
 	@echo "make lint        ruff, on code and notebooks"
 	@echo "make setup       only the set-up, in .venv         (PYTHON=$(PYTHON), 3.11 to 3.13)"
 	@echo "make clean       remove caches and what the synthetic set made; .venv and other data sets stay"
@@ -41,6 +42,9 @@ test-fast: $(STAMP)
 
 lab: $(STAMP)
 	$(PY) -m jupyter lab notebooks $(ARGS)
+
+bench: $(STAMP)
+	$(PY) -m semlib.bench
 
 lint: $(STAMP)
 	$(PY) -m ruff check .

@@ -27,11 +27,14 @@ def image_grid(images, titles, *, masks=None, columns=6, width=1.8):
     """
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(columns * width, rows * (width + 0.28)), squeeze=False)
+    figure, axes = plt.subplots(rows, columns, figsize=(columns * width, rows * (width + 0.4)), squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
     for i, (axis, image, title) in enumerate(zip(axes.flat, images, titles, strict=False)):
-        low, high = np.percentile(image[:, : -max(1, image.shape[1] // 40)], [0.2, 99.8])
+        margin = min(image.shape) // 20  # frames and borders do not set the grey range
+        low, high = np.percentile(
+            image[margin : image.shape[0] - margin, margin : image.shape[1] - margin], [0.2, 99.8]
+        )
         axis.imshow(image, vmin=low, vmax=max(high, low + 1))
         axis.set_title(title, fontsize=8)
         if masks is not None and masks[i] is not None and masks[i].any():
