@@ -1,0 +1,118 @@
+"""DISTS: structure and texture in VGG16 features (Ding et al., IEEE TPAMI 44, 2567, 2022; arXiv 2004.07728).
+
+``D = 1 - sum_ij (alpha_ij l(x_ij, y_ij) + beta_ij s(x_ij, y_ij))`` over the image and five stages i with
+channels j, where l compares the means and s the variances and covariance of a channel. D is a distance: 0 for
+equal images.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from semlib import weights
+
+SMALLEST = 32
+STAGES = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))  # convolutions before each tapped ReLU
+CHANNELS = (3, 64, 128, 256, 512, 512)
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet
+EPS = 1e-6
+
+
+def unavailable():
+    """Why DISTS cannot be computed here, or None if it can."""
+    try:
+        weights.load("vgg16")
+        weights.load("dists")
+    except weights.WeightsError as error:
+        return str(error)
+    return None
+
+
+@torch.inference_mode()
+def features(image):
+    """VGG16 features of one image, with their means and variances.
+
+    Parameters
+    ----------
+    image : float32 array (H, W), grey in [0, 1], or (H, W, 3)
+        Brought to 256 pixels on its shorter side if that is longer, as the authors do.
+
+    Returns
+    -------
+    list of (maps (C, pixels), mean (C,), variance (C,))
+        Six entries: the image itself and five stages.
+    """
+    x = torch.from_numpy(np.ascontiguousarray(image))
+    x = x[None, None] if x.ndim == 2 else x.permute(2, 0, 1)[None]
+    if min(x.shape[-2:]) > 256:
+        x = F.interpolate(x, scale_factor=256 / min(x.shape[-2:]), recompute_scale_factor=False, mode="bilinear")
+    maps = [x.expand(1, 3, -1, -1)]
+    network = _network()
+    y = _first_grey(x) if x.shape[1] == 1 else _convolve((x - _row(MEAN)) / _row(STD), 0)
+    for number, stage in enumerate(STAGES):
+        for layer in stage[number == 0 :]:
+            y = F.conv2d(y, *network[layer], padding=1).relu_()
+        maps.append(y)
+        y = _l2_pool(y)
+    return [_statistics(stage[0]) for stage in maps]
+
+
+@torch.inference_mode()
+def compare(reference, image):
+    """DISTS of two results of `features`, 0 (equal) to about 1."""
+    similarity = 0.0
+    alphas, betas = _coefficients()
+    for (x, x_mean, x_var), (y, y_mean, y_var), alpha, beta in zip(reference, image, alphas, betas, strict=True):
+        covariance = (x * y).mean(1) - x_mean * y_mean
+        structure = (2 * x_mean * y_mean + EPS) / (x_mean**2 + y_mean**2 + EPS)
+        texture = (2 * covariance + EPS) / (x_var + y_var + EPS)
+        similarity += float((alpha * structure).sum() + (beta * texture).sum())
+    return max(0.0, 1 - similarity)
+
+
+def _statistics(maps):
+    maps = maps.flatten(1)
+    variance, mean = torch.var_mean(maps, 1, correction=0)
+    return maps, mean, variance
+
+
+def _l2_pool(y):
+    """Square root of the Hann-weighted mean square, 3 x 3, every second pixel; separable."""
+    y = F.pad(y.square(), (1, 1, 1, 1))
+    height, width = y.shape[-2:]
+    rows = y[..., : height - 2 : 2, :] + 2 * y[..., 1 : height - 1 : 2, :] + y[..., 2:height:2, :]
+    both = rows[..., : width - 2 : 2] + 2 * rows[..., 1 : width - 1 : 2] + rows[..., 2:width:2]
+    return (both / 16 + 1e-12).sqrt_()
+
+
+def _first_grey(x):
+    """The first convolution on a grey image: the three normalised channels are one channel and a constant."""
+    weight, bias = _network()[0]
+    grey = (weight / _row(STD)).sum(1, keepdim=True)
+    constant = -(weight * _row(MEAN) / _row(STD)).sum(1, keepdim=True)
+    return F.conv2d(torch.cat([x, torch.ones_like(x)], 1), torch.cat([grey, constant], 1), bias, padding=1).relu_()
+
+
+def _convolve(x, layer):
+    return F.conv2d(x, *_network()[layer], padding=1).relu_()
+
+
+def _row(values):
+    return torch.tensor(values).view(1, 3, 1, 1)
+
+
+@lru_cache(maxsize=1)
+def _network():
+    tensors = weights.load("vgg16")
+    layers = [layer for stage in STAGES for layer in stage]
+    return {n: tuple(torch.from_numpy(tensors[f"features.{n}.{part}"]) for part in ("weight", "bias")) for n in layers}
+
+
+@lru_cache(maxsize=1)
+def _coefficients():
+    """alpha and beta by stage, normalised to a sum of one."""
+    both = {name: torch.from_numpy(values).flatten() for name, values in weights.load("dists").items()}
+    total = both["alpha"].sum() + both["beta"].sum()
+    return [(both[name] / total).split(CHANNELS) for name in ("alpha", "beta")]

@@ -1,0 +1,140 @@
+"""Pretrained weights: the order of the places, checksums, no pickle executed, what happens without any."""
+
+import io
+import os
+import pickle
+import tarfile
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from semlib import weights
+
+TINY = {"alpha": np.arange(6, dtype=np.float32).reshape(2, 3), "beta": np.ones(4, np.float32)}
+
+
+@pytest.fixture
+def tiny(monkeypatch, tmp_path):
+    """A registry of one small set whose every place but the hub cache fails until a test says otherwise."""
+    entry = weights.Weights(
+        "tiny", "a test", 40, "none", weights.digest(TINY), "http://127.0.0.1:9/tiny.pt", "tiny==1", "0" * 64, "tiny.pt"
+    )
+    monkeypatch.setattr(weights, "REGISTRY", {"tiny": entry})
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    weights._load_once.cache_clear()
+
+    def fail(*_):
+        raise OSError("not here")
+
+    monkeypatch.setattr(weights, "_package", fail)
+    yield entry
+    weights._load_once.cache_clear()
+
+
+def torch_bytes(tensors):
+    file = io.BytesIO()
+    torch.save({name: torch.from_numpy(values) for name, values in tensors.items()}, file)
+    return file.getvalue()
+
+
+def in_hub_cache(tmp_path, data):
+    folder = tmp_path / "torch" / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    (folder / "tiny.pt").write_bytes(data)
+
+
+def test_the_hub_cache_is_used_and_kept_as_safetensors(tiny, tmp_path):
+    in_hub_cache(tmp_path, torch_bytes(TINY))
+    assert weights.status()[0][1] is False
+    loaded = weights.load("tiny")
+    assert all((loaded[name] == TINY[name]).all() for name in TINY)
+    assert all((load_file(weights.path("tiny"))[name] == TINY[name]).all() for name in TINY)
+    assert weights.status()[0][1] is True
+
+
+def test_the_official_download_comes_next(tiny, server, monkeypatch):
+    server.body = torch_bytes(TINY)
+    entry = weights.Weights(**(vars(tiny) | {"url": server.url}))
+    monkeypatch.setattr(weights, "REGISTRY", {"tiny": entry})
+    assert (weights.load("tiny")["beta"] == 1).all()
+    assert len(server.seen) == 1
+
+
+def test_wrong_tensors_are_refused_everywhere(tiny, tmp_path):
+    in_hub_cache(tmp_path, torch_bytes(TINY | {"beta": np.zeros(4, np.float32)}))
+    with pytest.raises(weights.WeightsError, match="hub cache: the tensors have sha256"):
+        weights.load("tiny")
+    assert not weights.path("tiny").exists()
+
+
+def test_a_damaged_file_of_our_own_is_replaced(tiny, tmp_path):
+    weights.path("tiny").parent.mkdir(parents=True)
+    weights.path("tiny").write_bytes(b"half a file")
+    in_hub_cache(tmp_path, torch_bytes(TINY))
+    weights.load("tiny")
+    assert set(load_file(weights.path("tiny"))) == set(TINY)
+
+
+def test_without_any_place_each_is_named_and_asked_once(tiny, monkeypatch):
+    with pytest.raises(weights.WeightsError, match=r"hub cache: .*download: .*package index: not here"):
+        weights.load("tiny")
+    monkeypatch.setattr(weights, "_hub_cache", lambda *_: pytest.fail("asked twice"))
+    with pytest.raises(weights.WeightsError):
+        weights.load("tiny")
+
+
+def test_unknown_name():
+    with pytest.raises(ValueError, match="'resnet'"):
+        weights.load("resnet")
+
+
+class Evil:
+    def __reduce__(self):
+        return os.putenv, ("SEMLIB_PWNED", "1")
+
+
+def test_no_pickle_is_executed(tiny, tmp_path):
+    evil = pickle.dumps({"VGG16_0": Evil()}, protocol=2)
+    with pytest.raises(pickle.UnpicklingError, match="refused"):
+        weights._from_numpy(evil)
+    in_hub_cache(tmp_path, evil)
+    with pytest.raises(weights.WeightsError):
+        weights.load("tiny")
+    assert os.environ.get("SEMLIB_PWNED") is None
+
+
+def test_a_jax_checkpoint_becomes_torch_tensors():
+    rng = np.random.default_rng(0)
+    layer = {"kernel": rng.normal(size=(3, 3, 2, 5)).astype(np.float32), "bias": np.arange(5, dtype=np.float32)}
+    tensors = weights._from_numpy(pickle.dumps({"VGG16_0": {f"Conv_{i}": layer for i in range(13)}}))
+    assert len(tensors) == 26
+    assert tensors["features.28.weight"].shape == (5, 2, 3, 3)
+    assert tensors["features.0.weight"][4, 1, 2, 0] == layer["kernel"][2, 0, 1, 4]
+
+
+def test_digest_sees_names_shapes_and_values_but_not_the_order():
+    assert weights.digest(TINY) == weights.digest(dict(reversed(TINY.items())))
+    others = [
+        {"a": TINY["alpha"], "beta": TINY["beta"]},
+        TINY | {"alpha": TINY["alpha"].T},
+        TINY | {"beta": TINY["beta"] * 2},
+    ]
+    assert len({weights.digest(t) for t in [TINY, *others]}) == 4
+
+
+def test_a_member_of_a_source_distribution_is_found(tmp_path):
+    file = tmp_path / "package-1.tar.gz"
+    with tarfile.open(file, "w:gz") as archive:
+        info = tarfile.TarInfo("package-1/weights/vgg16.ckpt")
+        info.size = 4
+        archive.addfile(info, io.BytesIO(b"data"))
+    assert weights._member(file, "weights/vgg16.ckpt") == b"data"
+    with pytest.raises(KeyError):
+        weights._member(file, "absent")
+
+
+def test_check_shows_both_sets_with_licence_and_size():
+    names = [name for name, _, _ in weights.status()]
+    assert len(names) == 2 and "58.86 MB" in names[0] and "MIT" in names[1]
