@@ -81,14 +81,19 @@ def reproduce(dataset, profile, only, more, start, force, seed, parameters):
 
 
 @main.command(epilog=_ENVIRONMENT)
-@click.argument("dataset", default="synthetic")
-def fetch(dataset):
-    """Download or simulate the images of DATASET (default: synthetic) and list them in a manifest."""
+@click.argument("names", nargs=-1, metavar="[DATASET]...")
+def fetch(names):
+    """Download each DATASET (default: carinthia and its masks, carinthia-s) and list its images in a manifest.
+
+    A transfer that was cut is resumed; nothing is downloaded that is here already. For synthetic, 4,591 images are
+    simulated; notebook 01 simulates as many as its profile says.
+    """
     from semlib import paths
     from semlib.images import datasets
 
-    raw = datasets.fetch(dataset)
-    click.echo(f"{len(datasets.manifest(dataset))} images in {raw}, listed in {paths.of(dataset).manifest}")
+    for dataset in names or ("carinthia-s", "carinthia"):
+        raw = datasets.fetch(dataset)
+        click.echo(f"{len(datasets.manifest(dataset))} images in {raw}, listed in {paths.of(dataset).manifest}")
 
 
 @main.command(epilog=_ENVIRONMENT)

@@ -99,8 +99,6 @@ def _run(notebook, values, fingerprint, record, label, stream):
         outputs += [fp.relative(path, place) for path in found]
         if not found:
             print(f"{label}  made no {pattern}", file=stream)
-    rewritten = [pattern for pattern in notebook.inputs if pattern in notebook.outputs]
-    fingerprint["inputs"].update({pattern: fp.content(pattern, place) for pattern in rewritten})
     record.finish(notebook.name, fingerprint, outputs=outputs, seconds=seconds, started=started)
     return seconds
 

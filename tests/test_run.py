@@ -219,14 +219,6 @@ def test_promised_output_that_was_not_made_is_said(suite, in_process):
     assert run(only=["01"]) == {"01_first": []}
 
 
-def test_notebook_that_rewrites_its_input_is_up_to_date_after(suite, in_process):
-    code = "from semlib import paths\npath = paths.of(dataset).data / 'a.txt'\npath.write_text(path.read_text()[:1])"
-    write_notebook("02_second", "", code, inputs=["data/a.txt"], outputs=["data/a.txt"])
-    run()
-    assert (suite.data / "a.txt").read_text() == "3"
-    assert run() == {"01_first": [], "02_second": []}
-
-
 def test_folder_of_images_is_an_input(suite, in_process, tmp_path):
     folder = tmp_path / "my images"
     (folder / "masks").mkdir(parents=True)

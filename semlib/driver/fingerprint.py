@@ -30,7 +30,7 @@ def fingerprint(notebook, parameters, paths):
         "source": _digest([notebook.metadata, *((cell["cell_type"], cell["source"]) for cell in notebook.cells)]),
         "parameters": json.loads(json.dumps(parameters)),
         "semlib": {module: file_digest(_PACKAGE / module)[:16] for module in modules(notebook.code)},
-        "inputs": {pattern: content(pattern, paths) for pattern in notebook.inputs},
+        "inputs": {pattern: _content(pattern, paths) for pattern in notebook.inputs},
     }
 
 
@@ -126,7 +126,7 @@ def _split(pattern, paths):
     return getattr(paths, root), rest
 
 
-def content(pattern, paths):
+def _content(pattern, paths):
     """Digest over the files of a glob: by content, and for "source/" by name, size and time of change."""
     found = files(pattern, paths)
     if pattern.startswith("source/"):

@@ -1,0 +1,55 @@
+import pytest
+
+from semlib import paths
+
+
+def test_data_and_figures_move_with_the_environment(tmp_path):
+    place = paths.of("synthetic")
+    assert place.data == tmp_path / "data" / "synthetic" and place.figures == tmp_path / "figures" / "synthetic"
+    assert place.raw == place.data / "raw" and place.archive == place.raw / "data.zip"
+    assert place.ssl(3).parts[-2:] == ("ssl", "seed-3") and place.level(2).name == "level2.npy"
+
+
+def test_a_folder_is_only_read_and_named_after_itself(tmp_path):
+    for parent in ("a", "b"):
+        (tmp_path / parent / "My Images").mkdir(parents=True)
+    first, second = (paths.of(tmp_path / parent / "My Images") for parent in ("a", "b"))
+    assert first.name.startswith("my-images-") and first.name != second.name
+    assert first.raw == tmp_path / "a" / "My Images" and first.data == tmp_path / "data" / first.name
+
+
+def test_a_folder_called_like_a_data_set_is_no_data_set(tmp_path, monkeypatch):
+    (tmp_path / "synthetic").mkdir()
+    assert paths.of(tmp_path / "synthetic").name != "synthetic"
+
+
+def test_unknown_dataset_is_named():
+    with pytest.raises(ValueError, match="'carinthai'.*carinthia-s"):
+        paths.of("carinthai")
+
+
+def test_atomic_leaves_the_old_file_when_writing_fails(tmp_path):
+    target = tmp_path / "deep" / "table.csv"
+    with paths.atomic(target) as temporary:
+        temporary.write_text("old")
+    with pytest.raises(RuntimeError), paths.atomic(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "old" and list(target.parent.iterdir()) == [target]
+
+
+def test_atomic_overwrites_what_a_killed_run_left(tmp_path):
+    target = tmp_path / "x.npy"
+    with paths.atomic(target) as temporary:
+        (tmp_path / temporary.name).write_text("left by a kill, then rewritten")
+        temporary.write_text("new")
+    assert target.read_text() == "new" and list(tmp_path.iterdir()) == [target]
+
+
+def test_importing_semlib_is_light():
+    import subprocess
+    import sys
+
+    heavy = "{'torch', 'sklearn', 'matplotlib', 'pandas'} & set(sys.modules)"
+    code = f"import sys, semlib, semlib.paths; print(sorted({heavy}))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"

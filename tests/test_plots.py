@@ -1,0 +1,71 @@
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from semlib import plots
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).integers(0, 256, (7, 40, 40), dtype=np.uint8)
+
+
+def test_small_groups_are_drawn_last_and_the_legend_keeps_the_order_of_labels():
+    groups = [1] * 3 + [2] * 90 + [3] * 7
+    figure, axis = plt.subplots()
+    plots.scatter(axis, np.random.default_rng(0).normal(size=(100, 2)), groups, title="t")
+    assert [len(part.get_offsets()) for part in axis.collections] == [90, 7, 3]
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["1 (3)", "2 (90)", "3 (7)"]
+
+
+@pytest.mark.parametrize(("labels", "panels"), [(None, 1), (list("aabbccd"), 2)])
+def test_a_view_by_label_needs_labels(labels, panels):
+    points = np.random.default_rng(0).normal(size=(7, 2))
+    figure = plots.label_and_cluster(points, labels, [0, 0, 1, 1, 2, 2, 2], title="SSL", view="UMAP")
+    assert len(figure.axes) == panels
+    assert "k-means cluster" in figure.axes[-1].get_title()
+
+
+def test_grid_outlines_masks_and_takes_mixed_sizes(images):
+    mask = np.zeros((40, 40), bool)
+    mask[10:20, 10:20] = True
+    figure = plots.image_grid([images[0], images[1][:30]], ["a", "b"], masks=[mask, None], columns=5)
+    shown = [axis for axis in figure.axes if axis.images]
+    assert len(shown) == 2 and len(shown[0].collections) == 1 and not shown[1].collections
+
+
+def test_a_constant_image_can_be_shown():
+    plots.image_grid([np.zeros((30, 30), np.uint8)], ["black"]).canvas.draw()
+
+
+def test_thumbnails_do_not_overlap(images):
+    points = np.random.default_rng(0).normal(size=(200, 2))
+    figure = plots.thumbnails(points, np.tile(images, (29, 1, 1))[:200], title="t")
+    figure.canvas.draw()
+    boxes = [box.get_window_extent() for box in figure.axes[0].artists]
+    assert len(boxes) > 20
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_bars_show_ours_with_interval_and_the_paper():
+    row = {"method": "GLCM", "silhouette": 0.4, "silhouette_lo": 0.3, "silhouette_hi": 0.5, "paper_silhouette": 0.43}
+    row |= {"nmi": np.nan, "nmi_lo": np.nan, "nmi_hi": np.nan, "paper_nmi": 0.29}
+    figure = plots.table1_bars(pd.DataFrame([row]))
+    assert figure.axes[0].patches[0].get_width() == 0.4
+    assert figure.axes[0].collections[-1].get_offsets()[0][0] == 0.43
+
+
+def test_architecture_names_the_sizes_in_use():
+    texts = " ".join(text.get_text() for text in plots.architecture(256).axes[0].texts)
+    assert all(f"{s} x {s}" in texts for s in (256, 128, 64)) and "stop-gradient" in texts
