@@ -21,8 +21,9 @@ FAMILIES = {
     6: "no visible defect",
 }
 # median area fraction, and standard deviation s of its logarithm: exp(s^2 / 2) is about the documented mean / median
-AREA = {1: (0.079, 0.82), 2: (0.0192, 0.2), 3: (0.0167, 0.575), 4: (0.074, 0.94), 5: (0.027, 0.5)}
+AREA = {1: (0.079, 0.82), 2: (0.0192, 0.2), 3: (0.018, 0.56), 4: (0.074, 0.94), 5: (0.027, 0.5)}
 LARGEST = 0.846
+SLIVER = 0.12
 
 
 @dataclass
@@ -65,9 +66,9 @@ def _parts_above(footprint, smallest):
     return (sizes >= min(smallest, sizes.max()))[parts]
 
 
-def _polyhedron(rng, x, y, radius):
+def _polyhedron(rng, x, y, radius, facets):
     """A convex rock over the plane: the lowest of some inclined facets, 0 near its rim, about 1 in the middle."""
-    count = int(rng.integers(5, 10))
+    count = int(rng.integers(facets, facets + 5))
     start, field = rng.uniform(0, 2 * math.pi), None
     for k in range(count):
         angle = start + 2 * math.pi * (k + rng.uniform(-0.35, 0.35)) / count
@@ -79,15 +80,15 @@ def _polyhedron(rng, x, y, radius):
     return field
 
 
-def _rock(g, rng, x, y, area, parts):
-    """One rock or several grown together, each stretched along an axis of its own: field, positive inside."""
-    radius, along = _radius(area), math.sqrt(rng.lognormal(0.0, 0.33))
+def _rock(rng, x, y, area, parts, facets=5, slim=0.33):
+    """One rock or several grown together, each stretched along an axis of its own (more so if `slim`): their field."""
+    radius, along = _radius(area), math.sqrt(rng.lognormal(0, slim))
     field = None
     for k in range(parts):
         small = 1.0 if k == 0 else rng.uniform(0.4, 0.8)
         x0, y0 = (0.0, 0.0) if k == 0 else (rng.normal(0, 0.7 * radius), rng.normal(0, 0.7 * radius))
         u, v = rotate(x - x0, y - y0, rng.uniform(0, math.pi))
-        rock = small * _polyhedron(rng, u / along, v * along, small * radius)
+        rock = small * _polyhedron(rng, u / along, v * along, small * radius, facets)
         field = rock if field is None else np.maximum(field, rock)
     return field
 
@@ -97,7 +98,7 @@ def _crumbs(g, rng, x, y, count, reach):
     height = np.zeros((g.n, g.n), np.float32)
     for _ in range(count):
         angle, r, flat = rng.uniform(0, 2 * math.pi), rng.uniform(2.2, 6.0), rng.uniform(0.6, 1.0)
-        distance = reach * rng.uniform(1.2, 1.8) + 2 * r
+        distance = reach * rng.uniform(1.1, 1.4) + 2 * r
         u, v = rotate(x - distance * math.cos(angle), y - distance * math.sin(angle), angle)
         np.maximum(height, r * np.sqrt(np.maximum(1 - (u / r) ** 2 - (v / (r * flat)) ** 2, 0)), out=height)
     return height
@@ -105,13 +106,16 @@ def _crumbs(g, rng, x, y, count, reach):
 
 def particle(g, rng, noise, label=3, stretch=1.1):
     """A faceted particle, or some grown together; its top is broken up at the scale of its grains."""
-    area = _area(rng, label)
+    area = _area(rng, label) * (SLIVER if label == 3 and rng.random() < 0.1 else 1)
     radius = _radius(area)
     x, y = _centred(g, rng)
-    parts = 1 + int(rng.binomial(3, 0.3))
+    parts = 1 + int(rng.binomial(3, 0.3 if label == 3 else 0.15))
     rough = self_affine(g, noise, pick(rng, (2.5, 4.0, 6.0)), 1.2)
     warp = self_affine(g, noise, 14.0, 1.2)
-    field = _rock(g, rng, x / stretch, y * stretch, area, parts) + rng.uniform(0.02, 0.09) * warp
+    field = (
+        _rock(rng, x / stretch, y * stretch, area, parts, *((5, 0.33) if label == 3 else (7, 0.15)))
+        + rng.uniform(0.02, 0.09) * warp
+    )
     ramp = np.maximum(_level(g, field, area), 0)
     body = _parts_above(ramp > 0, np.inf)
     high = radius * rng.lognormal(-0.45, 0.35) * (1 if label == 3 else 0.6)
@@ -122,7 +126,7 @@ def particle(g, rng, noise, label=3, stretch=1.1):
     height += (roughness * rough + 0.07 * high * warp) * smoothstep(ramp * 5)
     height = np.where(body, np.maximum(height, 0.3), 0)
     height = np.maximum(height, _crumbs(g, rng, x, y, int(rng.binomial(2, 0.1)), radius))
-    darkness = pick(rng, (rng.normal(0.2, 0.1), rng.uniform(0.4, 0.65)), (0.85, 0.15))
+    darkness = pick(rng, (rng.normal(0.24, 0.1), rng.uniform(0.4, 0.65)), (0.85, 0.15))
     looks = "angular" if roughness < 0.8 else "rough"
     about = f"{looks} particle" if parts == 1 else f"{looks} agglomerate of particles"
     return Defect(height, height > 0, darkness, f"one {about}" if label == 3 else f"one large {about}")
@@ -135,8 +139,8 @@ def flake(g, rng, noise):
     area = _area(rng, 4)
     radius = _radius(area)
     x, y = _centred(g, rng, 14)
-    field = _rock(g, rng, x / 1.17, y * 1.17, area, 1 + int(rng.binomial(2, 0.5)))
-    field += rng.uniform(0.05, 0.13) * self_affine(g, noise, 20.0, 1.3)
+    field = _rock(rng, x / 1.17, y * 1.17, area, 1 + int(rng.binomial(2, 0.25)), 7, 0.12)
+    field += rng.uniform(0.04, 0.1) * self_affine(g, noise, 20.0, 1.3)
     field = _level(g, field, area)
     body = _parts_above(field > 0, np.inf)
     inward = np.maximum(field, 0) * radius
@@ -168,7 +172,7 @@ def pit(g, rng, noise):
 def scratches(g, rng, noise):
     """Ploughed scratches across the whole field: grooves between raised, torn rims."""
     area = _area(rng, 1)
-    angle = pick(rng, (-1, 1)) * math.radians(min(max(rng.normal(30, 14), 3), 80))
+    angle = pick(rng, (-1, 1)) * math.radians(min(max(rng.normal(25, 12), 3), 80))
     gaps, uneven = rng.uniform(0.3, 1.0), self_affine(g, noise, 30.0)
     field = None
     for _ in range(int(rng.integers(2, 5))):
@@ -178,7 +182,7 @@ def scratches(g, rng, noise):
         stroke = 8 * width - np.abs(v)
         field = stroke if field is None else np.maximum(field, stroke)
     field = _level(g, field + rng.uniform(0.5, 2.0) * self_affine(g, noise, 6.0), area)
-    footprint = _parts_above(field > 0, 40 / g.step**2)
+    footprint = _parts_above(field > 0, 70 / g.step**2)
     inward = np.maximum(field, 0)
     wide = max(float(inward.max()), 1.0)
     groove = -rng.uniform(0.25, 0.6) * wide * smoothstep(inward * (1.6 / wide) - 0.3)
@@ -192,8 +196,8 @@ def crack(g, rng, noise):
     area = _area(rng, 2)
     u, v = rotate(g.x, g.y, pick(rng, (-1, 1)) * math.radians(rng.normal(45, 5)))
     v = v - rng.normal(0, 15) + rng.uniform(3, 7) * self_affine(g, noise, 40.0)
-    width = 1 + 0.9 * np.sin(u * rng.uniform(0.012, 0.028) + rng.uniform(0, 7))
-    field = 4 * width - np.abs(v) - 0.03 * np.maximum(np.abs(u) - 290, 0)
+    width = 1 + 0.9 * np.sin(u * rng.uniform(0.015, 0.03) + rng.uniform(0, 7))
+    field = 4 * width - np.abs(v) - 0.2 * np.maximum(np.abs(u) - 275, 0)
     field = _level(g, field + 0.4 * self_affine(g, noise, 4.0), area)
     footprint = _parts_above(field > 0, 60 / g.step**2)
     relief = np.where(footprint, -rng.uniform(1.2, 2.5) * field, 0)

@@ -5,17 +5,18 @@ import math
 
 import numpy as np
 from PIL import Image
-from scipy.signal import lfilter
+from scipy import fft
 
 from semlib.images.surface import grid, pick
 
-FILM_GREY = 97.0
+FILM_GREY = 98.0
 YIELD = 0.9
 QUALITY = 80
 BORDER = 3
 DARK = 4
-SHADOW_DISTANCES = (3.0, 6.0, 12.0, 24.0, 44.0)
-SHADOW_REACH = 1.7
+SHADOW_DISTANCES = (5.0, 11.0, 24.0, 52.0)
+SHADOW_REACH = 1.9
+SHADOW_FLOOR = 0.6
 
 
 def signal(scene, size, rng):
@@ -25,8 +26,8 @@ def signal(scene, size, rng):
     more electrons leave inclined surfaces (1/cos law); those leaving towards the detector, direction u,
     are collected best; convex edges bloom, since electrons also leave through the side wall; where
     something high hides the detector it is dark. The horizon angle is taken over a cone that widens with
-    distance, so that shadows are soft and as long as the thing is high. The halo is what a wall
-    facing the detector throws back onto the film before it.
+    distance, so that shadows are soft and as long as the thing is high; what is lower than `SHADOW_FLOOR`
+    casts none. The halo is what a wall facing the detector throws back onto the film before it.
 
     Returns
     -------
@@ -43,12 +44,12 @@ def signal(scene, size, rng):
     hidden = np.zeros_like(height)
     for d in SHADOW_DISTANCES:
         ahead = g.inverse(spectrum * g.gaussian(d / 3, (d * ux, d * uy)))
-        np.maximum(hidden, (ahead - height) * (SHADOW_REACH / d), out=hidden)
+        np.maximum(hidden, (ahead - height - SHADOW_FLOOR) * (SHADOW_REACH / d), out=hidden)
     convex = np.clip(height - g.inverse(spectrum * g.gaussian(3.0)), -3, 3)
-    behind = g.inverse(spectrum * g.gaussian(9.0, (-14 * ux, -14 * uy)))
-    halo = 0.012 * np.maximum(behind - np.maximum(height, 0), 0)
-    emitted = scene.material * (1 + 0.25 * np.minimum(inclined - 1, 2))
-    collected = np.maximum(1 + 0.45 * facing + 0.05 * convex, 0.1)
+    behind = g.inverse(spectrum * g.gaussian(12.0, (-18 * ux, -18 * uy)))
+    halo = 0.016 * np.maximum(behind - np.maximum(height, 0), 0)
+    emitted = scene.material * (1 + 0.15 * np.minimum(inclined - 1, 2))
+    collected = np.maximum(1 + 0.42 * facing + 0.05 * convex, 0.1)
     lit = 1 - 0.9 * hidden / np.sqrt(1 + hidden * hidden)
     return emitted * collected * lit + halo
 
@@ -73,11 +74,11 @@ def shading(size, rng):
     """Slow change of brightness over the field, factor (size, size) with mean about 1."""
     t = np.linspace(-1, 1, size, dtype=np.float32)
     x, y = t[None], t[:, None]
-    tilt, roll, bow = rng.normal(0, 0.055), rng.normal(0, 0.035), rng.normal(0, 0.012)
+    tilt, roll, bow = rng.normal(0, 0.042), rng.normal(0, 0.027), rng.normal(0, 0.01)
     return (1 + tilt * x + bow * (x * x - 1 / 3)) * (1 + roll * y)
 
 
-def acquire(clean, rng, *, dose=2400.0, jitter=0.0, correlation=0.0):
+def acquire(clean, rng, *, dose=2600.0, jitter=0.0, correlation=0.0):
     """Scan a noise-free image once with a given electron dose.
 
     Every pixel receives N ~ Poisson(dose) primary electrons, which release Poisson(N delta) secondary ones, delta
@@ -119,9 +120,15 @@ def acquire(clean, rng, *, dose=2400.0, jitter=0.0, correlation=0.0):
     electrons = rng.poisson(primaries * (np.maximum(clean, 0) * (YIELD / FILM_GREY)))
     noise = electrons.astype(np.float32) * (FILM_GREY / (YIELD * dose)) - clean
     if correlation:
-        gain = math.sqrt(1 - correlation**2)
-        noise = lfilter(np.float32([gain]), np.float32([1, -correlation]), noise, axis=1)
+        noise = _along_rows(noise, correlation)
     return clean + noise
+
+
+def _along_rows(noise, correlation):
+    """White noise made first-order autoregressive along the rows, variance kept."""
+    f = fft.rfftfreq(noise.shape[1])
+    gain = math.sqrt(1 - correlation**2) / np.abs(1 - correlation * np.exp(-2j * np.pi * f))
+    return fft.irfft(fft.rfft(noise) * gain.astype(np.float32), noise.shape[1])
 
 
 def _displaced(image, shifts):

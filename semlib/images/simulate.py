@@ -72,7 +72,7 @@ def sample(n, *, seed, preset="carinthia", size=480, mix="preset", labels=None):
     shape = (n, size, size)
     batch = SimulatedBatch(np.empty(shape, np.uint8), np.empty(shape, np.uint8), labels, np.empty(shape, bool), [])
     for i in tqdm(range(n), desc="simulating", unit="image", disable=n < 50):
-        data, batch.clean[i], batch.masks[i], caption = _render(seed, i, int(labels[i]), size)
+        data, batch.clean[i], batch.masks[i], caption = render(seed, i, int(labels[i]), size)
         batch.images[i] = scan.from_jpeg(data)
         batch.captions.append(caption)
     return batch
@@ -114,13 +114,13 @@ def mixture(n, *, seed, mix="preset"):
     return np.random.default_rng([seed, n]).permutation(np.repeat(classes, counts))
 
 
-def _render(seed, index, label, size=480):
+def render(seed, index, label, size=480):
     """One image: JPEG bytes, clean uint8, mask bool, caption."""
     rng = np.random.default_rng([seed, index, label])
     scene = topography.scene(rng, label, size)
-    level = scan.FILM_GREY * rng.normal(1, 0.05) * scan.shading(size, rng)
+    level = scan.FILM_GREY * rng.normal(1, 0.058) * scan.shading(size, rng)
     clean = scan.probe(scan.signal(scene, size, rng), size, rng) * level
-    noisy = scan.acquire(clean, rng, dose=rng.lognormal(np.log(2400), 0.12), jitter=0.12, correlation=0.3)
+    noisy = scan.acquire(clean, rng, dose=rng.lognormal(math.log(2600), 0.12), jitter=0.12, correlation=0.36)
     marks = scan.frame(size, rng)
     image = scan.to_8bit(scan.framed(noisy, marks))
     return scan.to_jpeg(image), scan.to_8bit(scan.framed(clean, marks)), scene.mask, scene.caption
@@ -190,7 +190,7 @@ def _parts_folder(path):
 
 def _write_image(seed, job):
     index, label, stem = job
-    data, _, mask, _ = _render(seed, index, label)
+    data, _, mask, _ = render(seed, index, label)
     with paths.atomic(stem.with_suffix(".png")) as temporary:
         Image.fromarray(mask.astype(np.uint8) * 255).save(temporary)
     with paths.atomic(stem.with_suffix(".jpg")) as temporary:

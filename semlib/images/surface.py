@@ -12,7 +12,7 @@ import numpy as np
 from scipy import fft
 
 FIELD = 480
-MARGIN = 30
+MARGIN = 40
 
 
 @dataclass(frozen=True)

@@ -66,12 +66,12 @@ def _extent(mask, size):
 
 def _film(g, rng, noise):
     """Fine grain, and on some films dimples: height and a few words about it."""
-    grain = rng.uniform(0.02, 0.085)
+    grain = rng.uniform(0.01, 0.075)
     film = grain * self_affine(g, noise, pick(rng, (3.0, 5.0, 8.0)))
     if rng.random() < 0.35:
         film += dimples(g, rng, int(rng.uniform(20, 260)), rng.uniform(1.6, 2.6), rng.uniform(0.25, 0.7))
         return film, "a film with dimples"
-    return film, "a grainy film" if grain > 0.06 else "a smooth film"
+    return film, "a grainy film" if grain > 0.05 else "a smooth film"
 
 
 def _scan_box(g, rng):
