@@ -57,7 +57,7 @@ def scatter(axis, points, groups, *, title):
     values, counts = np.unique(groups, return_counts=True)
     handles = [None] * len(values)
     for i in np.argsort(-counts, kind="stable"):
-        rare = counts[i] < 0.05 * len(groups)
+        rare = counts[i] < 0.1 * len(groups)
         handles[i] = axis.scatter(
             *points[groups == values[i]].T, c=PALETTE[i % len(PALETTE)], marker="osD^vPX*<>"[i % 10],
             s=36 if rare else 18, alpha=1 if rare else 0.65, linewidths=0.5 if rare else 0, edgecolors="black",

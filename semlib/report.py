@@ -5,6 +5,7 @@ import textwrap
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from semlib import paths
 from semlib.paths import atomic
@@ -91,6 +92,16 @@ def save_table(table, dataset, name, caption, *, digits=3, csv=None):
     with atomic(folder / f"{name}.tex") as temporary:
         temporary.write_text(_latex(shown, caption, name), encoding="utf-8")
     return shown
+
+
+def gallery(dataset, names, *, width=900):
+    """Copy figures of a run into ``figures/gallery/``, small enough for the README: `width` pixels, 64 colours."""
+    for name in names:
+        with Image.open(paths.of(dataset).figures / f"{name}.png") as image:
+            size = width, round(image.height * width / image.width)
+            small = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+        with atomic(paths.figures_root() / "gallery" / f"{name}.png") as temporary:
+            small.quantize(64).save(temporary, optimize=True)
 
 
 def with_interval(table, name):
