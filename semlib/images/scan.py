@@ -12,6 +12,7 @@ from semlib.images.surface import grid, pick
 FILM_GREY = 98.0
 YIELD = 0.9
 QUALITY = 80
+NEAR_GAUSSIAN = 1000.0
 BORDER = 3
 DARK = 4
 SHADOW_DISTANCES = (5.0, 11.0, 24.0, 52.0)
@@ -49,8 +50,8 @@ def signal(scene, size, rng):
     behind = g.inverse(spectrum * g.gaussian(12.0, (-18 * ux, -18 * uy)))
     halo = 0.016 * np.maximum(behind - np.maximum(height, 0), 0)
     emitted = scene.material * (1 + 0.15 * np.minimum(inclined - 1, 2))
-    collected = np.maximum(1 + 0.42 * facing + 0.05 * convex, 0.1)
-    lit = 1 - 0.9 * hidden / np.sqrt(1 + hidden * hidden)
+    collected = np.maximum(1 + 0.4 * facing + 0.05 * convex, 0.2)
+    lit = 1 - 0.8 * hidden / np.sqrt(1 + hidden * hidden)
     return emitted * collected * lit + halo
 
 
@@ -83,7 +84,8 @@ def acquire(clean, rng, *, dose=2600.0, jitter=0.0, correlation=0.0):
 
     Every pixel receives N ~ Poisson(dose) primary electrons, which release Poisson(N delta) secondary ones, delta
     proportional to the grey value and `YIELD` at `FILM_GREY`. In grey levels the variance is therefore
-    ``clean^2 / dose + clean FILM_GREY / (YIELD dose)``: compound, Gamma-like, larger than Poisson's.
+    ``clean^2 / dose + clean FILM_GREY / (YIELD dose)``: compound, Gamma-like, larger than Poisson's. From
+    `NEAR_GAUSSIAN` electrons on, where its skewness is below 0.06, a normal law of this variance takes its place.
 
     Parameters
     ----------
@@ -116,12 +118,20 @@ def acquire(clean, rng, *, dose=2600.0, jitter=0.0, correlation=0.0):
         raise ValueError(f"clean has shape {clean.shape}: acquire takes one image (height, width)")
     if jitter:
         clean = _displaced(clean, jitter * rng.standard_normal(len(clean)))
-    primaries = rng.poisson(dose, clean.shape)
-    electrons = rng.poisson(primaries * (np.maximum(clean, 0) * (YIELD / FILM_GREY)))
-    noise = electrons.astype(np.float32) * (FILM_GREY / (YIELD * dose)) - clean
+    noise = _shot_noise(np.maximum(clean, 0), rng, dose)
     if correlation:
         noise = _along_rows(noise, correlation)
     return clean + noise
+
+
+def _shot_noise(clean, rng, dose):
+    per_grey = YIELD / FILM_GREY
+    if dose >= NEAR_GAUSSIAN:
+        noise = rng.standard_normal(clean.shape, dtype=np.float32)
+        noise *= np.sqrt(clean * clean * (1 / dose) + clean * (1 / (per_grey * dose)))
+        return noise
+    primaries = rng.poisson(dose, clean.shape)
+    return rng.poisson(primaries * (clean * per_grey)).astype(np.float32) * (1 / (per_grey * dose)) - clean
 
 
 def _along_rows(noise, correlation):

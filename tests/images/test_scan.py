@@ -57,7 +57,7 @@ def test_the_probe_keeps_the_mean_and_smooths():
 
 
 @pytest.mark.parametrize("grey", [20.0, 98.0, 200.0])
-@pytest.mark.parametrize("dose", [40.0, 2600.0])
+@pytest.mark.parametrize("dose", [40.0, 900.0, 2600.0])
 def test_noise_has_the_stated_mean_and_variance(grey, dose):
     shot = scan.acquire(np.full((400, 400), grey), rng(), dose=dose)
     variance = grey**2 / dose + grey * scan.FILM_GREY / (scan.YIELD * dose)
