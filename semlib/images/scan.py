@@ -2,6 +2,7 @@
 
 import io
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
@@ -11,7 +12,6 @@ from semlib.images.surface import grid, pick
 
 FILM_GREY = 98.0
 YIELD = 0.9
-QUALITY = 80
 NEAR_GAUSSIAN = 1000.0
 BORDER = 3
 DARK = 4
@@ -20,7 +20,22 @@ SHADOW_REACH = 1.9
 SHADOW_FLOOR = 0.6
 
 
-def signal(scene, size, rng):
+@dataclass(frozen=True)
+class Detector:
+    """How much of the signal comes from facing the detector, inclination, convex edges, shadow and halo."""
+
+    facing: float
+    inclined: float
+    convex: float
+    shadow: float
+    halo: float
+
+
+SIDE = Detector(facing=0.4, inclined=0.15, convex=0.05, shadow=0.8, halo=0.016)
+ANNULAR = Detector(facing=0.06, inclined=0.8, convex=0.04, shadow=0.2, halo=0.0)
+
+
+def signal(scene, size, rng, detector=SIDE):
     """Secondary-electron signal of a scene seen by a detector at the upper left; about 1 on a flat film.
 
     ``S = material x (1 + e (1/cos - 1)) x (1 + d n.u + c convexity) x (1 - s sin(horizon)) + halo``:
@@ -48,10 +63,10 @@ def signal(scene, size, rng):
         np.maximum(hidden, (ahead - height - SHADOW_FLOOR) * (SHADOW_REACH / d), out=hidden)
     convex = np.clip(height - g.inverse(spectrum * g.gaussian(3.0)), -3, 3)
     behind = g.inverse(spectrum * g.gaussian(12.0, (-18 * ux, -18 * uy)))
-    halo = 0.016 * np.maximum(behind - np.maximum(height, 0), 0)
-    emitted = scene.material * (1 + 0.15 * np.minimum(inclined - 1, 2))
-    collected = np.maximum(1 + 0.4 * facing + 0.05 * convex, 0.2)
-    lit = 1 - 0.8 * hidden / np.sqrt(1 + hidden * hidden)
+    halo = detector.halo * np.maximum(behind - np.maximum(height, 0), 0)
+    emitted = scene.material * (1 + detector.inclined * np.minimum(inclined - 1, 2))
+    collected = np.maximum(1 + detector.facing * facing + detector.convex * convex, 0.2)
+    lit = 1 - detector.shadow * hidden / np.sqrt(1 + hidden * hidden)
     return emitted * collected * lit + halo
 
 
@@ -172,7 +187,7 @@ def frame(size, rng):
     return [(edge, value) for edge in edges if rng.random() < 0.6]
 
 
-def to_jpeg(image, quality=QUALITY):
+def to_jpeg(image, quality=80):
     """Bytes of a grey JPEG file."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", quality=quality)

@@ -8,7 +8,7 @@ import shutil
 import zipfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +16,12 @@ from PIL import Image
 from tqdm import tqdm
 
 from semlib import paths
-from semlib.images import scan, topography
+from semlib.images import scan
+from semlib.images.presets import PRESETS, mixture, render
 
-CLASS_TOTALS = {1: 55, 2: 8, 3: 4008, 4: 289, 5: 4, 6: 227}
-ALL_CLASSES_FROM = 60
-PRESETS = ("carinthia",)
-MIXES = ("preset", "teaching")
-TEACHING_MINIMUM = 12
 SMALLEST = 64
-MODULES = ("simulate", "topography", "defects", "surface", "scan")
+SIZE = 480
+MODULES = ("defects", "pattern", "presets", "scan", "simulate", "surface", "topography")
 
 
 @dataclass
@@ -49,12 +46,13 @@ def sample(n, *, seed, preset="carinthia", size=480, mix="preset", labels=None):
     seed : int
         Not negative.
     preset : str
-        "carinthia": unpatterned film, six families of defects, see `defects.FAMILIES`.
+        "carinthia": unpatterned film, labels 1 to 6 for the families of defects in `defects.FAMILIES`. "semnr": lines,
+        contact holes, vias and film at a low dose, labels 0 to 5 for the defects in `pattern.FAMILIES`.
     size : int
         Pixels per side, at least 64; the field of view stays the same.
     mix : str
         "preset": classes in the proportions of the real set, exactly its totals at n = 4,591, none missing from
-        n = 60 on. "teaching": the same with at least 12 images of each class, n >= 72.
+        n = 60 on ("semnr": equal shares). "teaching": the same with at least 12 images of each class, n >= 72.
     labels : sequence of int, optional
         The label of each image, instead of a mix.
 
@@ -68,12 +66,12 @@ def sample(n, *, seed, preset="carinthia", size=480, mix="preset", labels=None):
         If an argument is unknown or out of range.
     """
     _check(n, seed, preset, size)
-    labels = mixture(n, seed=seed, mix=mix) if labels is None else _given(labels, n)
-    shape = (n, size, size)
+    labels = mixture(n, seed=seed, mix=mix, preset=preset) if labels is None else _given(labels, n, preset)
+    shape, quality = (n, size, size), PRESETS[preset].quality
     batch = SimulatedBatch(np.empty(shape, np.uint8), np.empty(shape, np.uint8), labels, np.empty(shape, bool), [])
     for i in tqdm(range(n), desc="simulating", unit="image", disable=n < 50):
-        data, batch.clean[i], batch.masks[i], caption = render(seed, i, int(labels[i]), size)
-        batch.images[i] = scan.from_jpeg(data)
+        image, batch.clean[i], batch.masks[i], caption = render(preset, seed, i, int(labels[i]), size)
+        batch.images[i] = scan.from_jpeg(scan.to_jpeg(image, quality)) if quality else image
         batch.captions.append(caption)
     return batch
 
@@ -89,48 +87,13 @@ def _check(n, seed, preset, size):
         raise ValueError(f"size={size}: the smallest simulated image has {SMALLEST} pixels a side")
 
 
-def _given(labels, n):
-    labels = np.asarray(labels, int)
-    if labels.shape != (n,) or not set(labels.tolist()) <= set(CLASS_TOTALS):
+def _given(labels, n, preset):
+    labels, known = np.asarray(labels, int), set(PRESETS[preset].totals)
+    if labels.shape != (n,) or not set(labels.tolist()) <= known:
         values = sorted(set(labels.ravel().tolist()))
-        raise ValueError(f"labels: expected {n} integers from 1 to 6, got shape {labels.shape}, values {values}")
+        expected = f"expected {n} integers from {min(known)} to {max(known)}"
+        raise ValueError(f"labels: {expected}, got shape {labels.shape}, values {values}")
     return labels
-
-
-def mixture(n, *, seed, mix="preset"):
-    """Labels of `n` images, shuffled, int (n,). See `sample` for `mix`."""
-    if mix not in MIXES:
-        raise ValueError(f"unknown mix {mix!r}: use one of {', '.join(MIXES)}")
-    classes = np.array(list(CLASS_TOTALS))
-    if mix == "teaching" and n < TEACHING_MINIMUM * len(classes):
-        raise ValueError(f"n={n}: mix 'teaching' needs at least {TEACHING_MINIMUM * len(classes)} images")
-    least = TEACHING_MINIMUM if mix == "teaching" else int(n >= ALL_CLASSES_FROM)
-    share = n * np.array(list(CLASS_TOTALS.values())) / sum(CLASS_TOTALS.values())
-    counts = np.maximum(np.floor(share + 1e-9).astype(int), least)
-    order = np.argsort(np.floor(share) - share, kind="stable")
-    for k in order[: max(n - counts.sum(), 0)]:
-        counts[k] += 1
-    counts[np.argmax(counts)] -= counts.sum() - n
-    return np.random.default_rng([seed, n]).permutation(np.repeat(classes, counts))
-
-
-def render(seed, index, label, size=480):
-    """One image: JPEG bytes, clean uint8, mask bool, caption."""
-    _keep_memory()
-    rng = np.random.default_rng([seed, index, label])
-    scene = topography.scene(rng, label, size)
-    level = scan.FILM_GREY * rng.normal(1, 0.058) * scan.shading(size, rng)
-    clean = scan.probe(scan.signal(scene, size, rng), size, rng) * level
-    noisy = scan.acquire(clean, rng, dose=rng.lognormal(math.log(2600), 0.12), jitter=0.12, correlation=0.36)
-    marks = scan.frame(size, rng)
-    image = scan.to_8bit(scan.framed(noisy, marks))
-    return scan.to_jpeg(image), scan.to_8bit(scan.framed(clean, marks)), scene.mask, scene.caption
-
-
-@lru_cache(maxsize=1)
-def _keep_memory():
-    """Free one large block, once: glibc then keeps the memory of an image for the next, a third less time."""
-    np.empty(31 << 20, np.uint8)
 
 
 def write_archive(path, n, *, seed, mix="preset", masks=False, workers=None):
@@ -154,7 +117,7 @@ def write_archive(path, n, *, seed, mix="preset", masks=False, workers=None):
     -------
     Path
     """
-    _check(n, seed, "carinthia", 480)
+    _check(n, seed, "carinthia", SIZE)
     path, labels = Path(path), mixture(n, seed=seed, mix=mix)
     names = [image_name(seed, i, label) for i, label in enumerate(labels)]
     parts = _parts_folder(path)
@@ -197,11 +160,11 @@ def _parts_folder(path):
 
 def _write_image(seed, job):
     index, label, stem = job
-    data, _, mask, _ = render(seed, index, label)
+    image, _, mask, _ = render("carinthia", seed, index, label, SIZE)
     with paths.atomic(stem.with_suffix(".png")) as temporary:
         Image.fromarray(mask.astype(np.uint8) * 255).save(temporary)
     with paths.atomic(stem.with_suffix(".jpg")) as temporary:
-        temporary.write_bytes(data)
+        temporary.write_bytes(scan.to_jpeg(image, PRESETS["carinthia"].quality))
 
 
 def csv_bytes(names, labels, *, masks=False):
