@@ -1,4 +1,4 @@
-"""The command line: ``python -m semlib reproduce | fetch | check``."""
+"""The command line: ``python -m semlib reproduce | fetch | check | profile``."""
 
 import os
 import signal
@@ -94,6 +94,27 @@ def fetch(names):
     for dataset in names or ("carinthia-s", "carinthia"):
         raw = datasets.fetch(dataset)
         click.echo(f"{len(datasets.manifest(dataset))} images in {raw}, listed in {paths.of(dataset).manifest}")
+
+
+@main.command(epilog=_ENVIRONMENT)
+@click.argument("reference", type=click.Path())
+@click.argument("restored", type=click.Path())
+@click.option("--mask", type=click.Path(), help="Image of the defect, white on black: for CNR, gCNR and recall.")
+@click.option("--noisy", type=click.Path(), help="The image before the restoration: for conflicts and a verdict.")
+@click.option("--out", type=click.Path(), help="Name of the results without ending. [default: RESTORED_profile]")
+def profile(reference, restored, mask, noisy, out):
+    """The trust profile of one restored image file against its REFERENCE: one page as PNG, the numbers as CSV.
+
+    \b
+    python -m semlib profile clean.png denoised.png --mask defect.png --noisy scan.png
+    """
+    from pathlib import Path
+
+    from semlib.semnr import page
+
+    out = out or Path.cwd() / f"{Path(restored).stem}_profile"
+    table = page.write(reference, restored, out, mask=mask, noisy=noisy)
+    click.echo(f"{table.to_string(index=False, float_format='%.3f')}\n{out}.png\n{out}.csv")
 
 
 @main.command(epilog=_ENVIRONMENT)

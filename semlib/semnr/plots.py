@@ -1,0 +1,237 @@
+"""Pictures of the trust profile: radar, comparison and zoom, severity curves, disagreement, flowchart, one page."""
+
+import textwrap
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+from matplotlib.patches import FancyBboxPatch
+
+from semlib.report import PALETTE
+from semlib.semnr import trust
+
+LABELS = {"psnr": "PSNR", "ssim": "SSIM", "fsim": "FSIM", "dists": "1 - DISTS", "cnr": "CNR"}
+NAMES = LABELS | {"dists": "DISTS", "gcnr": "gCNR", "recall": "defect recall"}
+
+
+def radar(profiles, *, before="identity", columns=4):
+    """One polygon for each restoration, the noisy image's behind it in grey.
+
+    Parameters
+    ----------
+    profiles : dict of str to dict
+        Name -> ``scaled`` of `trust.profile` (or means of several); NaN axes are left out.
+    before : str
+        The entry that is drawn behind the others.
+    columns : int
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    shown = [name for name in profiles if name != before] or list(profiles)
+    columns, rows = min(columns, len(shown)), -(-len(shown) // min(columns, len(shown)))
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(2.9 * columns, 3.0 * rows), subplot_kw={"projection": "polar"}, squeeze=False
+    )
+    for axis in axes.flat[len(shown) :]:
+        axis.set_visible(False)
+    for axis, name in zip(axes.flat, shown, strict=False):
+        _polygon(axis, profiles[name], before=profiles.get(before))
+        axis.set_title(f"{name}\narea {trust.area(profiles[name].values()):.2f}", fontsize=10)
+    return figure
+
+
+def _polygon(axis, scaled, before=None):
+    kept = [name for name, value in scaled.items() if not np.isnan(value)]
+    angles = np.linspace(0, 2 * np.pi, len(kept), endpoint=False)
+    for values, colour, fill in ((before, "0.55", 0.12), (scaled, PALETTE[0], 0.25)):
+        if values is not None:
+            radii = [values[name] for name in kept]
+            axis.plot([*angles, angles[0]], [*radii, radii[0]], color=colour, lw=1.5)
+            axis.fill(angles, radii, color=colour, alpha=fill)
+    axis.set_theta_offset(np.pi / 2)
+    axis.set_theta_direction(-1)
+    axis.set(ylim=(0, 1), yticks=[0.5, 1.0], yticklabels=[], xticks=angles)
+    axis.set_xticklabels([LABELS[name] for name in kept], fontsize=8)
+    axis.tick_params(axis="x", pad=4)
+
+
+def comparison(panels, captions, mask, *, zoom=24):
+    """Whole images above, the defect enlarged below; the mask's outline only in the first.
+
+    Parameters
+    ----------
+    panels : dict of str to float array (H, W), in [0, 1]
+    captions : dict of str to str
+        A line below each title; may lack some.
+    mask : bool array (H, W)
+    zoom : int
+        Pixels from the defect's centre to the border of the enlarged part.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    window = around(mask, zoom)
+    figure, axes = plt.subplots(2, len(panels), figsize=(2.5 * len(panels), 5.4), squeeze=False)
+    low, high = np.percentile(next(iter(panels.values())), [0.1, 99.9])
+    low, high = low - 0.1 * (high - low), high + 0.1 * (high - low)
+    for i, (name, image) in enumerate(panels.items()):
+        for axis, part in zip(axes[:, i], (np.s_[:, :], window), strict=True):
+            axis.imshow(image[part], vmin=low, vmax=max(high, low + 0.05), interpolation="nearest")
+            axis.set(xticks=[], yticks=[])
+        if i == 0:
+            axes[1, 0].contour(mask[window], [0.5], colors=PALETTE[1], linewidths=1)
+        axes[0, i].set_title("\n".join([name, captions.get(name, "")]), fontsize=9)
+        _frame(axes[0, i], window)
+    return figure
+
+
+def _frame(axis, window):
+    rows, columns = window
+    corner = (columns.start, rows.start)
+    size = (columns.stop - columns.start, rows.stop - rows.start)
+    axis.add_patch(plt.Rectangle(corner, *size, fill=False, ec=PALETTE[1], lw=1))
+
+
+def around(mask, reach):
+    """Slices of a square of 2 `reach` pixels around a mask's centre, inside the image."""
+    centre = np.argwhere(mask).mean(0)
+    starts = [int(np.clip(c - reach, 0, max(0, side - 2 * reach))) for c, side in zip(centre, mask.shape, strict=True)]
+    return tuple(slice(start, start + 2 * reach) for start in starts)
+
+
+def severity_curves(table, *, metrics=("psnr", "ssim", "fsim", "dists", "cnr", "gcnr", "recall")):
+    """Each metric against severity, a line for each kind of damage.
+
+    Parameters
+    ----------
+    table : DataFrame
+        damage, severity and one column for each metric; several rows a point give a band.
+    metrics : sequence of str
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    figure, axes = plt.subplots(2, 4, figsize=(13, 5.6), sharex=True)
+    for axis, metric in zip(axes.flat, metrics, strict=False):
+        last = metric == metrics[-1]
+        sns.lineplot(
+            table, x="severity", y=metric, hue="damage", palette=PALETTE[: table["damage"].nunique()], errorbar="se",
+            ax=axis, legend=last,
+        )  # fmt: skip
+        unit = {"psnr": " (dB)", "dists": " (distance, 0 is best)"}.get(metric, "")
+        axis.set(xlabel="severity (0 to 1)", ylabel=NAMES[metric] + unit)
+    handles, names = axes.flat[len(metrics) - 1].get_legend_handles_labels()
+    axes.flat[len(metrics) - 1].get_legend().remove()
+    for axis in axes.flat[len(metrics) :]:
+        axis.axis("off")
+        axis.legend(handles, names, loc="center", fontsize=9)
+    return figure
+
+
+def disagreement(shares):
+    """Heat map: share of cases in which a metric calls the damaged image better than the noisy one.
+
+    Parameters
+    ----------
+    shares : DataFrame
+        Damage x metric, 0 to 1, see `stress.improved`.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    figure, axis = plt.subplots(figsize=(8.2, 0.5 * len(shares) + 1.6))
+    sns.heatmap(
+        shares.rename(columns=NAMES).astype(float), annot=True, fmt=".2f", vmin=0, vmax=1, cmap="RdYlBu", ax=axis,
+        cbar_kws={"label": "share of cases called better"},
+    )  # fmt: skip
+    axis.set(xlabel="", ylabel="")
+    axis.tick_params(axis="y", rotation=0)
+    return figure
+
+
+def flowchart(rules=trust.RULES, trusted=trust.TRUSTED):
+    """The flowchart of `trust.verdict`, drawn from the rules that it walks."""
+    figure, axis = plt.subplots(figsize=(2.9 * (len(rules) + 1), 4.2))
+    axis.set(xlim=(-0.6, len(rules) + 0.6), ylim=(-0.45, 2.5))
+    axis.axis("off")
+    for i, rule in enumerate((*rules, trusted)):
+        colour = PALETTE[5] if rule is trusted else PALETTE[3]
+        if rule is not trusted:
+            _box(axis, i, 2.05, rule.question, PALETTE[0])
+            _arrow(axis, (i, 1.7), (i, 1.32), "yes")
+            _arrow(axis, (i + 0.4, 2.05), (i + 0.6, 2.05), "no")
+        else:
+            _box(axis, i, 2.05, "all no", PALETTE[0])
+            _arrow(axis, (i, 1.7), (i, 1.32), "")
+        _box(axis, i, 1.0, rule.name, colour)
+        _arrow(axis, (i, 0.68), (i, 0.32), "")
+        _box(axis, i, 0.0, rule.next, "#777777")
+    return figure
+
+
+def _box(axis, x, y, text, colour):
+    corner = (x - 0.39, y - 0.3)
+    axis.add_patch(FancyBboxPatch(corner, 0.78, 0.6, boxstyle="round,pad=0.01", fc=colour + "26", ec=colour))
+    axis.text(x, y, text, ha="center", va="center", fontsize=9)
+
+
+def _arrow(axis, start, end, text):
+    axis.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": "0.3"})
+    axis.text((start[0] + end[0]) / 2 + 0.03, (start[1] + end[1]) / 2 + 0.04, text, fontsize=8, va="bottom", ha="left")
+
+
+def page(reference, restored, found, *, before=None, noisy=None, said=None, title="Trust profile"):
+    """One page about one restoration: images, difference, radar, numbers, verdict.
+
+    Parameters
+    ----------
+    reference, restored : float array (H, W), in [0, 1]
+    found : dict
+        Profile of `restored`; `before` that of the noisy image.
+    noisy : float array (H, W), optional
+    said : str, optional
+        The verdict, in words.
+    title : str
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    figure = plt.figure(figsize=(11, 7.6))
+    above, below = figure.subfigures(2, 1)
+    images = {"reference": reference, "noisy": noisy, "restored": restored}
+    shown = {name: image for name, image in images.items() if image is not None}
+    axes = above.subplots(1, len(shown) + 1)
+    low, high = np.percentile(reference, [0.1, 99.9])
+    for axis, (name, image) in zip(axes, shown.items(), strict=False):
+        axis.imshow(image, vmin=low, vmax=max(high, low + 0.05))
+        axis.set(title=name, xticks=[], yticks=[])
+    error = restored - reference
+    span = max(float(np.percentile(np.abs(error), 99.5)), 1e-3)
+    picture = axes[-1].imshow(error, cmap="RdBu_r", vmin=-span, vmax=span)
+    axes[-1].set(title="restored - reference", xticks=[], yticks=[])
+    above.colorbar(picture, ax=axes[-1], location="bottom", label="grey value (0 to 1)")
+    grid = below.add_gridspec(1, 2)
+    _polygon(below.add_subplot(grid[0], projection="polar"), found["scaled"], before and before["scaled"])
+    _numbers(below.add_subplot(grid[1]), found, before, said)
+    figure.suptitle(title)
+    return figure
+
+
+def _numbers(axis, found, before, said):
+    axis.axis("off")
+    rows = [[NAMES[name], *(f"{profile[name]:.3f}" for profile in (before, found) if profile)] for name in NAMES]
+    rows.append(["area of the polygon", *(f"{profile['area']:.3f}" for profile in (before, found) if profile)])
+    columns = ["metric", *(["noisy"] if before else []), "restored"]
+    table = axis.table(rows, colLabels=columns, loc="upper center", cellLoc="center", edges="horizontal")
+    table.auto_set_font_size(False)
+    table.set_fontsize(9)
+    table.scale(1, 1.25)
+    lines = [textwrap.fill(textwrap.shorten(line, 240), 78) for line in ([said] if said else []) + found["notes"]]
+    text = axis.text(0.02, 0.0, "\n".join(lines), fontsize=9, va="bottom", transform=axis.transAxes)
+    text.set_in_layout(False)

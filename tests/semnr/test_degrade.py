@@ -1,0 +1,83 @@
+"""Degradations and stress tests: seeded, graded, in range; the defect that disappears."""
+
+import numpy as np
+import pytest
+
+from semlib.semnr import degrade, metrics
+
+ALL = [*degrade.DEGRADATIONS, *degrade.STRESSES]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_same_seed_same_bytes_and_in_range(name, lines):
+    image, mask = lines
+    first, second = (degrade.apply(name, image, 0.7, seed=[3, 1], mask=mask) for _ in range(2))
+    assert first.dtype == np.float32 and first.shape == image.shape
+    assert (first == second).all()
+    assert first.min() >= 0 and first.max() <= 1
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_severity_zero_is_nothing_and_more_is_worse(name, lines):
+    image, mask = lines
+    errors = [np.square(degrade.apply(name, image, s, seed=0, mask=mask) - image).mean() for s in (0, 0.3, 0.6, 1)]
+    assert errors[0] == 0
+    assert errors == sorted(errors) and len(set(errors)) == 4
+
+
+@pytest.mark.parametrize("name", ["dose", "gaussian", "jitter", "correlated noise", "hallucinated texture"])
+def test_another_seed_another_pattern(name, lines):
+    assert (degrade.apply(name, lines[0], 0.5, seed=0) != degrade.apply(name, lines[0], 0.5, seed=1)).any()
+
+
+def test_correlated_noise_has_the_documented_statistics():
+    noise = degrade.apply("correlated noise", np.full((400, 400), 0.5, np.float32), 1.0, seed=0)[:, 50:] - 0.5
+    assert noise.std() == pytest.approx(0.15, rel=0.03)
+    assert np.corrcoef(noise[:, :-1].ravel(), noise[:, 1:].ravel())[0, 1] == pytest.approx(0.8, abs=0.02)
+    assert np.corrcoef(noise[:-1].ravel(), noise[1:].ravel())[0, 1] == pytest.approx(0, abs=0.02)
+
+
+def test_contrast_loss_leaves_a_fifth_and_cnr_does_not_notice(lines):
+    image, mask = lines
+    flat = degrade.apply("contrast loss", image, 1.0, seed=0)
+    assert flat.std() == pytest.approx(0.2 * image.std(), rel=1e-3)
+    regions = metrics.regions(mask)
+    assert metrics.cnr(flat, *regions) == pytest.approx(metrics.cnr(image, *regions), rel=1e-3)
+
+
+def test_without_defect_finds_the_pattern_below(lines):
+    """On lines that repeat along y the defect-free image is known."""
+    image, mask = lines
+    truth = image.copy()
+    truth[30:70] = image[30:70]
+    restored = degrade.without_defect(image, mask)
+    far = ~np.isin(np.arange(96), np.arange(38, 63))
+    assert (restored[far] == image[far]).all()
+    beside = image[20:30].mean(0)
+    assert np.abs(restored[50] - beside).max() < 0.05 < np.abs(image[50] - beside).max()
+
+
+def test_erased_defect_is_not_found(lines):
+    image, mask = lines
+    erased = degrade.apply("defect erased", image, 1.0, seed=0, mask=mask)
+    golden = degrade.without_defect(image, mask)
+    assert metrics.recall(erased, mask, golden=golden) < 0.1 < 0.9 < metrics.recall(image, mask, golden=golden)
+
+
+def test_acquire_has_more_noise_at_a_lower_dose(lines):
+    errors = [np.std(degrade.acquire(lines[0], seed=0, dose=dose, jitter=0) - lines[0]) for dose in (400, 100, 25)]
+    assert errors[1] / errors[0] == pytest.approx(2, rel=0.1) and errors[2] > 1.8 * errors[1]
+
+
+def test_bad_input(lines):
+    image, mask = lines
+    with pytest.raises(ValueError, match="unknown degradation 'fog'"):
+        degrade.apply("fog", image, 0.5, seed=0)
+    with pytest.raises(ValueError, match="severity=1.5"):
+        degrade.apply("blur", image, 1.5, seed=0)
+    with pytest.raises(ValueError, match="needs the mask"):
+        degrade.apply("defect erased", image, 0.5, seed=0)
+    with pytest.raises(ValueError, match="empty"):
+        degrade.apply("defect erased", image, 0.5, seed=0, mask=np.zeros_like(mask))
+    with pytest.raises(ValueError, match="no piece without a defect"):
+        degrade.without_defect(image, np.pad(np.ones((90, 106), bool), 3))
