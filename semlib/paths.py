@@ -96,16 +96,21 @@ def atomic(path):
     """Yield a temporary path beside `path`; rename it on success, remove it on failure.
 
     A killed run thus leaves either the old file, the new file or a `.tmp` file that nobody reads and
-    the next run overwrites.
+    the next run removes.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.tmp{path.suffix}")
+    _remove(temporary)
     try:
         yield temporary
         os.replace(temporary, path)
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        else:
-            temporary.unlink(missing_ok=True)
+        _remove(temporary)
+
+
+def _remove(path):
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

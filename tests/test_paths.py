@@ -38,10 +38,17 @@ def test_atomic_leaves_the_old_file_when_writing_fails(tmp_path):
     assert target.read_text() == "old" and list(target.parent.iterdir()) == [target]
 
 
-def test_atomic_overwrites_what_a_killed_run_left(tmp_path):
-    target = tmp_path / "x.npy"
+def test_atomic_removes_what_a_killed_run_left(tmp_path):
+    target = tmp_path / "data"
     with paths.atomic(target) as temporary:
-        (tmp_path / temporary.name).write_text("left by a kill, then rewritten")
+        leftover = temporary
+        temporary.mkdir()
+    assert target.is_dir()
+    leftover.mkdir()
+    (leftover / "half").write_text("left by a kill")
+    target.rmdir()
+    with paths.atomic(target) as temporary:
+        assert not temporary.exists()
         temporary.write_text("new")
     assert target.read_text() == "new" and list(tmp_path.iterdir()) == [target]
 

@@ -5,6 +5,7 @@ import math
 import multiprocessing
 import os
 import shutil
+import threading
 import zipfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -129,7 +130,7 @@ def write_archive(path, n, *, seed, mix="preset", masks=False, workers=None):
             for _ in map(work, jobs):
                 bar.update()
         else:
-            with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+            with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent) as pool:
                 for _ in pool.map(work, jobs, chunksize=8):
                     bar.update()
     with paths.atomic(path) as temporary:
@@ -156,6 +157,12 @@ def _parts_folder(path):
         shutil.rmtree(stale)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def _end_with_parent():
+    """In a worker: watch the process that started it, so that killing that one leaves none behind."""
+    parent = multiprocessing.parent_process()
+    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
 def _write_image(seed, job):

@@ -1,4 +1,9 @@
 import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
 import zipfile
 from io import BytesIO
 
@@ -6,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from semlib import paths
 from semlib.images import scan, simulate
 from semlib.images.measure import DOCUMENTED, statistics
 
@@ -183,6 +189,40 @@ def test_the_bytes_do_not_depend_on_the_number_of_workers(tmp_path):
     one = simulate.write_archive(tmp_path / "1.zip", 9, seed=3, workers=1)
     two = simulate.write_archive(tmp_path / "2.zip", 9, seed=3, workers=2)
     assert digest(one) == digest(two)
+
+
+@pytest.mark.skipif(shutil.which("ps") is None, reason="reads the list of processes from ps")
+def test_a_run_killed_outright_leaves_no_worker(tmp_path):
+    call = f"simulate.write_archive({str(tmp_path / 'data.zip')!r}, 4000, seed=2, workers=2)"
+    code = f"from semlib.images import simulate\nif __name__ == '__main__':\n    {call}"
+    script = tmp_path / "simulate_many.py"
+    script.write_text(code)
+    environment = os.environ | {"PYTHONPATH": str(paths.ROOT)}
+    run = subprocess.Popen([sys.executable, script], env=environment, stderr=subprocess.DEVNULL)
+    wait_for(lambda: len(list(tmp_path.glob(".data-parts-*/*.jpg"))) >= 2)
+    workers = children(run.pid)
+    assert len(workers) >= 2
+    run.kill()
+    run.wait()
+    wait_for(lambda: not any(alive(pid) for pid in workers))
+    assert len(list(tmp_path.glob(".data-parts-*/*.jpg"))) >= 2 and not (tmp_path / "data.zip").exists()
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.1)
+
+
+def children(pid):
+    listed = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, text=True, check=True).stdout
+    return [int(line.split()[0]) for line in listed.splitlines()[1:] if int(line.split()[1]) == pid]
+
+
+def alive(pid):
+    shown = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
+    return bool(shown) and not shown.startswith("Z")
 
 
 def test_leftovers_of_another_version_are_not_used(tmp_path):
