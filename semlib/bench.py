@@ -118,7 +118,60 @@ def pca():
     return Case("PCA of raw pixels", "scikit-learn, full SVD", reference, ours, "images", len(images), 1.0)
 
 
-STAGES = [preprocessing, glcm, lbp, pca]
+def trust_profile():
+    """PSNR, SSIM, FSIM and DISTS of eight candidates against one reference, 512 x 512."""
+    import piq
+    import torch
+
+    from semlib.semnr import metrics
+
+    clean = example_images(1, 512)[0] / np.float32(255)
+    noise = np.random.default_rng(1).normal(size=(8, 512, 512))
+    candidates = np.clip(clean + 0.02 * np.arange(1, 9)[:, None, None] * noise, 0, 1).astype(np.float32)
+    tensors = [torch.from_numpy(image)[None, None] for image in (clean, *candidates)]
+    missing = metrics.Reference(clean).without_dists
+    dists = None if missing else _piq_dists()
+
+    def pair(a, b):
+        values = [piq.psnr(a, b), piq.ssim(a, b, downsample=False), piq.fsim(a, b, chromatic=False)]
+        values += [dists(a.expand(-1, 3, -1, -1), b.expand(-1, 3, -1, -1))] if dists else []
+        return [value.item() for value in values]
+
+    def reference():
+        with torch.inference_mode():
+            return [pair(tensors[0], other) for other in tensors[1:]]
+
+    def ours():
+        known = metrics.Reference(clean)
+        names = ("psnr", "ssim", "fsim", "dists")[: 4 if dists else 3]
+        found = [known.scores(candidate) for candidate in candidates]
+        return [[one[name] for name in names] for one in found]
+
+    name = "trust profile" if dists else "trust profile, no DISTS"
+    return Case(name, "piq, pair by pair", reference, ours, "candidates", len(candidates), 1e-4)
+
+
+def _piq_dists():
+    """piq's DISTS with the weights of `semlib.weights` instead of its own download."""
+    from unittest import mock
+
+    import piq
+    import torch
+    from torchvision.models import vgg16
+
+    from semlib import weights
+
+    network = vgg16(weights=None)
+    network.load_state_dict({k: torch.from_numpy(v) for k, v in weights.load("vgg16").items()}, strict=False)
+    coefficients = {name: torch.from_numpy(values) for name, values in weights.load("dists").items()}
+    with (
+        mock.patch.object(torch.hub, "load_state_dict_from_url", lambda *_, **__: coefficients),
+        mock.patch.object(piq.perceptual, "vgg16", lambda **_: network),
+    ):
+        return piq.DISTS().eval()
+
+
+STAGES = [preprocessing, glcm, lbp, pca, trust_profile]
 
 
 def measure(case, repeats=3):

@@ -35,7 +35,7 @@ def source(dataset):
     return names.get(str(dataset), f"own images ({paths.of(dataset).raw.name})")
 
 
-def save_figure(figure, dataset, name, *, stamp=True):
+def save_figure(figure, dataset, name, *, stamp=True, data=None):
     """Write a figure as PNG and SVG into ``figures/<dataset>/``, stamped with where its data come from.
 
     Parameters
@@ -46,6 +46,8 @@ def save_figure(figure, dataset, name, *, stamp=True):
         File name without ending, such as "fig2_umap".
     stamp : bool
         False for a drawing that shows no data.
+    data : str, optional
+        Where the data come from, when that is not the data set.
 
     Returns
     -------
@@ -53,7 +55,7 @@ def save_figure(figure, dataset, name, *, stamp=True):
         The PNG.
     """
     if stamp:
-        figure.text(0.995, -0.005, source(dataset), ha="right", va="top", fontsize=7, color="0.35")
+        figure.text(0.995, -0.005, data or source(dataset), ha="right", va="top", fontsize=7, color="0.35")
     for ending in ("svg", "png"):
         path = paths.of(dataset).figures / f"{name}.{ending}"
         with atomic(path) as temporary:
@@ -61,7 +63,7 @@ def save_figure(figure, dataset, name, *, stamp=True):
     return path
 
 
-def save_table(table, dataset, name, caption, *, digits=3, csv=None):
+def save_table(table, dataset, name, caption, *, digits=3, csv=None, data=None):
     """Write a table as CSV (full precision), Markdown and LaTeX into ``figures/<dataset>/``.
 
     Parameters
@@ -76,13 +78,15 @@ def save_table(table, dataset, name, caption, *, digits=3, csv=None):
         Decimals in Markdown and LaTeX.
     csv : DataFrame, optional
         What the CSV holds, where it is more than the table for readers.
+    data : str, optional
+        Where the data come from, when that is not the data set.
 
     Returns
     -------
     DataFrame
         What a reader sees: numbers as text with `digits` decimals, a dash where there is none.
     """
-    caption = f"{caption} Data: {source(dataset)}."
+    caption = f"{caption} Data: {data or source(dataset)}."
     shown = table.apply(lambda column: column.map(lambda value: _text(value, digits)))
     folder = paths.of(dataset).figures
     with atomic(folder / f"{name}.csv") as temporary:

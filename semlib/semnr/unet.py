@@ -184,7 +184,7 @@ def _semnr_step(network, noisy, target, _):
     edges = sum((a - b).abs().mean() for a, b in zip(_slopes(restored), _slopes(target), strict=True))
     texture = (_deviation(restored) - _deviation(target)).abs().mean()
     contrast = (F.avg_pool2d(restored, 9, 4) - F.avg_pool2d(target, 9, 4)).abs().mean()
-    return F.mse_loss(restored, target) + 0.05 * edges + 0.1 * texture + 0.05 * contrast
+    return F.mse_loss(restored, target) + 0.1 * edges + 0.5 * texture + 0.2 * contrast
 
 
 def _blind_step(network, noisy, _target, number):
