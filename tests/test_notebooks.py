@@ -118,7 +118,7 @@ def test_profile_fits_the_notebooks(profile):
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory):
-    """The suite run twice with the quick profile in a temporary folder: both results, what was said, paths."""
+    """The suite run twice with the quick profile in a temporary folder: both results, what was said, its figures."""
     folder = tmp_path_factory.mktemp("quick")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEMLIB_DATA", str(folder / "data"))
@@ -126,18 +126,30 @@ def quick(tmp_path_factory):
         said = io.StringIO()
         first = reproduce("synthetic", "quick", stream=said)
         second = reproduce("synthetic", "quick", stream=said)
-        yield first, second, said.getvalue(), paths.of("synthetic")
+        yield first, second, said.getvalue(), paths.of("synthetic").figures
 
 
 @pytest.mark.slow
 def test_quick_run_executes_every_notebook(quick):
-    first, _, said, place = quick
+    first, _, said, figures = quick
     assert list(first) == [file.stem for file in FILES]
-    assert sorted(path.name for path in place.notebooks.iterdir()) == [file.name for file in FILES]
+    assert sorted(path.name for path in (figures / "notebooks").iterdir()) == [file.name for file in FILES]
     for file in FILES:
-        executed = [cell for cell in cells(place.notebooks / file.name, "code") if source(cell).strip()]
+        executed = [cell for cell in cells(figures / "notebooks" / file.name, "code") if source(cell).strip()]
         assert all(cell["execution_count"] for cell in executed), file.stem
     assert "made no" not in said
+
+
+@pytest.mark.slow
+def test_quick_run_makes_table_1_and_all_figures_of_the_paper(quick):
+    figures = quick[-1]
+    numbered = {path.stem.split("_")[0] for path in figures.glob("fig*.png")}
+    assert numbered >= {"fig1", "fig2", "fig3", *(f"figS{i}" for i in range(1, 9))}
+    table = (figures / "table1.csv").read_text().splitlines()
+    assert table[0] == (
+        "method,silhouette,silhouette_lo,silhouette_hi,nmi,nmi_lo,nmi_hi,rankme,paper_silhouette,paper_nmi"
+    )
+    assert len(table) == 6 and "synthetic images" in (figures / "table1.md").read_text()
 
 
 @pytest.mark.slow
@@ -148,6 +160,6 @@ def test_second_run_skips_every_notebook(quick):
 
 @pytest.mark.slow
 def test_quick_run_is_on_record(quick):
-    record = json.loads(quick[-1].run_json.read_text())
+    record = json.loads((quick[-1] / "run.json").read_text())
     assert list(record["notebooks"]) == [file.stem for file in FILES]
     assert len(record["data_sha256"]) == 64

@@ -40,6 +40,14 @@ def decode(path):
         raise ValueError(f"{path}: not a readable image ({size:,} bytes): {error}") from error
 
 
+def try_decode(path):
+    """Decode an image file: (uint8 (H, W), ""), or (None, the reason) where `decode` raises an error."""
+    try:
+        return decode(path), ""
+    except (ValueError, OSError) as error:
+        return None, str(error)
+
+
 def _to_8bit(values):
     low, high = float(values.min()), float(values.max())
     if not np.isfinite(high - low):

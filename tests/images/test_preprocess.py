@@ -9,7 +9,7 @@ from PIL import Image
 
 from semlib import paths
 from semlib.images.datasets import load_manifest, manifest
-from semlib.images.preprocess import _ordered, decode, preprocess, preprocess_dataset
+from semlib.images.preprocess import _ordered, decode, preprocess, preprocess_dataset, try_decode
 
 
 def noise(shape, seed=0):
@@ -228,6 +228,15 @@ def test_only_the_first_ten_bad_images_are_listed(own):
         preprocess_dataset(own, size=32)
     assert str(error.value).count("not a readable image") == 10
     assert str(error.value).endswith("and 2 more")
+
+
+def test_try_decode_gives_the_reason_instead_of_an_error(own):
+    spoil(own / "05.png", "empty")
+    image, reason = try_decode(own / "05.png")
+    assert image is None and "05.png" in reason
+    image, reason = try_decode(own / "06.png")
+    np.testing.assert_array_equal(image, decode(own / "06.png"))
+    assert reason == ""
 
 
 def test_bad_images_can_be_left_out(own, capsys):
