@@ -8,7 +8,7 @@ ARGS    ?=
 PY    := .venv/bin/python
 STAMP := .venv/.installed
 
-.PHONY: help setup reproduce test test-fast lab bench lint clean
+.PHONY: help setup reproduce test test-fast lab bench gallery lint clean
 
 help:
 	@echo "make reproduce   run the notebooks into figures/   (DATASET=$(DATASET) PROFILE=$(PROFILE) SEED=$(SEED) ARGS=...)"
@@ -16,6 +16,7 @@ help:
 	@echo "make test-fast   the tests that take seconds"
 	@echo "make lab         the notebooks in JupyterLab"
 	@echo "make bench       each fast path beside its plain reference"
+	@echo "make gallery     the README's pictures, from figures/synthetic/"
 	@echo "make lint        ruff, on code and notebooks"
 	@echo "make setup       only the set-up, in .venv         (PYTHON=$(PYTHON), 3.11 to 3.13)"
 	@echo "make clean       remove caches and what the synthetic set made; .venv and other data sets stay"
@@ -45,6 +46,9 @@ lab: $(STAMP)
 
 bench: $(STAMP)
 	$(PY) -m semlib.bench
+
+gallery: $(STAMP)
+	$(PY) -c "from semlib import report; report.gallery('synthetic', ['dataset_examples', 'table1_bars', 'fig2_umap'])"
 
 lint: $(STAMP)
 	$(PY) -m ruff check .
