@@ -1,10 +1,12 @@
 """The notebooks: how they are written, and one run of all of them through the driver with the quick profile."""
 
 import ast
+import csv
 import fnmatch
 import io
 import json
 import re
+import shutil
 
 import papermill
 import pytest
@@ -15,6 +17,7 @@ from semlib.run import reproduce
 
 FILES = sorted(paths.NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
 BY_NAME = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+REAL = paths.ROOT.parent / "shared" / "real-sem" / "carinthia"
 CLUSTERING = ["01_download", "02_preprocess", "03_pyramid", "04_ssl_training", "05_baselines", "06_umap_tsne"]
 PARAMETER = re.compile(r"\w+: [^=#]+ = .+  # \S")
 
@@ -163,3 +166,20 @@ def test_quick_run_is_on_record(quick):
     record = json.loads((quick[-1] / "run.json").read_text())
     assert list(record["notebooks"]) == [file.stem for file in FILES]
     assert len(record["data_sha256"]) == 64
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL.is_dir(), reason="../shared/real-sem is not here")
+def test_three_real_images_pass_as_an_own_folder_without_labels(tmp_path):
+    folder = tmp_path / "real images"
+    folder.mkdir()
+    for image in REAL.glob("*.png"):
+        shutil.copy(image, folder)
+    few = {"k": "2", "pca_components": "3"}
+    done = reproduce(folder, "quick", only=[f"{n:02}" for n in range(1, 7)], parameters=few, stream=io.StringIO())
+    assert all(done.values())
+    place = paths.of(folder)
+    rows = list(csv.DictReader((place.figures / "table1.csv").open()))
+    assert len(rows) == 5 and all(row["nmi"] == "" and -1 <= float(row["silhouette"]) <= 1 for row in rows)
+    assert (place.figures / "figS8_tsne_pca.png").is_file()
+    assert sorted(path.name for path in folder.iterdir()) == [f"incubit_gt_{i}.png" for i in range(3)]
