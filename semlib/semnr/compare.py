@@ -85,7 +85,7 @@ def summarise(table, columns, by=("input", "denoiser")):
     return pd.DataFrame(rows)
 
 
-def severity(clean, masks, *, severities=(0.0, 0.25, 0.5, 1.0), seed=0, progress=True):
+def severity(clean, masks, *, severities=(0.1, 0.25, 0.5, 1.0), seed=0, progress=True):
     """Every metric against severity, for each damage that a microscope does, on clean images.
 
     Returns
@@ -119,9 +119,9 @@ def starkest(table, *, input="noisy"):
 def register(noisy, clean):
     """Move the clean image onto the noisy one and cut both to what they share.
 
-    The slow scan drifts while it runs, so the shift of five horizontal bands is measured (sub-pixel phase correlation)
-    and a straight line over the rows is fitted to it; cubic interpolation. A data bar at the bottom, where both images
-    are equal, is cut off first, since it would pin every shift to zero.
+    The slow scan drifts while it runs: after the shift of the whole image those of five horizontal bands are measured
+    (sub-pixel phase correlation), twice, and a straight line over the rows is fitted to them; cubic interpolation. A
+    data bar at the bottom, where both images are equal, is cut off first, since it would pin every shift to zero.
 
     Parameters
     ----------
@@ -134,24 +134,37 @@ def register(noisy, clean):
     """
     height = _above_data_bar(noisy, clean)
     noisy, clean = noisy[:height], clean[:height]
-    edges = np.linspace(0, height, BANDS + 1).astype(int)
-    bands = [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
-    shifts = np.array([_shift(noisy[band], clean[band]) for band in bands])
-    lines = [np.polyfit([(band.start + band.stop) / 2 for band in bands], column, 1) for column in shifts.T]
-    rows, columns = np.mgrid[:height, : noisy.shape[1]].astype(float)
-    dy, dx = (np.polyval(line, np.arange(height))[:, None] for line in lines)
-    moved = ndimage.map_coordinates(clean, (rows - dy, columns - dx), order=3, mode="nearest")
-    moved = np.clip(moved, 0, 1).astype(np.float32)
-    margin = max(MARGIN, int(np.ceil(max(np.abs(dy).max(), np.abs(dx).max()))) + 1)
+    drift = np.zeros((2, height))
+    for count in (1, BANDS, BANDS):
+        drift += _drift(noisy, _warp(clean, drift), count)
+    moved = _warp(clean, drift)
+    margin = max(MARGIN, int(np.ceil(np.abs(drift).max())) + 1)
     inside = np.s_[margin:-margin, margin:-margin]
-    ends = np.array([[d[0, 0], d[-1, 0]] for d in (dy, dx)]).T
-    return *(np.ascontiguousarray(image[inside]) for image in (noisy, moved, clean)), ends
+    return *(np.ascontiguousarray(image[inside]) for image in (noisy, moved, clean)), drift[:, [0, -1]].T
 
 
 def _above_data_bar(noisy, clean):
     """Number of rows above a data bar: the last row of which more than half the pixels differ by 1 % or more."""
     differ = np.median(np.abs(noisy - clean), axis=1) > 0.01
     return int(np.flatnonzero(differ)[-1]) + 1 if differ.any() else len(noisy)
+
+
+def _drift(noisy, clean, count):
+    """Shift (2, H) of each row, a constant for one band and a straight line through the shifts of several."""
+    edges = np.linspace(0, len(noisy), count + 1).astype(int)
+    bands = [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    centres = [(band.start + band.stop - 1) / 2 for band in bands]
+    shifts = np.array([_shift(noisy[band], clean[band]) for band in bands])
+    lines = [np.polyfit(centres, column, min(count - 1, 1)) for column in shifts.T]
+    return np.array([np.polyval(line, np.arange(len(noisy))) for line in lines])
+
+
+def _warp(image, drift):
+    rows, columns = np.mgrid[: image.shape[0], : image.shape[1]].astype(float)
+    moved = ndimage.map_coordinates(
+        image, (rows - drift[0][:, None], columns - drift[1][:, None]), order=3, mode="nearest"
+    )
+    return np.clip(moved, 0, 1).astype(np.float32)
 
 
 def _shift(noisy, clean):

@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional as F
 
 from semlib import weights
+from semlib.semnr import winograd
 
 SMALLEST = 32
 STAGES = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))  # convolutions before each tapped ReLU
@@ -41,22 +42,20 @@ def features(image):
 
     Returns
     -------
-    list of (maps (C, pixels), mean (C,), variance (C,))
+    list of (maps (pixels, C), mean (C,), variance (C,))
         Six entries: the image itself and five stages.
     """
     x = torch.from_numpy(np.ascontiguousarray(image))
     x = x[None, None] if x.ndim == 2 else x.permute(2, 0, 1)[None]
     if min(x.shape[-2:]) > 256:
         x = F.interpolate(x, scale_factor=256 / min(x.shape[-2:]), recompute_scale_factor=False, mode="bilinear")
-    maps = [x.expand(1, 3, -1, -1)]
-    network = _network()
-    y = _first_grey(x) if x.shape[1] == 1 else _convolve((x - _row(MEAN)) / _row(STD), 0)
+    maps, y = [x.expand(1, 3, -1, -1)[0].permute(1, 2, 0)], _first(x)
     for number, stage in enumerate(STAGES):
         for layer in stage[number == 0 :]:
-            y = F.conv2d(y, *network[layer], padding=1).relu_()
+            y = winograd.convolve(y, *_network()[layer]).relu_()
         maps.append(y)
         y = _l2_pool(y)
-    return [_statistics(stage[0]) for stage in maps]
+    return [_statistics(stage.reshape(-1, stage.shape[2])) for stage in maps]
 
 
 @torch.inference_mode()
@@ -65,7 +64,7 @@ def compare(reference, image):
     similarity = 0.0
     alphas, betas = _coefficients()
     for (x, x_mean, x_var), (y, y_mean, y_var), alpha, beta in zip(reference, image, alphas, betas, strict=True):
-        covariance = (x * y).mean(1) - x_mean * y_mean
+        covariance = (x * y).mean(0) - x_mean * y_mean
         structure = (2 * x_mean * y_mean + EPS) / (x_mean**2 + y_mean**2 + EPS)
         texture = (2 * covariance + EPS) / (x_var + y_var + EPS)
         similarity += float((alpha * structure).sum() + (beta * texture).sum())
@@ -73,41 +72,40 @@ def compare(reference, image):
 
 
 def _statistics(maps):
-    maps = maps.flatten(1)
-    variance, mean = torch.var_mean(maps, 1, correction=0)
+    variance, mean = torch.var_mean(maps, 0, correction=0)
     return maps, mean, variance
 
 
 def _l2_pool(y):
-    """Square root of the Hann-weighted mean square, 3 x 3, every second pixel; separable."""
-    y = F.pad(y.square(), (1, 1, 1, 1))
-    height, width = y.shape[-2:]
-    rows = y[..., : height - 2 : 2, :] + 2 * y[..., 1 : height - 1 : 2, :] + y[..., 2:height:2, :]
-    both = rows[..., : width - 2 : 2] + 2 * rows[..., 1 : width - 1 : 2] + rows[..., 2:width:2]
-    return (both / 16 + 1e-12).sqrt_()
+    """Square root of the Hann-weighted mean square, 3 x 3, every second pixel, (H, W, C); separable."""
+    y = F.pad(y.square(), (0, 0, 1, 1, 1, 1))
+    height, width, _ = y.shape
+    rows = y[: height - 2 : 2] + y[2:height:2]
+    rows.add_(y[1 : height - 1 : 2], alpha=2)
+    both = rows[:, : width - 2 : 2] + rows[:, 2:width:2]
+    return both.add_(rows[:, 1 : width - 1 : 2], alpha=2).div_(16).add_(1e-12).sqrt_()
 
 
-def _first_grey(x):
-    """The first convolution on a grey image: the three normalised channels are one channel and a constant."""
-    weight, bias = _network()[0]
-    grey = (weight / _row(STD)).sum(1, keepdim=True)
-    constant = -(weight * _row(MEAN) / _row(STD)).sum(1, keepdim=True)
-    return F.conv2d(torch.cat([x, torch.ones_like(x)], 1), torch.cat([grey, constant], 1), bias, padding=1).relu_()
-
-
-def _convolve(x, layer):
-    return F.conv2d(x, *_network()[layer], padding=1).relu_()
-
-
-def _row(values):
-    return torch.tensor(values).view(1, 3, 1, 1)
+def _first(x):
+    """First convolution and ReLU, (1, C, H, W) to (H, W, 64); three equal channels are one and a constant."""
+    weight, bias = (torch.from_numpy(weights.load("vgg16")[f"features.0.{part}"]) for part in ("weight", "bias"))
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
+    if x.shape[1] == 1:
+        parts = [(weight / std).sum(1, keepdim=True), -(weight * mean / std).sum(1, keepdim=True)]
+        x, weight = torch.cat([x, torch.ones_like(x)], 1), torch.cat(parts, 1)
+    else:
+        x = (x - mean) / std
+    x = x.contiguous(memory_format=torch.channels_last)
+    return F.conv2d(x, weight, bias, padding=1).relu_()[0].permute(1, 2, 0).contiguous()
 
 
 @lru_cache(maxsize=1)
 def _network():
+    """Layer -> (Winograd matrices, bias); 235 MB."""
     tensors = weights.load("vgg16")
-    layers = [layer for stage in STAGES for layer in stage]
-    return {n: tuple(torch.from_numpy(tensors[f"features.{n}.{part}"]) for part in ("weight", "bias")) for n in layers}
+    layers = [layer for stage in STAGES for layer in stage][1:]
+    tensors = {n: [torch.from_numpy(tensors[f"features.{n}.{part}"]) for part in ("weight", "bias")] for n in layers}
+    return {n: (winograd.transform(weight), bias) for n, (weight, bias) in tensors.items()}
 
 
 @lru_cache(maxsize=1)

@@ -4,7 +4,7 @@ import os
 
 import matplotlib.pyplot as plt
 
-from semlib.semnr import degrade, denoise, plots, trust
+from semlib.semnr import degrade, denoise, sheet, trust
 
 STRENGTHS = {"Gaussian": ("sigma", 0.3, 4.0), "TV": ("weight", 0.01, 0.5), "NL means": ("strength", 0.2, 2.0)}
 
@@ -60,4 +60,4 @@ def view(reference, method, dose, strength, seed=0):
     before, after = (trust.profile(reference, image) for image in (noisy, restored))
     said = f"Verdict: {trust.verdict(before, after).flag}."
     title = f"{method}, strength {strength:.1f}, {dose:.0f} electrons a pixel (synthetic)"
-    return plots.page(reference.image, restored, after, before=before, noisy=noisy, said=said, title=title)
+    return sheet.page(reference.image, restored, after, before=before, noisy=noisy, said=said, title=title)

@@ -70,7 +70,7 @@ def write(reference, restored, out, *, mask=None, noisy=None):
     import matplotlib.pyplot as plt
 
     from semlib import report
-    from semlib.semnr import plots
+    from semlib.semnr import sheet
 
     known = trust.prepare(read(reference), mask=None if mask is None else read_mask(mask))
     images = {"noisy": noisy, "restored": restored}
@@ -81,7 +81,7 @@ def write(reference, restored, out, *, mask=None, noisy=None):
     table = pd.DataFrame([{"image": name} | {c: p[c] for c in COLUMNS} for name, p in found.items()])
     table["verdict"] = [judged.flag if judged and name == "restored" else "" for name in found]
     report.style()
-    figure = plots.page(
+    figure = sheet.page(
         known.image, images["restored"], found["restored"], before=before, noisy=images.get("noisy"),
         said=judged and f"Verdict: {judged.flag}. Next: {judged.next}.",
         title=f"{Path(restored).name} against {Path(reference).name}",

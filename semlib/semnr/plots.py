@@ -1,11 +1,9 @@
-"""Pictures of the trust profile: radar, comparison and zoom, severity curves, disagreement, flowchart, one page."""
-
-import textwrap
+"""Pictures of the trust profile: radar, comparison and zoom, severity curves, disagreement, flowchart."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
-from matplotlib.patches import FancyBboxPatch
+from matplotlib.patches import FancyBboxPatch, Patch
 
 from semlib.report import PALETTE
 from semlib.semnr import trust
@@ -14,7 +12,7 @@ LABELS = {"psnr": "PSNR", "ssim": "SSIM", "fsim": "FSIM", "dists": "1 - DISTS", 
 NAMES = LABELS | {"dists": "DISTS", "gcnr": "gCNR", "recall": "defect recall"}
 
 
-def radar(profiles, *, before="identity", columns=4):
+def radar(profiles, *, before="identity", columns=5):
     """One polygon for each restoration, the noisy image's behind it in grey.
 
     Parameters
@@ -37,12 +35,15 @@ def radar(profiles, *, before="identity", columns=4):
     for axis in axes.flat[len(shown) :]:
         axis.set_visible(False)
     for axis, name in zip(axes.flat, shown, strict=False):
-        _polygon(axis, profiles[name], before=profiles.get(before))
+        polygon(axis, profiles[name], before=profiles.get(before))
         axis.set_title(f"{name}\narea {trust.area(profiles[name].values()):.2f}", fontsize=10)
+    handles = [Patch(color=PALETTE[0], alpha=0.5, label="restored"), Patch(color="0.55", alpha=0.5, label="noisy")]
+    figure.legend(handles=handles, loc="lower right", ncols=2)
     return figure
 
 
-def _polygon(axis, scaled, before=None):
+def polygon(axis, scaled, before=None):
+    """Draw one scaled profile on polar axes, that of the noisy image behind it in grey; NaN axes are left out."""
     kept = [name for name, value in scaled.items() if not np.isnan(value)]
     angles = np.linspace(0, 2 * np.pi, len(kept), endpoint=False)
     for values, colour, fill in ((before, "0.55", 0.12), (scaled, PALETTE[0], 0.25)):
@@ -55,6 +56,40 @@ def _polygon(axis, scaled, before=None):
     axis.set(ylim=(0, 1), yticks=[0.5, 1.0], yticklabels=[], xticks=angles)
     axis.set_xticklabels([LABELS[name] for name in kept], fontsize=8)
     axis.tick_params(axis="x", pad=4)
+
+
+def gallery(panels, *, columns=7, width=1.9):
+    """Images side by side on one grey scale, that of the first.
+
+    Parameters
+    ----------
+    panels : dict of str to float array (H, W), in [0, 1]
+        Title -> image.
+    columns : int
+    width : float
+        Inches an image.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    columns = min(columns, len(panels))
+    rows = -(-len(panels) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(columns * width, rows * (width + 0.28)), squeeze=False)
+    low, high = limits(next(iter(panels.values())))
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, (title, image) in zip(axes.flat, panels.items(), strict=False):
+        axis.imshow(image, vmin=low, vmax=high, interpolation="nearest")
+        axis.set_title(title, fontsize=8)
+    return figure
+
+
+def limits(image):
+    """Least and largest grey value of a display that shows this image with a little room."""
+    low, high = np.percentile(image, [0.1, 99.9])
+    margin = max(0.1 * (high - low), 0.03)
+    return low - margin, high + margin
 
 
 def comparison(panels, captions, mask, *, zoom=24):
@@ -75,12 +110,11 @@ def comparison(panels, captions, mask, *, zoom=24):
     """
     window = around(mask, zoom)
     figure, axes = plt.subplots(2, len(panels), figsize=(2.5 * len(panels), 5.4), squeeze=False)
-    low, high = np.percentile(next(iter(panels.values())), [0.1, 99.9])
-    low, high = low - 0.1 * (high - low), high + 0.1 * (high - low)
+    low, high = limits(next(iter(panels.values())))
     for i, (name, image) in enumerate(panels.items()):
         for axis, part in zip(axes[:, i], (np.s_[:, :], window), strict=True):
-            axis.imshow(image[part], vmin=low, vmax=max(high, low + 0.05), interpolation="nearest")
-            axis.set(xticks=[], yticks=[])
+            axis.imshow(image[part], vmin=low, vmax=high, interpolation="nearest")
+            axis.axis("off")
         if i == 0:
             axes[1, 0].contour(mask[window], [0.5], colors=PALETTE[1], linewidths=1)
         axes[0, i].set_title("\n".join([name, captions.get(name, "")]), fontsize=9)
@@ -183,55 +217,3 @@ def _box(axis, x, y, text, colour):
 def _arrow(axis, start, end, text):
     axis.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": "0.3"})
     axis.text((start[0] + end[0]) / 2 + 0.03, (start[1] + end[1]) / 2 + 0.04, text, fontsize=8, va="bottom", ha="left")
-
-
-def page(reference, restored, found, *, before=None, noisy=None, said=None, title="Trust profile"):
-    """One page about one restoration: images, difference, radar, numbers, verdict.
-
-    Parameters
-    ----------
-    reference, restored : float array (H, W), in [0, 1]
-    found : dict
-        Profile of `restored`; `before` that of the noisy image.
-    noisy : float array (H, W), optional
-    said : str, optional
-        The verdict, in words.
-    title : str
-
-    Returns
-    -------
-    matplotlib Figure
-    """
-    figure = plt.figure(figsize=(11, 7.6))
-    above, below = figure.subfigures(2, 1)
-    images = {"reference": reference, "noisy": noisy, "restored": restored}
-    shown = {name: image for name, image in images.items() if image is not None}
-    axes = above.subplots(1, len(shown) + 1)
-    low, high = np.percentile(reference, [0.1, 99.9])
-    for axis, (name, image) in zip(axes, shown.items(), strict=False):
-        axis.imshow(image, vmin=low, vmax=max(high, low + 0.05))
-        axis.set(title=name, xticks=[], yticks=[])
-    error = restored - reference
-    span = max(float(np.percentile(np.abs(error), 99.5)), 1e-3)
-    picture = axes[-1].imshow(error, cmap="RdBu_r", vmin=-span, vmax=span)
-    axes[-1].set(title="restored - reference", xticks=[], yticks=[])
-    above.colorbar(picture, ax=axes[-1], location="bottom", label="grey value (0 to 1)")
-    grid = below.add_gridspec(1, 2)
-    _polygon(below.add_subplot(grid[0], projection="polar"), found["scaled"], before and before["scaled"])
-    _numbers(below.add_subplot(grid[1]), found, before, said)
-    figure.suptitle(title)
-    return figure
-
-
-def _numbers(axis, found, before, said):
-    axis.axis("off")
-    rows = [[NAMES[name], *(f"{profile[name]:.3f}" for profile in (before, found) if profile)] for name in NAMES]
-    rows.append(["area of the polygon", *(f"{profile['area']:.3f}" for profile in (before, found) if profile)])
-    columns = ["metric", *(["noisy"] if before else []), "restored"]
-    table = axis.table(rows, colLabels=columns, loc="upper center", cellLoc="center", edges="horizontal")
-    table.auto_set_font_size(False)
-    table.set_fontsize(9)
-    table.scale(1, 1.25)
-    lines = [textwrap.fill(textwrap.shorten(line, 240), 78) for line in ([said] if said else []) + found["notes"]]
-    text = axis.text(0.02, 0.0, "\n".join(lines), fontsize=9, va="bottom", transform=axis.transAxes)
-    text.set_in_layout(False)

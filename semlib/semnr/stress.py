@@ -9,7 +9,8 @@ from tqdm import tqdm
 from semlib.semnr import degrade, guards, trust
 
 HONEST = "honest restoration"
-LEFT = 0.3  # share of the noise that the honest restorer leaves
+LEFT = 0.3  # share of the noise in the restoration that is then damaged
+LEFTS = (0.15, LEFT, 0.5)  # shares that honest restorers leave
 METRICS = ("psnr", "ssim", "fsim", "dists", "cnr", "gcnr", "recall")
 TARGETS = {"over-smoothing": "blur", "texture drift": "hallucinated texture", "contrast loss": "contrast loss"}
 GUARDS = {  # damage: (gain, whether a low value raises the alarm)
@@ -30,7 +31,8 @@ USES = {
 def evaluate(clean, masks, *, seeds=(0,), severities=(0.3, 0.6, 1.0), dose=40.0, progress=True):
     """Put every stress test on an honest restoration of every image and compare with the noisy image.
 
-    The honest restoration is the truth with 30 % of the noise: what a rule then says is about the stress alone.
+    An honest restoration is the truth with a share of the noise (`LEFTS`, given as its severity), and the stress tests
+    damage that with 30 %: what a rule then says is about the stress alone.
 
     Parameters
     ----------
@@ -50,7 +52,7 @@ def evaluate(clean, masks, *, seeds=(0,), severities=(0.3, 0.6, 1.0), dose=40.0,
         (after), ``before_<metric>``, the gains of `semlib.semnr.guards`, and ``half`` ("choose" for even images,
         "judge" for odd ones).
     """
-    cases = [(HONEST, 0.0), *product(degrade.STRESSES, severities)]
+    cases = [*product([HONEST], LEFTS), *product(degrade.STRESSES, severities)]
     rows = []
     with tqdm(
         total=len(clean) * len(seeds) * len(cases), desc="stress tests", unit="case", disable=not progress
@@ -59,10 +61,10 @@ def evaluate(clean, masks, *, seeds=(0,), severities=(0.3, 0.6, 1.0), dose=40.0,
             reference = trust.prepare(truth, mask=mask)
             for seed in seeds:
                 noisy = degrade.acquire(truth, seed=[seed, number], dose=dose)
-                honest = np.clip(truth + LEFT * (noisy - truth), 0, 1)
                 before = reference.scores(noisy)
                 for stress, severity in cases:
-                    after = _stressed(stress, honest, severity, [seed, number, 1], mask)
+                    honest = truth + (severity if stress == HONEST else LEFT) * (noisy - truth)
+                    after = _stressed(stress, np.clip(honest, 0, 1), severity, [seed, number, 1], mask)
                     case = {"image": number, "half": "judge" if number % 2 else "choose", "seed": seed}
                     rows.append(case | {"stress": stress, "severity": severity} | _compare(reference, before, after))
                     bar.update()

@@ -18,10 +18,10 @@ def table():
 
 
 def test_a_row_for_each_case_and_two_halves(table):
-    assert len(table) == 4 * 7
+    assert len(table) == 4 * 9
     assert table.groupby("half").image.unique().map(set).to_dict() == {"choose": {0, 2}, "judge": {1, 3}}
     honest = table[table["stress"] == stress.HONEST]
-    assert (honest["d_psnr"] > 5).all() and (honest["d_fsim"] > 0).all()
+    assert (honest["d_psnr"] > 4).all() and (honest["d_fsim"] > 0).all()
 
 
 def test_rates_are_those_of_the_rows(table):

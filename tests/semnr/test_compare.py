@@ -1,0 +1,134 @@
+"""The comparison of denoisers, the registration of real pairs, and the pictures drawn from them."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import ndimage
+
+from semlib.semnr import compare, interactive, metrics, plots, stress, trust
+
+
+@pytest.fixture
+def field():
+    """Smooth random field, 180 x 160, in [0, 1]."""
+    image = ndimage.gaussian_filter(np.random.default_rng(0).random((180, 160)), 3)
+    return np.float32((image - image.min()) / np.ptp(image))
+
+
+@pytest.fixture
+def table(lines, without_weights):
+    image, mask = lines
+    return compare.denoisers(image[None], mask[None], names=["identity", "TV"], progress=False)
+
+
+def test_a_row_for_each_denoiser_and_input(table):
+    assert table[["input", "denoiser"]].to_numpy().tolist() == [
+        [i, d] for i in ("noisy", "clean") for d in ("identity", "TV")
+    ]
+    rows = table.set_index(["input", "denoiser"])
+    assert rows.loc[("clean", "identity"), "psnr"] == pytest.approx(80, abs=0.01)
+    assert rows.loc[("noisy", "TV"), "psnr"] > rows.loc[("noisy", "identity"), "psnr"]
+    assert rows.loc[("noisy", "identity"), "verdict"] == "no gain"
+
+
+def test_summary_holds_means_and_intervals():
+    table = pd.DataFrame({"input": "noisy", "denoiser": ["a", "a", "b"], "psnr": [20.0, 22.0, 30.0]})
+    rows = compare.summarise(table, ["psnr"]).set_index("denoiser")
+    assert rows.loc["a", "psnr"] == 21 and rows.loc["a", "images"] == 2
+    assert rows.loc["a", "psnr_hi"] - 21 == pytest.approx(1.96)
+
+
+def test_the_starkest_pair():
+    table = pd.DataFrame(
+        [(0, "identity", 0.0), (0, "a", 0.5), (0, "b", 0.6), (1, "identity", 0.9), (1, "a", 0.1), (1, "b", 0.9)],
+        columns=["image", "denoiser", "recall"],
+    ).assign(input="noisy")
+    assert compare.starkest(table) == (1, "a", "b")
+
+
+def test_severity_table(lines, without_weights):
+    table = compare.severity(lines[0][None], lines[1][None], severities=(0.2, 0.8), progress=False)
+    assert len(table) == 14 and (table.groupby("damage")["psnr"].diff().dropna() < 0).all()
+
+
+@pytest.mark.parametrize("shift", [(0.0, 0.0), (-3.4, 1.6), (2.25, -4.5)])
+def test_registration_finds_a_known_shift(field, shift):
+    moved = np.clip(ndimage.shift(field, shift, order=3, mode="nearest"), 0, 1)
+    noisy = np.float32(np.clip(moved + np.random.default_rng(1).normal(0, 0.05, field.shape), 0, 1))
+    given, truth, there, found = compare.register(noisy, field)
+    assert found.mean(0) == pytest.approx(shift, abs=0.15)
+    assert given.shape == truth.shape == there.shape
+    assert metrics.psnr(truth, given) > 25.5
+    if any(shift):
+        assert metrics.psnr(truth, given) > metrics.psnr(there, given) + 3
+
+
+def test_registration_follows_drift_and_ignores_the_data_bar(field):
+    rows, columns = np.mgrid[: len(field), : field.shape[1]].astype(float)
+    drifted = ndimage.map_coordinates(field, (rows, columns - rows / 60), order=3, mode="nearest")
+    noisy = np.float32(np.clip(drifted + np.random.default_rng(1).normal(0, 0.05, field.shape), 0, 1))
+    bar = np.zeros((20, field.shape[1]), np.float32)
+    given, truth, _, found = compare.register(np.vstack([noisy, bar]), np.vstack([field, bar]))
+    assert found[:, 1] == pytest.approx([0, 3], abs=0.3)
+    assert len(given) <= len(field) and metrics.psnr(truth, given) > 25
+
+
+def test_real_pairs_register_better_than_they_lie():
+    pairs = compare.pairs(count=2)
+    if not pairs:
+        pytest.skip(f"no real pairs in {compare.KRISS}")
+    for _, noisy, clean in pairs:
+        given, truth, there, _ = compare.register(noisy, clean)
+        assert metrics.psnr(truth, given) > metrics.psnr(there, given) + 0.3
+
+
+def test_no_pairs_in_an_empty_folder(tmp_path):
+    assert compare.pairs(tmp_path) == []
+
+
+def test_pictures_have_an_axis_for_each_part(lines, noisy, table):
+    scaled = [f"scaled_{axis}" for axis in trust.AXES]
+    rows = table[table["input"] == "noisy"].set_index("denoiser")[scaled].rename(columns=lambda c: c[7:])
+    radar = plots.radar(rows.T.to_dict())
+    assert [axis.get_title().split("\n")[0] for axis in radar.axes if axis.get_visible()] == ["TV"]
+    assert len(radar.axes[0].get_xticks()) == 4  # no DISTS
+    three = plots.comparison({"reference": lines[0], "noisy": noisy}, {"noisy": "21 dB"}, lines[1])
+    assert len(three.axes) == 4 and three.axes[1].get_title() == "noisy\n21 dB"
+    shares = pd.DataFrame({"psnr": [1.0], "dists": [np.nan]}, index=["blur"])
+    assert [t.get_text() for t in plots.disagreement(shares).axes[0].get_xticklabels()] == ["PSNR", "DISTS"]
+    plt.close("all")
+
+
+def test_the_flowchart_shows_every_rule():
+    texts = [text.get_text() for text in plots.flowchart().axes[0].texts]
+    for rule in (*trust.RULES, trust.TRUSTED):
+        assert rule.name in texts and rule.next in texts
+    plt.close("all")
+
+
+def test_the_window_lies_inside_the_image():
+    mask = np.zeros((50, 60), bool)
+    mask[1, 58] = True
+    rows, columns = plots.around(mask, 8)
+    assert (rows.start, rows.stop, columns.start, columns.stop) == (0, 16, 44, 60)
+
+
+def test_sliders_only_for_a_person(monkeypatch, lines, with_weights):
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    assert not interactive.in_jupyter()
+    monkeypatch.setenv("JPY_SESSION_NAME", "08")
+    assert interactive.in_jupyter()
+    for method in interactive.STRENGTHS:
+        figure = interactive.view(trust.prepare(lines[0], mask=lines[1]), method, 40, 0.5)
+        assert "electrons a pixel" in figure.get_suptitle()
+    plt.close("all")
+
+
+def test_severity_curves_draw_every_metric():
+    rows = [
+        {"damage": d, "severity": s} | dict.fromkeys(stress.METRICS, s) for d in ("dose", "drift") for s in (0.1, 1.0)
+    ]
+    figure = plots.severity_curves(pd.DataFrame(rows))
+    assert len([axis for axis in figure.axes if axis.has_data()]) == len(stress.METRICS)
+    plt.close("all")
