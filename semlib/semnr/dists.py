@@ -42,7 +42,7 @@ def features(image):
 
     Returns
     -------
-    list of (maps (pixels, C), mean (C,), variance (C,))
+    list of (maps less their mean (pixels, C), mean (C,), variance (C,))
         Six entries: the image itself and five stages.
     """
     x = torch.from_numpy(np.ascontiguousarray(image))
@@ -64,7 +64,7 @@ def compare(reference, image):
     similarity = 0.0
     alphas, betas = _coefficients()
     for (x, x_mean, x_var), (y, y_mean, y_var), alpha, beta in zip(reference, image, alphas, betas, strict=True):
-        covariance = (x * y).mean(0) - x_mean * y_mean
+        covariance = (x * y).mean(0)
         structure = (2 * x_mean * y_mean + EPS) / (x_mean**2 + y_mean**2 + EPS)
         texture = (2 * covariance + EPS) / (x_var + y_var + EPS)
         similarity += float((alpha * structure).sum() + (beta * texture).sum())
@@ -72,8 +72,9 @@ def compare(reference, image):
 
 
 def _statistics(maps):
-    variance, mean = torch.var_mean(maps, 0, correction=0)
-    return maps, mean, variance
+    mean = maps.mean(0)
+    centred = maps - mean
+    return centred, mean, centred.square().mean(0)
 
 
 def _l2_pool(y):
