@@ -38,7 +38,7 @@ def radar(profiles, *, before="identity", columns=5):
         polygon(axis, profiles[name], before=profiles.get(before))
         axis.set_title(f"{name}\narea {trust.area(profiles[name].values()):.2f}", fontsize=10)
     handles = [Patch(color=PALETTE[0], alpha=0.5, label="restored"), Patch(color="0.55", alpha=0.5, label="noisy")]
-    figure.legend(handles=handles, loc="lower right", ncols=2)
+    figure.legend(handles=handles, loc="outside lower left", ncols=2)
     return figure
 
 
