@@ -163,6 +163,8 @@ def severity_curves(table, *, metrics=("psnr", "ssim", "fsim", "dists", "cnr", "
     for axis in axes.flat[len(metrics) :]:
         axis.axis("off")
         axis.legend(handles, names, loc="center", fontsize=9)
+    axes[0, -1].xaxis.set_tick_params(labelbottom=True)
+    axes[0, -1].set_xlabel("severity (0 to 1)", visible=True)
     return figure
 
 
