@@ -57,6 +57,7 @@ def test_clean_is_the_image_without_noise():
     assert batch.clean[:, :, -3:].max() == scan.DARK
 
 
+@pytest.mark.slow
 def test_statistics_follow_the_documented_ones():
     batch = simulate.sample(60, seed=0)
     found = statistics(batch.images, batch.masks, batch.labels)

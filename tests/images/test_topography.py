@@ -64,6 +64,7 @@ def test_cracks_and_pits_go_down(label):
     assert defect.relief[~defect.footprint].min() >= 0
 
 
+@pytest.mark.slow
 def test_mask_statistics_follow_the_documented_ones():
     n, size = 80, 240
     labels = np.repeat(list(DOCUMENTED_MASKS), n)
