@@ -8,18 +8,20 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from semlib.report import PALETTE
 
 
-def image_grid(images, titles, *, masks=None, columns=6, width=1.8):
-    """Show uint8 images in rows, each with its title and, where given, the outline of its mask.
+def image_grid(images, titles, *, masks=None, columns=6, width=1.8, limits=None):
+    """Show images in rows, each with its title and, where given, the outline of its mask.
 
     Parameters
     ----------
-    images : sequence of uint8 array (H, W)
+    images : sequence of array (H, W)
         Sizes may differ.
     titles : sequence of str
     masks : sequence of bool array (H, W) or None, optional
     columns : int
     width : float
         Inches an image.
+    limits : (float, float), optional
+        Values that are black and white; without them each uint8 image has its own range.
 
     Returns
     -------
@@ -31,15 +33,20 @@ def image_grid(images, titles, *, masks=None, columns=6, width=1.8):
     for axis in axes.flat:
         axis.axis("off")
     for i, (axis, image, title) in enumerate(zip(axes.flat, images, titles, strict=False)):
-        margin = min(image.shape) // 20  # frames and borders do not set the grey range
-        low, high = np.percentile(
-            image[margin : image.shape[0] - margin, margin : image.shape[1] - margin], [0.2, 99.8]
-        )
-        axis.imshow(image, vmin=low, vmax=max(high, low + 1))
+        low, high = limits or _own_range(image)
+        axis.imshow(image, vmin=low, vmax=high, interpolation="nearest" if limits else None)
         axis.set_title(title, fontsize=8)
         if masks is not None and masks[i] is not None and masks[i].any():
             axis.contour(masks[i], [0.5], colors=PALETTE[1], linewidths=0.8)
     return figure
+
+
+def _own_range(image):
+    """Grey range of an image; frames and borders, within a twentieth of its side, do not set it."""
+    margin = min(image.shape) // 20
+    inside = image[margin : image.shape[0] - margin, margin : image.shape[1] - margin]
+    low, high = np.percentile(inside, [0.2, 99.8])
+    return low, max(high, low + 1)
 
 
 def scatter(axis, points, groups, *, title):

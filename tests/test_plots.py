@@ -7,12 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from semlib import plots
+from semlib import plots, report
 
 
 @pytest.fixture(autouse=True)
-def close_figures():
-    yield
+def styled_figures():
+    with plt.rc_context():
+        report.style()
+        yield
     plt.close("all")
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.patches import FancyBboxPatch, Patch
 
+from semlib.plots import image_grid
 from semlib.report import PALETTE
 from semlib.semnr import trust
 
@@ -73,16 +74,8 @@ def gallery(panels, *, columns=7, width=1.9):
     -------
     matplotlib Figure
     """
-    columns = min(columns, len(panels))
-    rows = -(-len(panels) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(columns * width, rows * (width + 0.28)), squeeze=False)
-    low, high = limits(next(iter(panels.values())))
-    for axis in axes.flat:
-        axis.axis("off")
-    for axis, (title, image) in zip(axes.flat, panels.items(), strict=False):
-        axis.imshow(image, vmin=low, vmax=high, interpolation="nearest")
-        axis.set_title(title, fontsize=8)
-    return figure
+    images = list(panels.values())
+    return image_grid(images, list(panels), columns=columns, width=width, limits=limits(images[0]))
 
 
 def limits(image):
