@@ -42,7 +42,7 @@ def page(reference, restored, found, *, before=None, noisy=None, said=None, titl
     grid = below.add_gridspec(1, 2)
     plots.polygon(below.add_subplot(grid[0], projection="polar"), found["scaled"], before and before["scaled"])
     _numbers(below.add_subplot(grid[1]), found, before, said)
-    figure.suptitle(title)
+    above.suptitle(title)
     return figure
 
 
