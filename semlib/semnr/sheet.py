@@ -26,7 +26,8 @@ def page(reference, restored, found, *, before=None, noisy=None, said=None, titl
     matplotlib Figure
     """
     figure = plt.figure(figsize=(11, 7.6))
-    above, below = figure.subfigures(2, 1)
+    header, above, below = figure.subfigures(3, 1, height_ratios=(0.08, 1, 1))
+    header.text(0.5, 0.4, title, ha="center", va="center", fontsize=12)
     images = {"reference": reference, "noisy": noisy, "restored": restored}
     shown = {name: image for name, image in images.items() if image is not None}
     axes = above.subplots(1, len(shown) + 1)
@@ -42,7 +43,6 @@ def page(reference, restored, found, *, before=None, noisy=None, said=None, titl
     grid = below.add_gridspec(1, 2)
     plots.polygon(below.add_subplot(grid[0], projection="polar"), found["scaled"], before and before["scaled"])
     _numbers(below.add_subplot(grid[1]), found, before, said)
-    above.suptitle(title)
     return figure
 
 
