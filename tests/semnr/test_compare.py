@@ -121,7 +121,7 @@ def test_sliders_only_for_a_person(monkeypatch, lines, with_weights):
     assert interactive.in_jupyter()
     for method in interactive.STRENGTHS:
         figure = interactive.view(trust.prepare(lines[0], mask=lines[1]), method, 40, 0.5)
-        assert "electrons a pixel" in figure.get_suptitle()
+        assert "electrons a pixel" in figure.subfigs[0].texts[0].get_text()
     plt.close("all")
 
 
