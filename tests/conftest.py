@@ -1,4 +1,4 @@
-"""Fixtures for all tests: private data folders, a small archive of the real layout, a local server."""
+"""Fixtures for all tests: private data folders, a small archive of the real layout, a local server, weights."""
 
 import http.server
 import io
@@ -8,6 +8,8 @@ import zipfile
 import numpy as np
 import pytest
 from PIL import Image
+
+from semlib import paths, weights
 
 
 @pytest.fixture(autouse=True)
@@ -104,3 +106,20 @@ def server(monkeypatch):
         yield running
         running.shutdown()
         thread.join()
+
+
+@pytest.fixture(scope="session")
+def pretrained():
+    """Weights kept in the working copy's data folder; skips with the reason where they cannot be had."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEMLIB_DATA", str(paths.ROOT / "data"))
+        try:
+            return {name: weights.load(name) for name in weights.REGISTRY}
+        except weights.WeightsError as error:
+            pytest.skip(str(error))
+
+
+@pytest.fixture
+def with_weights(pretrained, monkeypatch):
+    """Let `weights.load` find them whatever the data folder of the test."""
+    monkeypatch.setattr(weights, "load", pretrained.__getitem__)

@@ -11,13 +11,10 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from semlib import weights
-from semlib.semnr import winograd
+from semlib import vgg, weights
 
 SMALLEST = 32
-STAGES = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))  # convolutions before each tapped ReLU
-CHANNELS = (3, 64, 128, 256, 512, 512)
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet
+CHANNELS = (3, *vgg.CHANNELS)
 EPS = 1e-6
 
 
@@ -49,12 +46,7 @@ def features(image):
     x = x[None, None] if x.ndim == 2 else x.permute(2, 0, 1)[None]
     if min(x.shape[-2:]) > 256:
         x = F.interpolate(x, scale_factor=256 / min(x.shape[-2:]), recompute_scale_factor=False, mode="bilinear")
-    maps, y = [x.expand(1, 3, -1, -1)[0].permute(1, 2, 0)], _first(x)
-    for number, stage in enumerate(STAGES):
-        for layer in stage[number == 0 :]:
-            y = winograd.convolve(y, *_network()[layer]).relu_()
-        maps.append(y)
-        y = _l2_pool(y)
+    maps = [x.expand(1, 3, -1, -1)[0].permute(1, 2, 0), *vgg.stages(x, pool=_l2_pool)]
     return [_statistics(stage.reshape(-1, stage.shape[2])) for stage in maps]
 
 
@@ -85,28 +77,6 @@ def _l2_pool(y):
     rows.add_(y[1 : height - 1 : 2], alpha=2)
     both = rows[:, : width - 2 : 2] + rows[:, 2:width:2]
     return both.add_(rows[:, 1 : width - 1 : 2], alpha=2).div_(16).add_(1e-12).sqrt_()
-
-
-def _first(x):
-    """First convolution and ReLU, (1, C, H, W) to (H, W, 64); three equal channels are one and a constant."""
-    weight, bias = (torch.from_numpy(weights.load("vgg16")[f"features.0.{part}"]) for part in ("weight", "bias"))
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
-    if x.shape[1] == 1:
-        parts = [(weight / std).sum(1, keepdim=True), -(weight * mean / std).sum(1, keepdim=True)]
-        x, weight = torch.cat([x, torch.ones_like(x)], 1), torch.cat(parts, 1)
-    else:
-        x = (x - mean) / std
-    x = x.contiguous(memory_format=torch.channels_last)
-    return F.conv2d(x, weight, bias, padding=1).relu_()[0].permute(1, 2, 0).contiguous()
-
-
-@lru_cache(maxsize=1)
-def _network():
-    """Layer -> (Winograd matrices, bias); 235 MB."""
-    tensors = weights.load("vgg16")
-    layers = [layer for stage in STAGES for layer in stage][1:]
-    tensors = {n: [torch.from_numpy(tensors[f"features.{n}.{part}"]) for part in ("weight", "bias")] for n in layers}
-    return {n: (winograd.transform(weight), bias) for n, (weight, bias) in tensors.items()}
 
 
 @lru_cache(maxsize=1)

@@ -1,39 +1,23 @@
-"""Images for the tests, and the pretrained weights of the working copy where they are or can be had."""
+"""Images for the tests, and a machine without pretrained weights."""
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from semlib import paths, weights
-
-
-@pytest.fixture(scope="session")
-def pretrained():
-    """Weights kept in the working copy's data folder; skips with the reason where they cannot be had."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SEMLIB_DATA", str(paths.ROOT / "data"))
-        try:
-            return {name: weights.load(name) for name in weights.REGISTRY}
-        except weights.WeightsError as error:
-            pytest.skip(str(error))
-
-
-@pytest.fixture
-def with_weights(pretrained, monkeypatch):
-    """Let DISTS find the weights whatever the data folder of the test."""
-    monkeypatch.setattr(weights, "load", pretrained.__getitem__)
+from semlib import weights
 
 
 @pytest.fixture
 def without_weights(monkeypatch):
     """A machine on which no weights can be had."""
+    from semlib import vgg
     from semlib.semnr import dists
 
     def load(name):
         raise weights.WeightsError(f"weights {name} cannot be had (no network)")
 
     monkeypatch.setattr(weights, "load", load)
-    dists._network.cache_clear()
+    vgg._network.cache_clear()
     dists._coefficients.cache_clear()
 
 

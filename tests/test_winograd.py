@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from semlib.semnr import winograd
+from semlib import winograd
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (1, 1), (5, 7), (32, 32), (33, 66), (70, 3)])

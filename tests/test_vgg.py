@@ -1,0 +1,49 @@
+"""VGG16's stages against torchvision's network with the same weights."""
+
+import pytest
+import torch
+
+from semlib import vgg
+
+LAST_RELU = (3, 8, 15, 22, 29)  # places in torchvision's vgg16().features
+
+
+@pytest.fixture
+def torchvision_stages(pretrained):
+    """Function image -> the same five outputs from torchvision."""
+    from torchvision.models import vgg16
+
+    network = vgg16(weights=None)
+    network.load_state_dict({k: torch.from_numpy(v) for k, v in pretrained["vgg16"].items()}, strict=False)
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (vgg.MEAN, vgg.STD))
+
+    @torch.inference_mode()
+    def run(image):
+        y, maps = (image.expand(-1, 3, -1, -1) - mean) / std, []
+        for number, layer in enumerate(network.features):
+            y = layer(y)
+            maps += [y[0].permute(1, 2, 0).clone()] if number in LAST_RELU else []
+        return maps
+
+    return run
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_equals_torchvision(channels, torchvision_stages, with_weights):
+    image = torch.rand(1, channels, 75, 66, generator=torch.Generator().manual_seed(0))
+    found = vgg.stages(image)
+    for ours, theirs, width in zip(found, torchvision_stages(image), vgg.CHANNELS, strict=True):
+        assert ours.shape == theirs.shape and ours.shape[2] == width
+        assert (ours - theirs).abs().max() < 1e-4 * theirs.abs().max()
+
+
+def test_fewer_stages_are_the_first_ones(with_weights):
+    image = torch.rand(1, 1, 40, 40, generator=torch.Generator().manual_seed(1))
+    whole = vgg.stages(image)
+    assert all(torch.equal(a, b) for a, b in zip(vgg.stages(image, count=3), whole[:3], strict=True))
+
+
+def test_max_pool_drops_an_odd_rest():
+    x = torch.rand(7, 5, 3, generator=torch.Generator().manual_seed(0))
+    direct = torch.nn.functional.max_pool2d(x.permute(2, 0, 1), 2).permute(1, 2, 0)
+    assert torch.equal(vgg.max_pool(x), direct)
