@@ -17,40 +17,19 @@ import numpy as np
 import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
 from semlib.images import scan, simulate
 from semlib.paths import atomic
+from semlib.unet import UNet
 
 MODELS = Path(__file__).parent / "models"
 KINDS = ("mse", "semnr", "blind")
-CHANNELS = (16, 32, 48)
 TRAINING = {"steps": 1500, "batch_size": 8, "crop": 64, "learning_rate": 2e-3, "images": 40, "sizes": [240, 480]}
 REACH = 4  # pixels hidden on each side along the scan, "blind"
 HIDDEN = 0.02  # share of pixels guessed per step, "blind"
 KEEP_EVERY = 250  # steps between checkpoints
-
-
-class UNet(nn.Module):
-    """Two levels down and up, (N, 1, H, W) to (N, 1, H, W), the sides multiples of 4; predicts what to subtract."""
-
-    def __init__(self, residual=True):
-        super().__init__()
-        a, b, c = CHANNELS
-        self.residual = residual
-        self.down = nn.ModuleList([_two(1, a), _two(a, b), _two(b, c)])
-        self.up = nn.ModuleList([_two(c + b, b), _two(b + a, a)])
-        self.last = nn.Conv2d(a, 1, 1)
-
-    def forward(self, x):
-        fine = self.down[0](x)  # N 16 H W
-        middle = self.down[1](F.avg_pool2d(fine, 2))  # N 32 H/2 W/2
-        coarse = self.down[2](F.avg_pool2d(middle, 2))  # N 48 H/4 W/4
-        y = self.up[0](torch.cat([F.interpolate(coarse, scale_factor=2), middle], 1))
-        y = self.up[1](torch.cat([F.interpolate(y, scale_factor=2), fine], 1))
-        return x + self.last(y) if self.residual else self.last(y)
 
 
 def train(kind, folder, *, seed=0, progress=True, **settings):
@@ -167,11 +146,6 @@ def batch(clean, rng, count, crop, *, untouched=0.1):
 
 def _tensor(images):
     return torch.from_numpy(np.stack(images).astype(np.float32) / 255)[:, None]
-
-
-def _two(inside, outside):
-    first, second = (nn.Conv2d(n, outside, 3, padding=1) for n in (inside, outside))
-    return nn.Sequential(first, nn.LeakyReLU(0.1), second, nn.LeakyReLU(0.1))
 
 
 def _mse_step(network, noisy, target, _):
