@@ -1,0 +1,167 @@
+"""Scores of the SEM-CLIP protocol: image and pixel AUROC, F1-max, average precision, PRO, and classification.
+
+The pixel metrics are exact, not binned: each defect pixel is ranked among the sorted defect-free pixels, and every
+threshold at which a curve can turn is a defect pixel's value. Image and class metrics are scikit-learn's.
+"""
+
+import numpy as np
+from scipy import ndimage
+from sklearn.metrics import balanced_accuracy_score, precision_recall_fscore_support, roc_auc_score
+
+SEGMENTATION = ("iAUROC", "pAUROC", "F1-max", "AP", "PRO")
+CLASSIFICATION = ("accuracy", "balanced accuracy", "precision", "recall", "F1")
+PRO_LIMIT = 0.3  # largest false positive rate of PRO (Bergmann et al.)
+
+
+def segmentation(maps, masks, scores, is_defective):
+    """All segmentation metrics of one test set.
+
+    Parameters
+    ----------
+    maps : float array (n, H, W) or None
+        Anomaly maps, higher is more anomalous; None makes the pixel metrics NaN.
+    masks : bool array (n, H, W)
+    scores : float array (n,) or None
+        Anomaly score of each image; None makes iAUROC NaN.
+    is_defective : bool array (n,)
+
+    Returns
+    -------
+    dict
+        iAUROC, pAUROC, F1-max, AP, PRO, each 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        See `image_auroc` and `pixels`.
+    """
+    found = dict.fromkeys(SEGMENTATION, float("nan"))
+    if scores is not None:
+        found["iAUROC"] = image_auroc(scores, is_defective)
+    return found if maps is None else found | pixels(maps, masks)
+
+
+def image_auroc(scores, is_defective):
+    """Area under the ROC curve over images (scikit-learn).
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, a score is NaN or infinite, or only defective or only defect-free images are given.
+    """
+    scores, is_defective = np.asarray(scores), np.asarray(is_defective, bool)
+    _check(scores, is_defective, "scores", "is_defective")
+    if is_defective.all() or not is_defective.any():
+        kind = "defective" if is_defective.all() else "defect-free"
+        raise ValueError(f"all {len(scores)} images are {kind}: image AUROC needs both kinds (or pass no scores)")
+    return float(roc_auc_score(is_defective, scores))
+
+
+def pixels(maps, masks):
+    """Pixel metrics over all pixels of all images together.
+
+    - pAUROC: area under the ROC curve.
+    - F1-max: largest F1 over all thresholds.
+    - AP: average precision, sum of (R_n - R_(n-1)) P_n over thresholds.
+    - PRO: mean over the defects (8-connected regions) of the share of each that is found, integrated over the false
+      positive rate from 0 to 0.3 and divided by 0.3 (Bergmann et al., IJCV 2021, doi 10.1007/s11263-020-01400-4).
+
+    Parameters
+    ----------
+    maps : float array (n, H, W)
+    masks : bool array (n, H, W)
+
+    Returns
+    -------
+    dict
+        pAUROC, F1-max, AP, PRO, each 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, a value is NaN or infinite, or no pixel or every pixel is defective.
+    """
+    maps, masks = np.asarray(maps), np.asarray(masks, bool)
+    _check(maps, masks, "maps", "masks")
+    if masks.all() or not masks.any():
+        raise ValueError(f"{'every' if masks.all() else 'no'} pixel of the {len(masks)} masks is defective: need both")
+    good, bad = np.sort(maps[~masks]), maps[masks]
+    order = np.argsort(-bad, kind="stable")
+    bad, share = bad[order], _region_shares(masks)[order]
+    above, reached = (len(good) - np.searchsorted(good, bad, side) for side in ("right", "left"))
+    last = np.append(bad[1:] != bad[:-1], True)  # of the defect pixels with one value
+    true, false = np.flatnonzero(last) + 1, reached[last]
+    precision = true / (true + false)
+    rates = above / len(good), reached / len(good)
+    return {
+        "pAUROC": _area(np.full(len(bad), 1 / len(bad)), *rates, 1.0),
+        "F1-max": float((2 * true / (true + false + len(bad))).max()),
+        "AP": float(np.sum(np.diff(true, prepend=0) * precision) / len(bad)),
+        "PRO": _area(share, *rates, PRO_LIMIT),
+    }
+
+
+def _region_shares(masks):
+    """Weight of each defect pixel, 1 / (regions * size of its region); they sum to 1."""
+    within_image = np.zeros((3, 3, 3), int)
+    within_image[1] = 1
+    regions, count = ndimage.label(masks, within_image)
+    regions = regions[masks]
+    return 1 / (count * np.bincount(regions)[regions])
+
+
+def _area(shares, before, after, limit):
+    """Area under the curve of found share against false positive rate up to `limit`, divided by it.
+
+    A defect pixel is found while the rate goes from `before` (defect-free pixels with larger values) to `after` (or
+    equal values); ties count as a straight line, the trapezoid rule.
+    """
+    reach = np.minimum(after, limit)
+    width = np.maximum(after - before, np.finfo(float).tiny)
+    found = limit - reach + np.maximum(reach - before, 0) ** 2 / (2 * width)
+    return float(np.sum(shares * found) / limit)
+
+
+def classification(probabilities, labels):
+    """Accuracy and class means of one test set (scikit-learn; a class never predicted has precision 0).
+
+    Parameters
+    ----------
+    probabilities : float array (n, C)
+        Any scores of which the largest names the class.
+    labels : int array (n,), 0 to C - 1
+
+    Returns
+    -------
+    dict
+        accuracy, balanced accuracy, precision, recall, F1 (macro: mean over the classes among `labels`; macro recall
+        and balanced accuracy are the same by definition), each 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ, a value is NaN or infinite, or a label is outside 0 to C - 1.
+    """
+    probabilities, labels = np.asarray(probabilities), np.asarray(labels)
+    if probabilities.ndim != 2 or len(probabilities) != len(labels):
+        raise ValueError(f"probabilities {probabilities.shape} do not fit {labels.shape} labels: need (n, C) and (n,)")
+    _finite(probabilities, "probabilities")
+    if labels.min() < 0 or labels.max() >= probabilities.shape[1]:
+        raise ValueError(f"labels {labels.min()} to {labels.max()} for {probabilities.shape[1]} classes")
+    predicted = probabilities.argmax(axis=1)
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        labels, predicted, labels=np.unique(labels), average="macro", zero_division=0
+    )
+    values = (predicted == labels).mean(), balanced_accuracy_score(labels, predicted), precision, recall, f1
+    return dict(zip(CLASSIFICATION, map(float, values), strict=True))
+
+
+def _check(values, truth, name, truth_name):
+    if values.shape != truth.shape:
+        raise ValueError(f"{name} {values.shape} and {truth_name} {truth.shape} differ in shape")
+    _finite(values, name)
+
+
+def _finite(values, name):
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} hold {(~np.isfinite(values)).sum()} values that are NaN or infinite")
