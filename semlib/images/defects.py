@@ -80,7 +80,7 @@ def _polyhedron(rng, x, y, radius, facets):
     return field
 
 
-def _rock(rng, x, y, area, parts, facets=5, slim=0.33):
+def rock(rng, x, y, area, parts, facets=5, slim=0.33):
     """One rock or several grown together, each stretched along an axis of its own (more so if `slim`): their field."""
     radius, along = _radius(area), math.sqrt(rng.lognormal(0, slim))
     field = None
@@ -113,7 +113,7 @@ def particle(g, rng, noise, label=3, stretch=1.1):
     rough = self_affine(g, noise, pick(rng, (2.5, 4.0, 6.0)), 1.2)
     warp = self_affine(g, noise, 14.0, 1.2)
     field = (
-        _rock(rng, x / stretch, y * stretch, area, parts, *((5, 0.33) if label == 3 else (7, 0.15)))
+        rock(rng, x / stretch, y * stretch, area, parts, *((5, 0.33) if label == 3 else (7, 0.15)))
         + rng.uniform(0.02, 0.09) * warp
     )
     ramp = np.maximum(_level(g, field, area), 0)
@@ -139,7 +139,7 @@ def flake(g, rng, noise):
     area = _area(rng, 4)
     radius = _radius(area)
     x, y = _centred(g, rng, 14)
-    field = _rock(rng, x / 1.17, y * 1.17, area, 1 + int(rng.binomial(2, 0.25)), 7, 0.12)
+    field = rock(rng, x / 1.17, y * 1.17, area, 1 + int(rng.binomial(2, 0.25)), 7, 0.12)
     field += rng.uniform(0.04, 0.1) * self_affine(g, noise, 20.0, 1.3)
     field = _level(g, field, area)
     body = _parts_above(field > 0, np.inf)

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 
-from semlib.images import defects, pattern, scan, topography
+from semlib.images import captions, defects, layers, lines, pattern, scan, text, topography
+from semlib.images.surface import pick
 
 ALL_CLASSES_FROM = 60
 TEACHING_MINIMUM = 12
@@ -56,9 +57,81 @@ def patterned(rng, label, size):
     return scan.to_8bit(noisy), scan.to_8bit(clean), scene.mask, scene.caption
 
 
+EVALUATION = layers.Setting(
+    kinds=("lines",),
+    pitch=(22, 30),
+    duty=(0.42, 0.6),
+    rough=(0.4, 1.0),
+    angles=(0.0,),
+    depth=(0.2, 0.36),
+    high=(0.95, 1.2),
+    low=(0.45, 0.75),
+    swap=0.0,
+    feature=0.12,
+    sizes={1: (6, 16), 2: (18, 60), 3: (8, 24), 4: (20, 48), 5: (9, 30), 6: (2.0, 4.5)},
+    dose=((70, 240),),
+    detector=scan.Detector(facing=0.1, inclined=0.6, convex=0.04, shadow=0.3, halo=0.0),
+    grey=(70, 115),
+    several=0.1,
+)
+TRAINING = layers.Setting(
+    kinds=("lines", "lines", "lines", "contact holes", "vias", "film"),
+    pitch=(34, 64),
+    duty=(0.35, 0.65),
+    rough=(0.2, 1.6),
+    angles=(0.0, 90.0, 90.0, 30.0, 45.0, -45.0, -30.0, 60.0, -60.0),
+    depth=(0.15, 0.4),
+    high=(0.9, 1.3),
+    low=(0.4, 0.8),
+    swap=0.35,
+    feature=0.2,
+    sizes={1: (6, 40), 2: (14, 110), 3: (7, 60), 4: (18, 90), 5: (7, 80), 6: (2.0, 9.0)},
+    dose=((25, 60), (280, 900), (1000, 3000)),
+    detector=scan.Detector(facing=0.25, inclined=0.4, convex=0.06, shadow=0.55, halo=0.008),
+    grey=(50, 135),
+    several=0.15,
+)
+
+
+def line_layer(rng, label, size, setting=EVALUATION, varied=False):
+    """A dense patterned layer under a review microscope; on a fifth of the images text is burnt in.
+
+    Returns
+    -------
+    tuple
+        See `unpatterned`; no border, no JPEG. Pixels under the text are not part of the mask.
+    """
+    written = rng.random() < text.SHARE
+    scene, facts = lines.scene(rng, label, size, setting)
+    level = rng.uniform(*setting.grey) * scan.shading(size, rng)
+    clean = scan.probe(scan.signal(scene, size, rng, setting.detector), size, rng) * level
+    low, high = pick(rng, setting.dose)
+    noisy = scan.acquire(clean, rng, dose=low * (high / low) ** rng.uniform(), jitter=0.15, correlation=0.25)
+    image, clean, mask = scan.to_8bit(noisy), scan.to_8bit(clean), scene.mask
+    if written:
+        marks = text.overlay(rng, size, mask)
+        image, clean, mask = marks.on(image), marks.on(clean), mask & ~marks.covered
+    caption = (
+        captions.varied(rng, facts, mask, written)
+        if varied
+        else captions.plain(facts, lines.FAMILIES[label], mask, written)
+    )
+    return image, clean, mask, caption
+
+
+def has_text(seed, index, label):
+    """Whether text is burnt into image `index` of a "semclip" or "semvlm" set."""
+    return bool(np.random.default_rng([seed, index, label]).random() < text.SHARE)
+
+
+SEMCLIP_TOTALS = {0: 226, 1: 59, 2: 141, 3: 230, 4: 77, 5: 455, 6: 144}
 PRESETS = {
     "carinthia": Preset({1: 55, 2: 8, 3: 4008, 4: 289, 5: 4, 6: 227}, defects.FAMILIES, unpatterned, 80),
     "semnr": Preset(dict.fromkeys(pattern.FAMILIES, 1), pattern.FAMILIES, patterned, None),
+    "semclip": Preset(SEMCLIP_TOTALS, lines.FAMILIES, line_layer, None),
+    "semvlm": Preset(
+        dict.fromkeys(lines.FAMILIES, 1), lines.FAMILIES, partial(line_layer, setting=TRAINING, varied=True), None
+    ),
 }
 
 

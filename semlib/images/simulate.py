@@ -1,6 +1,7 @@
 """Synthetic SEM images with labels, exact masks, captions and noise-free originals; an archive of them."""
 
 import hashlib
+import json
 import math
 import multiprocessing
 import os
@@ -22,7 +23,20 @@ from semlib.images.presets import PRESETS, mixture, render
 
 SMALLEST = 64
 SIZE = 480
-MODULES = ("defects", "pattern", "presets", "scan", "simulate", "surface", "topography")
+BLOCK = 32
+MODULES = (
+    "defects",
+    "pattern",
+    "presets",
+    "scan",
+    "simulate",
+    "surface",
+    "topography",
+    "layers",
+    "lines",
+    "captions",
+    "text",
+)
 
 
 @dataclass
@@ -49,6 +63,8 @@ def sample(n, *, seed, preset="carinthia", size=480, mix="preset", labels=None):
     preset : str
         "carinthia": unpatterned film, labels 1 to 6 for the families of defects in `defects.FAMILIES`. "semnr": lines,
         contact holes, vias and film at a low dose, labels 0 to 5 for the defects in `pattern.FAMILIES`.
+        "semclip": dense upright lines, labels 0 to 6 for `lines.FAMILIES`, some with text (`presets.has_text`).
+        "semvlm": the same families at other settings and with varied captions, to train a vision-language model on.
     size : int
         Pixels per side, at least 64; the field of view stays the same.
     mix : str
@@ -68,13 +84,19 @@ def sample(n, *, seed, preset="carinthia", size=480, mix="preset", labels=None):
     """
     _check(n, seed, preset, size)
     labels = mixture(n, seed=seed, mix=mix, preset=preset) if labels is None else _given(labels, n, preset)
-    shape, quality = (n, size, size), PRESETS[preset].quality
+    shape = (n, size, size)
     batch = SimulatedBatch(np.empty(shape, np.uint8), np.empty(shape, np.uint8), labels, np.empty(shape, bool), [])
     for i in tqdm(range(n), desc="simulating", unit="image", disable=n < 50):
-        image, batch.clean[i], batch.masks[i], caption = render(preset, seed, i, int(labels[i]), size)
-        batch.images[i] = scan.from_jpeg(scan.to_jpeg(image, quality)) if quality else image
+        batch.images[i], batch.clean[i], batch.masks[i], caption = _image(preset, seed, i, int(labels[i]), size)
         batch.captions.append(caption)
     return batch
+
+
+def _image(preset, seed, index, label, size):
+    """`render` and, where the preset has a quality, JPEG."""
+    image, *rest = render(preset, seed, index, label, size)
+    quality = PRESETS[preset].quality
+    return scan.from_jpeg(scan.to_jpeg(image, quality)) if quality else image, *rest
 
 
 def _check(n, seed, preset, size):
@@ -121,22 +143,87 @@ def write_archive(path, n, *, seed, mix="preset", masks=False, workers=None):
     _check(n, seed, "carinthia", SIZE)
     path, labels = Path(path), mixture(n, seed=seed, mix=mix)
     names = [image_name(seed, i, label) for i, label in enumerate(labels)]
-    parts = _parts_folder(path)
+    parts = _parts_folder(path, sources_digest())
     jobs = [(i, int(labels[i]), parts / names[i]) for i in range(n) if not (parts / f"{names[i]}.jpg").exists()]
-    workers = min(workers or os.cpu_count() or 1, math.ceil(len(jobs) / 8) or 1)
-    work = partial(_write_image, seed)
     with tqdm(total=n, initial=n - len(jobs), desc="simulating", unit="image") as bar:
-        if workers == 1:
-            for _ in map(work, jobs):
-                bar.update()
-        else:
-            with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent) as pool:
-                for _ in pool.map(work, jobs, chunksize=8):
-                    bar.update()
+        for _ in _spread(partial(_write_image, seed), jobs, workers, 8):
+            bar.update()
     with paths.atomic(path) as temporary:
         _zip(temporary, parts, names, labels, masks)
     shutil.rmtree(parts)
     return path
+
+
+def write_arrays(folder, n, *, seed, preset="semclip", size=240, mix="preset", labels=None, workers=None):
+    """Write `n` simulated images as arrays that need not fit in memory: read them with ``np.load(..., mmap_mode="r")``.
+
+    The images are those of `sample` for the same arguments, whatever the number of workers. They wait in a hidden
+    folder beside `folder` until all are there, so that a killed run goes on where it stopped.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Receives ``images.npy`` uint8 (n, s, s), ``masks.npy`` bool (n, s, s), ``labels.npy`` int (n,) and
+        ``captions.json``, a list of n sentences. If it already holds this very set, nothing is done.
+    n, seed, preset, size, mix, labels
+        See `sample`.
+    workers : int, optional
+        Processes; by default one per CPU.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    ValueError
+        If an argument is unknown or out of range, or `folder` holds something else.
+    """
+    _check(n, seed, preset, size)
+    labels = mixture(n, seed=seed, mix=mix, preset=preset) if labels is None else _given(labels, n, preset)
+    folder, request = Path(folder), f"{sources_digest()} {n} {seed} {preset} {size} {labels.tolist()}"
+    key = hashlib.sha256(request.encode()).hexdigest()[:12]
+    if folder.exists():
+        if (folder / f"{key}.set").exists():
+            return folder
+        raise ValueError(f"{folder} exists and holds something else: give a new folder or remove this one")
+    parts = _parts_folder(folder, key)
+    jobs = [range(i, min(i + BLOCK, n)) for i in range(0, n, BLOCK)]
+    if not (parts / "labels.npy").exists():
+        for name, dtype in (("images", np.uint8), ("masks", bool)):
+            np.lib.format.open_memmap(parts / f"{name}.npy", "w+", dtype, (n, size, size)).flush()
+        with paths.atomic(parts / "labels.npy") as temporary:
+            np.save(temporary, labels)
+    left = [job for job in jobs if not _block(parts, job).exists()]
+    with tqdm(total=n, initial=n - sum(map(len, left)), desc="simulating", unit="image") as bar:
+        for made in _spread(partial(_write_block, parts, seed, preset, size), left, workers, 1):
+            bar.update(made)
+    captions = [caption for job in jobs for caption in json.loads(_block(parts, job).read_text())]
+    (parts / "captions.json").write_text(json.dumps(captions, indent=0))
+    (parts / f"{key}.set").touch()
+    for job in jobs:
+        _block(parts, job).unlink()
+    parts.rename(folder)
+    return folder
+
+
+def _block(parts, job):
+    """The captions of a block of images; where this file is, its images are in place, too."""
+    return parts / f"captions-{job.start:09d}.json"
+
+
+def _write_block(parts, seed, preset, size, job):
+    """Put a block of images into the arrays; their number."""
+    images, masks = (np.load(parts / f"{name}.npy", mmap_mode="r+") for name in ("images", "masks"))
+    labels, captions = np.load(parts / "labels.npy"), []
+    for i in job:
+        images[i], _, masks[i], caption = _image(preset, seed, i, int(labels[i]), size)
+        captions.append(caption)
+    images.flush()
+    masks.flush()
+    with paths.atomic(_block(parts, job)) as temporary:
+        temporary.write_text(json.dumps(captions))
+    return len(job)
 
 
 def image_name(seed, index, label):
@@ -150,13 +237,23 @@ def sources_digest():
     return hashlib.sha256(b"".join((here / f"{m}.py").read_bytes() for m in MODULES)).hexdigest()[:12]
 
 
-def _parts_folder(path):
+def _parts_folder(path, key):
     """Folder for finished images; those of another version of the simulator are removed."""
-    folder = path.with_name(f".{path.stem}-parts-{sources_digest()}")
+    folder = path.with_name(f".{path.stem}-parts-{key}")
     for stale in set(path.parent.glob(f".{path.stem}-parts-*")) - {folder}:
         shutil.rmtree(stale)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def _spread(work, jobs, workers, chunk):
+    """Results of `work` on each job in order, by `workers` processes that get `chunk` jobs at a time."""
+    workers = min(workers or os.cpu_count() or 1, math.ceil(len(jobs) / chunk) or 1)
+    if workers == 1:
+        yield from map(work, jobs)
+        return
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent) as pool:
+        yield from pool.map(work, jobs, chunksize=chunk)
 
 
 def _end_with_parent():
