@@ -18,7 +18,7 @@ class Change:
     """What a defect does.
 
     `field`: the pattern's field after it; `footprint`, bool; `lift`: added height; `cover`, 0 to 1: how far `tint`
-    takes the place of the yield; all (n, n) or numbers.
+    takes the place of the yield; `gain`, factor of the yield; all (n, n) or numbers.
     """
 
     field: np.ndarray
@@ -26,6 +26,7 @@ class Change:
     lift: np.ndarray | float = 0.0
     cover: np.ndarray | float = 0.0
     tint: float = 1.0
+    gain: np.ndarray | float = 1.0
 
 
 @dataclass
@@ -47,7 +48,7 @@ def _blob(g, noise, u, v, ru, rv, ragged=0.15, length=8.0):
 
 def bridge(g, rng, noise, layer, field, u, v, r, strength):
     """A short between two neighbours, as high as they are or lower."""
-    reach = 0.5 * (layer.pitch - layer.width) + 0.3 * layer.width
+    reach = 0.5 * (layer.pitch - layer.width) + 0.3 * layer.width + layer.pitch * (rng.random() < 0.15)
     patch = _blob(g, noise, u, v, max(reach, 0.8 * r), r, 0.1)
     joined = np.maximum(field, patch)
     footprint = (joined > 0) & (field <= 0)
@@ -61,8 +62,9 @@ def residue(g, rng, noise, layer, field, u, v, r, strength):
     patch = _blob(g, noise, u, v, r, r * along, rng.uniform(0.25, 0.45), rng.uniform(0.5, 0.9) * r)
     edge = smoothstep(patch / 4)
     ripple = 1 + 0.3 * self_affine(g, noise, 5.0, 1.0)
-    cover = edge * (0.25 + 0.55 * strength) * np.clip(ripple, 0.4, 1.3)
-    return Change(field, patch > 0, (1.5 + 3 * strength) * edge * ripple, np.clip(cover, 0, 1), 1.2 + 0.5 * strength)
+    cover = edge * (0.4 + 0.5 * strength) * np.clip(ripple, 0.4, 1.3)
+    tint = max(layer.yields) * (1.15 + 0.45 * strength)
+    return Change(field, patch > 0, (2 + 3 * strength) * edge * ripple, np.clip(cover, 0, 1), tint)
 
 
 def hole(g, rng, noise, layer, field, u, v, r, strength):
@@ -77,11 +79,11 @@ def infilm(g, rng, noise, layer, field, u, v, r, strength):
     """Something buried: a soft bump that the lines run over and give way to."""
     distance = np.hypot(u / r, v / (r * rng.uniform(0.7, 1.2)))
     bump = np.exp(-1.2 * distance**2).astype(np.float32)
-    push = (0.08 + 0.14 * strength) * bump * pick(rng, (1, 1, -1))
-    warped = np.where(bump > 0.01, layer.field(u * (1 - push) + layer.site[0], v * (1 - push) + layer.site[1]), field)
-    lift = (0.12 + 0.25 * strength) * r * bump
-    tint = pick(rng, (1.3, 0.6))
-    return Change(warped.astype(np.float32), distance < 1, lift, (0.1 + 0.25 * strength) * bump, tint)
+    push = (0.2 + 0.25 * strength) * bump * pick(rng, (1, 1, -1))
+    at = u * (1 - push) + layer.site[0], v * (1 - push) + layer.site[1]
+    warped = np.where(bump > 0.01, layer.field(*at) + field - layer.field(u + layer.site[0], v + layer.site[1]), field)
+    gain = 1 + (0.12 + 0.28 * strength) * pick(rng, (1, -1)) * bump
+    return Change(warped.astype(np.float32), distance < 1, (0.2 + 0.3 * strength) * r * bump, gain=gain)
 
 
 def particle(g, rng, noise, layer, field, u, v, r, strength):
@@ -147,21 +149,22 @@ def scene(rng, label, size, setting):
     field = layer.field(u, v) + layer.rough * self_affine(g, noise, 8.0)
     count = 0 if label == 0 else int(rng.integers(2, 4)) if rng.random() < setting.several else 1
     strength, flaw = rng.uniform(0, 1), white(g, rng)
-    lift = cover = np.zeros((g.n, g.n), np.float32)
+    lift, cover, gain = np.zeros((3, g.n, g.n), np.float32) + np.float32([[[0]], [[0]], [[1]]])
     footprint, tint = np.zeros((g.n, g.n), bool), 1.0
     for _ in range(count):
         at = layer.frame(*rng.uniform(-REACH, REACH, 2))
-        layer.site = layer.nearest(*at, between=label == BRIDGE) if label in (1, 3) else at
+        layer.site = layer.nearest(*at, between=label == 1 or layer.kind == "contact holes") if label in (1, 3) else at
         low, high = setting.sizes[label]
         r = low * (high / low) ** rng.uniform()
         change = DEFECTS[label](g, rng, flaw, layer, field, u - layer.site[0], v - layer.site[1], r, strength)
         field, footprint, tint = change.field, footprint | change.footprint, change.tint
         lift, cover = lift + change.lift, np.maximum(cover, change.cover)
+        gain = gain * change.gain
     inside = smoothstep(field / rng.uniform(3.0, 5.0) + 0.5)
     grains = self_affine(g, noise, pick(rng, (2.0, 3.0, 5.0)), 1.0)
     high, low = layer.yields
     material = (low + (high - low) * inside) * (1 - cover) + tint * cover
-    material *= 1 + rng.uniform(0.01, 0.04) * grains
+    material *= gain * (1 + rng.uniform(0.01, 0.04) * grains)
     height = (layer.step * inside + lift + 0.08 * grains).astype(np.float32)
     facts = Facts(label, count, strength, layer.about)
     return Scene(height, material.astype(np.float32), footprint[g.inside].copy(), ""), facts

@@ -68,7 +68,7 @@ EVALUATION = layers.Setting(
     low=(0.45, 0.75),
     swap=0.0,
     feature=0.12,
-    sizes={1: (6, 16), 2: (18, 60), 3: (8, 24), 4: (20, 48), 5: (9, 30), 6: (2.0, 4.5)},
+    sizes={1: (7, 20), 2: (18, 60), 3: (8, 24), 4: (22, 50), 5: (9, 30), 6: (2.0, 4.5)},
     dose=((70, 240),),
     detector=scan.Detector(facing=0.1, inclined=0.6, convex=0.04, shadow=0.3, halo=0.0),
     grey=(70, 115),
@@ -88,7 +88,7 @@ TRAINING = layers.Setting(
     sizes={1: (6, 40), 2: (14, 110), 3: (7, 60), 4: (18, 90), 5: (7, 80), 6: (2.0, 9.0)},
     dose=((25, 60), (280, 900), (1000, 3000)),
     detector=scan.Detector(facing=0.25, inclined=0.4, convex=0.06, shadow=0.55, halo=0.008),
-    grey=(50, 135),
+    grey=(55, 135),
     several=0.15,
 )
 
