@@ -35,7 +35,7 @@ LOG_EVERY = 50
 class Settings:
     """What decides the outcome; `patch_weight` is that of the patch-caption term, `shown` the part of the patches."""
 
-    n_images: int = 24_000
+    n_images: int = 20_000
     steps: int = 3_000
     batch_size: int = 64
     learning_rate: float = 1e-3
