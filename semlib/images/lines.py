@@ -82,7 +82,7 @@ def infilm(g, rng, noise, layer, field, u, v, r, strength):
     push = (0.2 + 0.25 * strength) * bump * pick(rng, (1, 1, -1))
     at = u * (1 - push) + layer.site[0], v * (1 - push) + layer.site[1]
     warped = np.where(bump > 0.01, layer.field(*at) + field - layer.field(u + layer.site[0], v + layer.site[1]), field)
-    gain = 1 + (0.12 + 0.28 * strength) * pick(rng, (1, -1)) * bump
+    gain = 1 + (0.15 + 0.25 * strength) * pick(rng, (1, -1)) * bump
     return Change(warped.astype(np.float32), distance < 1, (0.2 + 0.3 * strength) * r * bump, gain=gain)
 
 
@@ -92,10 +92,10 @@ def particle(g, rng, noise, layer, field, u, v, r, strength):
         g, noise, 10.0
     )
     body = ramp > 0
-    dome = r * rng.uniform(0.5, 0.9) * np.sqrt(np.clip(ramp, 0, 1) * (0.4 + 0.6 * strength))
+    dome = r * rng.uniform(0.6, 1.0) * np.sqrt(np.clip(ramp, 0, 1) * (0.5 + 0.5 * strength))
     dome += rng.uniform(0.3, 1.6) * self_affine(g, noise, 3.0, 1.0) * smoothstep(3 * ramp)
-    lift = np.where(body, np.maximum(dome, 0.5) + max(layer.step, 0) * (field < 0), 0)
-    return Change(field, body, lift, 0.9 * body, rng.uniform(0.8, 1.35))
+    lift = np.where(body, np.maximum(dome, 0.5) + max(layer.step, 0) - layer.step * (field > 0), 0)
+    return Change(field, body, lift, 0.9 * body, max(layer.yields) * (0.85 + 0.5 * strength))
 
 
 def scratch(g, rng, noise, layer, field, u, v, r, strength):

@@ -52,7 +52,8 @@ def _drawn(size, words, font, white, ground, bar, place):
     canvas, cover = ImageDraw.Draw(picture), ImageDraw.Draw(covered)
     text, scale = words
     high = round(1.5 * font.size) if bar else round(2.7 * font.size)
-    width = size if bar else max(round(font.getlength(text)), size // 4) + 8
+    widest = max(font.getlength(text), font.getlength(scale) + size // 6 + 4)
+    width = size if bar else round(widest) + 8
     left, top = (0 if bar or place < 2 else size - width), (0 if place % 2 else size - high)
     if ground is not None:
         cover.rectangle((left, top, left + width, top + high), 1)
