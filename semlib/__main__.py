@@ -1,4 +1,4 @@
-"""The command line: ``python -m semlib reproduce | fetch | check | profile``."""
+"""The command line: ``python -m semlib reproduce | fetch | check | profile | detect``."""
 
 import os
 import signal
@@ -115,6 +115,33 @@ def profile(reference, restored, mask, noisy, out):
     out = out or Path.cwd() / f"{Path(restored).stem}_profile"
     table = page.write(reference, restored, out, mask=mask, noisy=noisy)
     click.echo(f"{table.to_string(index=False, float_format='%.3f')}\n{out}.png\n{out}.csv")
+
+
+@main.command(epilog=_ENVIRONMENT)
+@click.option("--shots", type=click.Path(), help="Folder of labelled images to learn from: labels.csv, masks/.")
+@click.option("--images", type=click.Path(), required=True, help="Folder of the images to look at.")
+@click.option("--out", type=click.Path(), required=True, help="Folder of the results.")
+@click.option("--backbone", metavar="NAME", help="A ViT of open_clip. [default: the embedded SEM-VLM]")
+@click.option("--pretrained", metavar="FILE_OR_TAG", help="Weights of the backbone: a file, or a tag of open_clip.")
+@click.option("--prompts", type=click.Path(), help="CSV of the classes: label,class,state.")
+@click.option("--model", type=click.Path(), help="OUT/model of an earlier run, in place of --shots.")
+def detect(shots, images, out, backbone, pretrained, prompts, model):
+    """Learn defect classes from a few labelled images (SEM-CLIP), then classify and segment a folder of images.
+
+    The folder of shots holds images, labels.csv (file,label; at least one image of each class in the prompts) and
+    masks/NAME.png of the defects, white on black. OUT receives results.csv, overlays/ and model/; unreadable images
+    are listed in skipped.csv. After an interruption the same command continues.
+
+    \b
+    python -m semlib detect --shots shots --images lot7 --out lot7-found
+    python -m semlib detect --model lot7-found/model --images lot8 --out lot8-found
+    python -m semlib detect --backbone ViT-B-16-plus-240 --pretrained laion400m_e32 ...
+    """
+    from semlib.semclip.detect import run
+
+    table = run(images, out, shots=shots, model=model, backbone=backbone, pretrained=pretrained, prompts=prompts)
+    counts = table["class"].value_counts().to_string(header=False)
+    click.echo(f"{counts}\n{len(table)} images in {out}/results.csv, pictures in {out}/overlays")
 
 
 @main.command(epilog=_ENVIRONMENT)
