@@ -107,8 +107,10 @@ class Backbone(nn.Module):
         Raises
         ------
         ValueError
-            If the images are not uint8 (N, H, W).
+            If the images are not uint8 (N, H, W), or there is none.
         """
+        if not len(images):
+            raise ValueError("there is no image to encode")
         batches, starts = [], range(0, len(images), batch_size)
         for start in tqdm(starts, desc=f"encode, {self.label}", unit="batch", disable=not progress):
             image, tokens = self._two_paths(self._to_input(images[start : start + batch_size]))
@@ -137,7 +139,14 @@ class Backbone(nn.Module):
         -------
         original, vv : float32 (N, P)
             softmax(s q k^T) and softmax(s v v^T), mean over the heads.
+
+        Raises
+        ------
+        ValueError
+            If there is no such block or query.
         """
+        if not 1 <= block <= len(self.blocks):
+            raise ValueError(f"block={block}: use 1 to {len(self.blocks)}")
         with self._watch([block]) as seen:
             self.model.encode_image(self._to_input(images))
         q, k, v = _heads(self.blocks[block - 1], seen[block][0])
@@ -214,6 +223,8 @@ def _look(a, b, query):
     weights = (a @ b.mT * a.shape[-1] ** -0.5).softmax(-1).mean(1)[..., 1:]
     if query == "mean":
         return weights[:, 1:].mean(1)
+    if query != "class" and not isinstance(query, int):
+        raise ValueError(f"query={query!r}: use 'class', 'mean' or the number of a patch")
     return weights[:, 0 if query == "class" else 1 + query]
 
 

@@ -60,16 +60,11 @@ def read(name=OURS, pretrained=None):
         model = _download(name, pretrained)
         mean, std = model.visual.image_mean, model.visual.image_std
         return Source(model.eval(), open_clip.get_tokenizer(name), mean, std, f"CLIP {name} ({pretrained})")
-    if pretrained != "random" and not (pretrained and Path(pretrained).is_file()):
-        raise ValueError(
-            f"pretrained={str(pretrained)!r} is neither a file nor a tag of {name}: use a file, 'random', or one of "
-            f"open_clip's tags ({', '.join(tags) or 'none'})"
-        )
+    note = _weights(pretrained, name, tags)
     model = _build(config)
     if pretrained != "random":
         fill(model, pretrained, name)
-    kind = "random weights" if pretrained == "random" else Path(pretrained).name
-    return Source(model.eval(), open_clip.get_tokenizer(name), label=f"{name} ({kind})")
+    return Source(model.eval(), open_clip.get_tokenizer(name), label=f"{name} ({note})")
 
 
 def fill(model, file, name="the model"):
@@ -96,11 +91,25 @@ def fill(model, file, name="the model"):
 
 def _ours(pretrained):
     config = vlm.config()
-    label = OURS_LABEL if pretrained is None else f"SEM-VLM architecture ({Path(pretrained).name})"
-    model = vlm.load() if pretrained is None else vlm.build(config)
-    if pretrained not in (None, "random"):
+    if pretrained is None:
+        return Source(vlm.load(), vlm.tokenize, config["mean"], config["std"], OURS_LABEL)
+    note, model = _weights(pretrained, OURS, []), vlm.build(config)
+    if pretrained != "random":
         fill(model, pretrained, OURS)
-    return Source(model.eval(), vlm.tokenize, config["mean"], config["std"], label)
+    return Source(model.eval(), vlm.tokenize, config["mean"], config["std"], f"SEM-VLM architecture ({note})")
+
+
+def _weights(pretrained, name, tags):
+    """What to call the weights of a file, or random ones."""
+    if pretrained == "random":
+        return "random weights"
+    if pretrained is None or not Path(pretrained).is_file():
+        shown = "None" if pretrained is None else repr(str(pretrained))
+        raise ValueError(
+            f"pretrained={shown} is neither a file nor a tag of {name}: use a file, 'random', or one of "
+            f"open_clip's tags ({', '.join(tags) or 'none'})"
+        )
+    return Path(pretrained).name
 
 
 def _vit(name):
