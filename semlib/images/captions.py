@@ -111,4 +111,4 @@ def _plural(name):
 
 def _where(rng, mask):
     place = position(mask)
-    return pick(rng, (f" in the {place}", f" at the {place}", f", {place}"))
+    return pick(rng, (f" at the {place}", f", {place}", f", in the {place} of the image"))

@@ -1,4 +1,24 @@
-"""Patterned layers as functions of coordinates: lines, contact holes, vias and films; what presets draw them from."""
+"""Patterned layers as functions of coordinates, and the two settings they are drawn from.
+
+`EVALUATION` makes the "semclip" preset, `TRAINING` the "semvlm" one. A model trained on the second has met neither
+the layers nor the microscope of the first (lengths in nominal pixels, 480 to the field):
+
+==================  ===============================  ==========================================================
+setting             EVALUATION ("semclip")           TRAINING ("semvlm")
+==================  ===============================  ==========================================================
+layers              upright lines                    half lines, mostly level or oblique; contact holes, vias, film
+pitch               22 to 30                         34 to 64
+contrast            lines bright                     on a third of the layers spaces bright, lines dark
+detector            annular: edges bright, few       stronger side view: one flank bright, longer shadows, halo
+                    shadows
+dose                70 to 240 electrons a pixel      25 to 60, 280 to 900 or 1000 to 3000
+size of defects     as in line layers                from the same smallest to two or three times the largest
+captions            one fixed form                   varied, often incomplete
+==================  ===============================  ==========================================================
+
+The families of defects and the burnt-in text are the same. All numbers are our choice: the SEM-CLIP paper
+(arXiv 2502.14884) names the classes and the 55 nm lines, no more.
+"""
 
 import math
 from collections.abc import Callable
@@ -40,7 +60,43 @@ class Setting:
     several: float
 
 
-@dataclass
+EVALUATION = Setting(
+    kinds=("lines",),
+    pitch=(22, 30),
+    duty=(0.42, 0.6),
+    rough=(0.4, 1.0),
+    angles=(0.0,),
+    depth=(0.2, 0.36),
+    high=(0.95, 1.2),
+    low=(0.45, 0.75),
+    swap=0.0,
+    feature=0.12,
+    sizes={1: (7, 20), 2: (18, 60), 3: (8, 24), 4: (22, 50), 5: (9, 30), 6: (2.0, 4.5)},
+    dose=((70, 240),),
+    detector=scan.Detector(facing=0.1, inclined=0.6, convex=0.04, shadow=0.3, halo=0.0),
+    grey=(70, 115),
+    several=0.1,
+)
+TRAINING = Setting(
+    kinds=("lines", "lines", "lines", "contact holes", "vias", "film"),
+    pitch=(34, 64),
+    duty=(0.35, 0.65),
+    rough=(0.2, 1.6),
+    angles=(0.0, 90.0, 90.0, 30.0, 45.0, -45.0, -30.0, 60.0, -60.0),
+    depth=(0.15, 0.4),
+    high=(0.9, 1.3),
+    low=(0.4, 0.8),
+    swap=0.35,
+    feature=0.2,
+    sizes={1: (6, 40), 2: (14, 110), 3: (7, 60), 4: (18, 90), 5: (7, 80), 6: (2.0, 9.0)},
+    dose=((25, 60), (280, 900), (1000, 3000)),
+    detector=scan.Detector(facing=0.25, inclined=0.4, convex=0.06, shadow=0.55, halo=0.008),
+    grey=(55, 135),
+    several=0.15,
+)
+
+
+@dataclass(frozen=True)
 class Layer:
     """A repeated structure: `field(u, v)` is the distance from its edge, positive inside, in a frame turned by `angle`.
 

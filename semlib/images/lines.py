@@ -88,9 +88,8 @@ def infilm(g, rng, noise, layer, field, u, v, r, strength):
 
 def particle(g, rng, noise, layer, field, u, v, r, strength):
     """A grain on top, or some grown together, rough or faceted, with its shadow."""
-    ramp = rock(rng, u, v, math.pi * (r / FIELD) ** 2, 1 + int(rng.binomial(2, 0.3))) + 0.06 * self_affine(
-        g, noise, 10.0
-    )
+    ramp = rock(rng, u, v, math.pi * (r / FIELD) ** 2, 1 + int(rng.binomial(2, 0.3)))
+    ramp += 0.06 * self_affine(g, noise, 10.0)
     body = ramp > 0
     dome = r * rng.uniform(0.6, 1.0) * np.sqrt(np.clip(ramp, 0, 1) * (0.5 + 0.5 * strength))
     dome += rng.uniform(0.3, 1.6) * self_affine(g, noise, 3.0, 1.0) * smoothstep(3 * ramp)
@@ -121,7 +120,7 @@ FAMILIES = {
     5: "particle",
     6: "scratch",
 }
-BRIDGE = 1
+BRIDGE, HOLE = 1, 3
 
 
 def scene(rng, label, size, setting):
@@ -150,16 +149,18 @@ def scene(rng, label, size, setting):
     count = 0 if label == 0 else int(rng.integers(2, 4)) if rng.random() < setting.several else 1
     strength, flaw = rng.uniform(0, 1), white(g, rng)
     lift, cover, gain = np.zeros((3, g.n, g.n), np.float32) + np.float32([[[0]], [[0]], [[1]]])
-    footprint, tint = np.zeros((g.n, g.n), bool), 1.0
+    footprint, tint = np.zeros((g.n, g.n), bool), np.float32(1)
     for _ in range(count):
         at = layer.frame(*rng.uniform(-REACH, REACH, 2))
-        layer.site = layer.nearest(*at, between=label == 1 or layer.kind == "contact holes") if label in (1, 3) else at
+        if label in (BRIDGE, HOLE):
+            at = layer.nearest(*at, between=label == BRIDGE or layer.kind == "contact holes")
+        layer = replace(layer, site=at)
         low, high = setting.sizes[label]
         r = low * (high / low) ** rng.uniform()
-        change = DEFECTS[label](g, rng, flaw, layer, field, u - layer.site[0], v - layer.site[1], r, strength)
-        field, footprint, tint = change.field, footprint | change.footprint, change.tint
-        lift, cover = lift + change.lift, np.maximum(cover, change.cover)
-        gain = gain * change.gain
+        change = DEFECTS[label](g, rng, flaw, layer, field, u - at[0], v - at[1], r, strength)
+        field, footprint = change.field, footprint | change.footprint
+        tint = np.where(change.cover > cover, np.float32(change.tint), tint)
+        lift, cover, gain = lift + change.lift, np.maximum(cover, change.cover), gain * change.gain
     inside = smoothstep(field / rng.uniform(3.0, 5.0) + 0.5)
     grains = self_affine(g, noise, pick(rng, (2.0, 3.0, 5.0)), 1.0)
     high, low = layer.yields

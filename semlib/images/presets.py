@@ -10,6 +10,7 @@ import numpy as np
 from semlib.images import captions, defects, layers, lines, pattern, scan, text, topography
 from semlib.images.surface import pick
 
+SMALLEST = 64
 ALL_CLASSES_FROM = 60
 TEACHING_MINIMUM = 12
 MIXES = ("preset", "teaching")
@@ -57,44 +58,8 @@ def patterned(rng, label, size):
     return scan.to_8bit(noisy), scan.to_8bit(clean), scene.mask, scene.caption
 
 
-EVALUATION = layers.Setting(
-    kinds=("lines",),
-    pitch=(22, 30),
-    duty=(0.42, 0.6),
-    rough=(0.4, 1.0),
-    angles=(0.0,),
-    depth=(0.2, 0.36),
-    high=(0.95, 1.2),
-    low=(0.45, 0.75),
-    swap=0.0,
-    feature=0.12,
-    sizes={1: (7, 20), 2: (18, 60), 3: (8, 24), 4: (22, 50), 5: (9, 30), 6: (2.0, 4.5)},
-    dose=((70, 240),),
-    detector=scan.Detector(facing=0.1, inclined=0.6, convex=0.04, shadow=0.3, halo=0.0),
-    grey=(70, 115),
-    several=0.1,
-)
-TRAINING = layers.Setting(
-    kinds=("lines", "lines", "lines", "contact holes", "vias", "film"),
-    pitch=(34, 64),
-    duty=(0.35, 0.65),
-    rough=(0.2, 1.6),
-    angles=(0.0, 90.0, 90.0, 30.0, 45.0, -45.0, -30.0, 60.0, -60.0),
-    depth=(0.15, 0.4),
-    high=(0.9, 1.3),
-    low=(0.4, 0.8),
-    swap=0.35,
-    feature=0.2,
-    sizes={1: (6, 40), 2: (14, 110), 3: (7, 60), 4: (18, 90), 5: (7, 80), 6: (2.0, 9.0)},
-    dose=((25, 60), (280, 900), (1000, 3000)),
-    detector=scan.Detector(facing=0.25, inclined=0.4, convex=0.06, shadow=0.55, halo=0.008),
-    grey=(55, 135),
-    several=0.15,
-)
-
-
-def line_layer(rng, label, size, setting=EVALUATION, varied=False):
-    """A dense patterned layer under a review microscope; on a fifth of the images text is burnt in.
+def line_layer(rng, label, size, setting=layers.EVALUATION, varied=False):
+    """A patterned layer under a review microscope; on a fifth of the images, chosen by the first lot, text is burnt in.
 
     Returns
     -------
@@ -130,7 +95,10 @@ PRESETS = {
     "semnr": Preset(dict.fromkeys(pattern.FAMILIES, 1), pattern.FAMILIES, patterned, None),
     "semclip": Preset(SEMCLIP_TOTALS, lines.FAMILIES, line_layer, None),
     "semvlm": Preset(
-        dict.fromkeys(lines.FAMILIES, 1), lines.FAMILIES, partial(line_layer, setting=TRAINING, varied=True), None
+        dict.fromkeys(lines.FAMILIES, 1),
+        lines.FAMILIES,
+        partial(line_layer, setting=layers.TRAINING, varied=True),
+        None,
     ),
 }
 
@@ -156,6 +124,32 @@ def mixture(n, *, seed, mix="preset", preset="carinthia"):
     counts[by_remainder[: max(n - counts.sum(), 0)]] += 1
     counts[np.argmax(counts)] -= counts.sum() - n
     return np.random.default_rng([seed, n]).permutation(np.repeat(classes, counts))
+
+
+def requested(n, seed, preset, size, mix="preset", labels=None):
+    """The labels of a set to be made, int (n,), after a check of all arguments; see `simulate.sample`.
+
+    Raises
+    ------
+    ValueError
+        If an argument is unknown or out of range.
+    """
+    if n < 1:
+        raise ValueError(f"n={n}: at least one image must be asked for")
+    if seed < 0:
+        raise ValueError(f"seed={seed}: a seed is not negative")
+    if preset not in PRESETS:
+        raise ValueError(f"unknown preset {preset!r}: use one of {', '.join(PRESETS)}")
+    if size < SMALLEST:
+        raise ValueError(f"size={size}: the smallest simulated image has {SMALLEST} pixels a side")
+    if labels is None:
+        return mixture(n, seed=seed, mix=mix, preset=preset)
+    labels, known = np.asarray(labels, int), set(PRESETS[preset].totals)
+    if labels.shape != (n,) or not set(labels.tolist()) <= known:
+        values = sorted(set(labels.ravel().tolist()))
+        expected = f"expected {n} integers from {min(known)} to {max(known)}"
+        raise ValueError(f"labels: {expected}, got shape {labels.shape}, values {values}")
+    return labels
 
 
 def render(preset, seed, index, label, size):

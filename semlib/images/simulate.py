@@ -2,13 +2,8 @@
 
 import hashlib
 import json
-import math
-import multiprocessing
-import os
 import shutil
-import threading
 import zipfile
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,25 +13,13 @@ from PIL import Image
 from tqdm import tqdm
 
 from semlib import paths
-from semlib.images import scan
-from semlib.images.presets import PRESETS, mixture, render
+from semlib.images import parallel, scan
+from semlib.images.presets import PRESETS, render, requested
 
-SMALLEST = 64
 SIZE = 480
 BLOCK = 32
-MODULES = (
-    "defects",
-    "pattern",
-    "presets",
-    "scan",
-    "simulate",
-    "surface",
-    "topography",
-    "layers",
-    "lines",
-    "captions",
-    "text",
-)
+MODULES = ("defects", "pattern", "presets", "scan", "simulate", "surface", "topography")
+ALL_RENDERERS = (*sorted({*MODULES, "captions", "layers", "lines", "text"} - {"simulate"}),)
 
 
 @dataclass
@@ -82,8 +65,7 @@ def sample(n, *, seed, preset="carinthia", size=480, mix="preset", labels=None):
     ValueError
         If an argument is unknown or out of range.
     """
-    _check(n, seed, preset, size)
-    labels = mixture(n, seed=seed, mix=mix, preset=preset) if labels is None else _given(labels, n, preset)
+    labels = requested(n, seed, preset, size, mix, labels)
     shape = (n, size, size)
     batch = SimulatedBatch(np.empty(shape, np.uint8), np.empty(shape, np.uint8), labels, np.empty(shape, bool), [])
     for i in tqdm(range(n), desc="simulating", unit="image", disable=n < 50):
@@ -97,26 +79,6 @@ def _image(preset, seed, index, label, size):
     image, *rest = render(preset, seed, index, label, size)
     quality = PRESETS[preset].quality
     return scan.from_jpeg(scan.to_jpeg(image, quality)) if quality else image, *rest
-
-
-def _check(n, seed, preset, size):
-    if n < 1:
-        raise ValueError(f"n={n}: at least one image must be asked for")
-    if seed < 0:
-        raise ValueError(f"seed={seed}: a seed is not negative")
-    if preset not in PRESETS:
-        raise ValueError(f"unknown preset {preset!r}: use one of {', '.join(PRESETS)}")
-    if size < SMALLEST:
-        raise ValueError(f"size={size}: the smallest simulated image has {SMALLEST} pixels a side")
-
-
-def _given(labels, n, preset):
-    labels, known = np.asarray(labels, int), set(PRESETS[preset].totals)
-    if labels.shape != (n,) or not set(labels.tolist()) <= known:
-        values = sorted(set(labels.ravel().tolist()))
-        expected = f"expected {n} integers from {min(known)} to {max(known)}"
-        raise ValueError(f"labels: {expected}, got shape {labels.shape}, values {values}")
-    return labels
 
 
 def write_archive(path, n, *, seed, mix="preset", masks=False, workers=None):
@@ -140,13 +102,12 @@ def write_archive(path, n, *, seed, mix="preset", masks=False, workers=None):
     -------
     Path
     """
-    _check(n, seed, "carinthia", SIZE)
-    path, labels = Path(path), mixture(n, seed=seed, mix=mix)
+    path, labels = Path(path), requested(n, seed, "carinthia", SIZE, mix)
     names = [image_name(seed, i, label) for i, label in enumerate(labels)]
-    parts = _parts_folder(path, sources_digest())
+    parts = parallel.parts_folder(path, sources_digest())
     jobs = [(i, int(labels[i]), parts / names[i]) for i in range(n) if not (parts / f"{names[i]}.jpg").exists()]
     with tqdm(total=n, initial=n - len(jobs), desc="simulating", unit="image") as bar:
-        for _ in _spread(partial(_write_image, seed), jobs, workers, 8):
+        for _ in parallel.spread(partial(_write_image, seed), jobs, workers, 8):
             bar.update()
     with paths.atomic(path) as temporary:
         _zip(temporary, parts, names, labels, masks)
@@ -179,15 +140,14 @@ def write_arrays(folder, n, *, seed, preset="semclip", size=240, mix="preset", l
     ValueError
         If an argument is unknown or out of range, or `folder` holds something else.
     """
-    _check(n, seed, preset, size)
-    labels = mixture(n, seed=seed, mix=mix, preset=preset) if labels is None else _given(labels, n, preset)
-    folder, request = Path(folder), f"{sources_digest()} {n} {seed} {preset} {size} {labels.tolist()}"
+    labels = requested(n, seed, preset, size, mix, labels)
+    folder, request = Path(folder), f"{sources_digest(ALL_RENDERERS)} {n} {seed} {preset} {size} {labels.tolist()}"
     key = hashlib.sha256(request.encode()).hexdigest()[:12]
     if folder.exists():
         if (folder / f"{key}.set").exists():
             return folder
         raise ValueError(f"{folder} exists and holds something else: give a new folder or remove this one")
-    parts = _parts_folder(folder, key)
+    parts = parallel.parts_folder(folder, key)
     jobs = [range(i, min(i + BLOCK, n)) for i in range(0, n, BLOCK)]
     if not (parts / "labels.npy").exists():
         for name, dtype in (("images", np.uint8), ("masks", bool)):
@@ -196,7 +156,7 @@ def write_arrays(folder, n, *, seed, preset="semclip", size=240, mix="preset", l
             np.save(temporary, labels)
     left = [job for job in jobs if not _block(parts, job).exists()]
     with tqdm(total=n, initial=n - sum(map(len, left)), desc="simulating", unit="image") as bar:
-        for made in _spread(partial(_write_block, parts, seed, preset, size), left, workers, 1):
+        for made in parallel.spread(partial(_write_block, parts, seed, preset, size), left, workers, 1):
             bar.update(made)
     captions = [caption for job in jobs for caption in json.loads(_block(parts, job).read_text())]
     (parts / "captions.json").write_text(json.dumps(captions, indent=0))
@@ -231,35 +191,10 @@ def image_name(seed, index, label):
     return hashlib.blake2b(f"{seed} {index} {label}".encode(), digest_size=16).hexdigest()
 
 
-def sources_digest():
-    """Short digest of the simulator's source: what it was, when some images were made."""
+def sources_digest(modules=MODULES):
+    """Short digest of the simulator's source, by default as an archive needs it: what it was, when images were made."""
     here = Path(__file__).parent
-    return hashlib.sha256(b"".join((here / f"{m}.py").read_bytes() for m in MODULES)).hexdigest()[:12]
-
-
-def _parts_folder(path, key):
-    """Folder for finished images; those of another version of the simulator are removed."""
-    folder = path.with_name(f".{path.stem}-parts-{key}")
-    for stale in set(path.parent.glob(f".{path.stem}-parts-*")) - {folder}:
-        shutil.rmtree(stale)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def _spread(work, jobs, workers, chunk):
-    """Results of `work` on each job in order, by `workers` processes that get `chunk` jobs at a time."""
-    workers = min(workers or os.cpu_count() or 1, math.ceil(len(jobs) / chunk) or 1)
-    if workers == 1:
-        yield from map(work, jobs)
-        return
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent) as pool:
-        yield from pool.map(work, jobs, chunksize=chunk)
-
-
-def _end_with_parent():
-    """In a worker: watch the process that started it, so that killing that one leaves none behind."""
-    parent = multiprocessing.parent_process()
-    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+    return hashlib.sha256(b"".join((here / f"{m}.py").read_bytes() for m in modules)).hexdigest()[:12]
 
 
 def _write_image(seed, job):

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from semlib import paths
-from semlib.images import scan, simulate
+from semlib.images import presets, scan, simulate
 from semlib.images.measure import DOCUMENTED, statistics
 
 
@@ -72,14 +72,14 @@ def test_statistics_follow_the_documented_ones():
 
 
 def test_the_preset_mix_has_the_real_totals():
-    labels = simulate.mixture(4591, seed=0)
+    labels = presets.mixture(4591, seed=0)
     assert {k: int((labels == k).sum()) for k in range(1, 7)} == {1: 55, 2: 8, 3: 4008, 4: 289, 5: 4, 6: 227}
-    assert (simulate.mixture(4591, seed=1) != labels).any()
+    assert (presets.mixture(4591, seed=1) != labels).any()
 
 
 @pytest.mark.parametrize("n", [1, 5, 59, 60, 61, 100, 500, 1000, 4590])
 def test_the_preset_mix_is_proportional_and_complete_from_60_on(n):
-    counts = np.bincount(simulate.mixture(n, seed=0), minlength=7)[1:]
+    counts = np.bincount(presets.mixture(n, seed=0), minlength=7)[1:]
     assert counts.sum() == n
     assert counts.argmax() == 2
     assert n < 60 or counts.min() >= 1
@@ -87,7 +87,7 @@ def test_the_preset_mix_is_proportional_and_complete_from_60_on(n):
 
 @pytest.mark.parametrize("n", [72, 73, 200, 1000])
 def test_the_teaching_mix_has_twelve_of_each(n):
-    counts = np.bincount(simulate.mixture(n, seed=0, mix="teaching"), minlength=7)[1:]
+    counts = np.bincount(presets.mixture(n, seed=0, mix="teaching"), minlength=7)[1:]
     assert counts.sum() == n and counts.min() >= 12
 
 
@@ -138,7 +138,7 @@ def test_csv_files_to_the_byte():
 
 
 def test_the_csv_of_a_full_set_is_as_long_as_the_real_one():
-    labels = simulate.mixture(4591, seed=0)
+    labels = presets.mixture(4591, seed=0)
     names = [simulate.image_name(0, i, k) for i, k in enumerate(labels)]
     assert len(set(names)) == 4591
     assert len(simulate.csv_bytes(names, labels)) == 408_627
