@@ -120,8 +120,8 @@ def without(pool, names):
 def episodes(pool, *, shots=(1, 2, 5, 10), seeds=range(5), n_test=40, n_test_min=5):
     """Draw the episodes: one test set for all of them, never met by a support, and supports that grow with k.
 
-    The test set takes `n_test` images a class, at most half of the class and at least `n_test_min` (our choice); it
-    depends on the pool alone. A seed's support for k shots holds its support for fewer shots.
+    The test set takes `n_test` images a class, at most half of the class and at least `n_test_min` (our choice); no
+    seed changes it. A seed's support for k shots holds its support for fewer shots.
 
     Parameters
     ----------
@@ -216,10 +216,12 @@ def times(folder):
 
 def _key(method, episode, digest):
     """Name of a run: readable, and a hash of all it depends on."""
-    support = np.array([]) if method.supervision == "none" else episode.support
-    parts = [method.name, method.supervision, str(digest), support.tolist(), episode.test.tolist()]
+    drawn, where = [episode.k, episode.seed, episode.support.tolist()], f"k{episode.k}-seed{episode.seed}"
+    if method.supervision == "none":
+        drawn, where = [], "unseen"
+    parts = [method.name, method.supervision, str(digest), drawn, episode.test.tolist()]
     slug = re.sub(r"[^a-z0-9]+", "-", method.name.lower()).strip("-")
-    return f"{slug}-{len(support)}-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]}"
+    return f"{slug}-{where}-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]}"
 
 
 def _read(path):
