@@ -121,6 +121,17 @@ FAMILIES = {
     6: "scratch",
 }
 BRIDGE, HOLE = 1, 3
+BRIDGED = ("lines", "vias")
+
+
+def _defect(g, rng, noise, layer, field, frame, label, sizes, strength):
+    """One defect of a family at a random place; a ragged one may come out empty."""
+    at = layer.frame(*rng.uniform(-REACH, REACH, 2))
+    if label in (BRIDGE, HOLE):
+        at = layer.nearest(*at, between=label == BRIDGE or layer.kind == "contact holes")
+    r = sizes[0] * (sizes[1] / sizes[0]) ** rng.uniform()
+    u, v = frame[0] - at[0], frame[1] - at[1]
+    return DEFECTS[label](g, rng, noise, replace(layer, site=at), field, u, v, r, strength)
 
 
 def scene(rng, label, size, setting):
@@ -142,7 +153,8 @@ def scene(rng, label, size, setting):
     Facts
     """
     g = grid(size)
-    setting = replace(setting, kinds=tuple(k for k in setting.kinds if label != BRIDGE or k != "film"))
+    if label == BRIDGE:
+        setting = replace(setting, kinds=tuple(kind for kind in setting.kinds if kind in BRIDGED))
     layer, noise = layers.draw(rng, setting), white(g, rng)
     u, v = layer.frame(g.x, g.y)
     field = layer.field(u, v) + layer.rough * self_affine(g, noise, 8.0)
@@ -151,13 +163,9 @@ def scene(rng, label, size, setting):
     lift, cover, gain = np.zeros((3, g.n, g.n), np.float32) + np.float32([[[0]], [[0]], [[1]]])
     footprint, tint = np.zeros((g.n, g.n), bool), np.float32(1)
     for _ in range(count):
-        at = layer.frame(*rng.uniform(-REACH, REACH, 2))
-        if label in (BRIDGE, HOLE):
-            at = layer.nearest(*at, between=label == BRIDGE or layer.kind == "contact holes")
-        layer = replace(layer, site=at)
-        low, high = setting.sizes[label]
-        r = low * (high / low) ** rng.uniform()
-        change = DEFECTS[label](g, rng, flaw, layer, field, u - at[0], v - at[1], r, strength)
+        change = _defect(g, rng, flaw, layer, field, (u, v), label, setting.sizes[label], strength)
+        while not change.footprint[g.inside].any():
+            change = _defect(g, rng, flaw, layer, field, (u, v), label, setting.sizes[label], strength)
         field, footprint = change.field, footprint | change.footprint
         tint = np.where(change.cover > cover, np.float32(change.tint), tint)
         lift, cover, gain = lift + change.lift, np.maximum(cover, change.cover), gain * change.gain
