@@ -95,7 +95,7 @@ def _defect(rng, facts, name, mask):
         faint, strong = pick(rng, ("faint", "weak", "low-contrast")), pick(rng, ("strong", "clear", "high-contrast"))
         strength = faint if facts.strength < 0.3 else strong if facts.strength > 0.7 else ""
     if facts.count > 1:
-        return " ".join(filter(None, (pick(rng, (COUNTS[facts.count], "several")), strength, _plural(name))))
+        return " ".join(filter(None, (pick(rng, (COUNTS[facts.count], "several")), strength, plural(name))))
     size = ""
     if rng.random() < 0.6:
         long = extent(mask)
@@ -104,7 +104,8 @@ def _defect(rng, facts, name, mask):
     return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
 
-def _plural(name):
+def plural(name):
+    """Plural of a name such as "bridge between neighbours"."""
     head, *tail = re.split(r"(?= (?:between|in|under|of|across) )", name)
     return head + ("es" if head.endswith("ch") else "s") + "".join(tail)
 

@@ -1,0 +1,143 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from semlib.images import layers, lines, presets, simulate
+from semlib.images.surface import grid, white
+
+SIZE = 160
+
+
+def scene(label, index=0, setting=layers.EVALUATION, size=SIZE):
+    return lines.scene(np.random.default_rng([index, label]), label, size, setting)
+
+
+def layer_and_field(seed=0, size=240, setting=layers.EVALUATION):
+    g, rng = grid(size), np.random.default_rng(seed)
+    layer = layers.draw(rng, setting)
+    return g, rng, layer, layer.field(*layer.frame(g.x, g.y))
+
+
+def changed(name, at=(0.0, 0.0), r=14.0, strength=0.7, seed=0):
+    """A defect of the family `name` at `at`: grid, field before it, Change."""
+    g, rng, layer, field = layer_and_field(seed)
+    layer = replace(layer, site=at)
+    u, v = layer.frame(g.x, g.y)
+    change = getattr(lines, name)(g, rng, white(g, rng), layer, field, u - at[0], v - at[1], r, strength)
+    return g, field, change
+
+
+@pytest.mark.parametrize("setting", [layers.EVALUATION, layers.TRAINING], ids=["evaluation", "training"])
+@pytest.mark.parametrize("label", lines.FAMILIES)
+def test_there_is_a_mask_where_there_is_a_defect(label, setting):
+    for index in range(8):
+        drawn, facts = scene(label, index, setting)
+        assert drawn.mask.any() == (label != 0) == (facts.count > 0)
+        assert drawn.mask.shape == (SIZE, SIZE) and drawn.mask.dtype == bool
+        assert drawn.height.dtype == drawn.material.dtype == np.float32
+        assert np.isfinite(drawn.height).all() and drawn.material.min() > 0
+        assert facts.label == label and 0 <= facts.strength <= 1 and facts.count <= 3
+
+
+@pytest.mark.parametrize("name", ["bridge", "residue", "hole", "particle", "scratch"])
+def test_a_defect_changes_nothing_far_from_its_mask(name):
+    g, field, change = changed(name)
+    far = ndimage.distance_transform_edt(~change.footprint) > 8
+    assert change.footprint.any() and far.any()
+    for part in (change.field - field, np.broadcast_to(change.lift, field.shape), change.cover + 0 * field):
+        assert np.abs(part[far]).max() < 1e-3
+
+
+def test_a_bridge_joins_two_lines():
+    g, _, layer, _ = layer_and_field()
+    site = layer.nearest(0.0, 0.0, between=True)
+    g, field, change = changed("bridge", site)
+    before, after = (ndimage.label(part[g.inside] > 0)[1] for part in (field, change.field))
+    assert before - after in (1, 3)
+    assert (change.footprint == ((change.field > 0) & (field <= 0))).all()
+
+
+def test_a_hole_takes_the_lines_away():
+    _, field, change = changed("hole")
+    assert (change.field <= field).all()
+    assert change.field[change.footprint].max() <= 0
+    assert change.tint < min(layers.EVALUATION.low)
+
+
+def test_residue_and_particles_lie_on_top():
+    for name in ("residue", "particle"):
+        _, _, change = changed(name)
+        assert change.lift[change.footprint].min() >= 0 and change.lift.max() > 1
+    assert changed("residue", strength=0.0)[2].tint > layers.EVALUATION.low[1]
+
+
+def test_lines_give_way_to_what_is_buried_but_none_is_lost():
+    g, field, change = changed("infilm", r=30.0)
+    assert ndimage.label(change.field[g.inside] > 0)[1] == ndimage.label(field[g.inside] > 0)[1]
+    moved = (change.field > 0) != (field > 0)
+    assert moved.any()
+    assert np.hypot(*np.broadcast_arrays(g.x, g.y))[moved].max() < 75
+    assert change.lift.argmax() == np.hypot(g.x, g.y).argmin()
+
+
+def test_a_scratch_is_long_and_thin():
+    for seed in range(4):
+        _, _, change = changed("scratch", r=3.0, seed=seed)
+        rows, columns = np.nonzero(change.footprint)
+        length = np.hypot(np.ptp(rows), np.ptp(columns))
+        assert length > 8 * change.footprint.sum() / length
+
+
+def test_position_and_size_of_defects_vary_over_the_field():
+    masks = [scene(5, index)[0].mask for index in range(40)]
+    centres = np.array([ndimage.center_of_mass(mask) for mask in masks]) / SIZE
+    assert (centres.min(0) < 0.25).all() and (centres.max(0) > 0.75).all()
+    areas = [mask.sum() for mask in masks]
+    assert max(areas) > 4 * min(areas)
+
+
+@pytest.mark.parametrize("label", [1, 2, 3, 4, 5, 6])
+def test_defects_stand_out_of_the_lines_at_240_pixels(label):
+    """Deviation from the median of each column, smoothed: larger in the mask than beside it, noise included."""
+    batch = simulate.sample(12, seed=1, preset="semclip", size=240, labels=[label] * 12)
+    ratios = []
+    for image, mask in zip(batch.images.astype(np.float32), batch.masks, strict=True):
+        deviation = ndimage.gaussian_filter(image - np.median(image, 0), 1.5) ** 2
+        ratios.append(deviation[mask].mean() / np.median(deviation[~mask]))
+    assert np.median(ratios) > 3
+
+
+def test_settings_of_training_and_evaluation_share_no_layer_and_no_microscope():
+    seen, trained = layers.EVALUATION, layers.TRAINING
+    assert seen.pitch[1] < trained.pitch[0]
+    assert all(high < seen.dose[0][0] or low > seen.dose[0][1] for low, high in trained.dose)
+    assert trained.detector.facing > 2 * seen.detector.facing and trained.detector.shadow > seen.detector.shadow
+    assert all(trained.sizes[label][1] > 1.5 * seen.sizes[label][1] for label in seen.sizes)
+
+
+def test_layers_have_their_pitch_and_their_direction():
+    g, _, layer, field = layer_and_field(3)
+    starts = np.flatnonzero(np.diff((field[g.n // 2] > 0).astype(int)) == 1)
+    assert np.diff(starts).mean() * g.step == pytest.approx(layer.pitch, rel=0.03)
+    words = {layers.draw(np.random.default_rng(i), layers.TRAINING).about for i in range(80)}
+    assert words == {"vertical lines", "horizontal lines", "oblique lines", "contact holes", "vias", "film"}
+    assert {layers.draw(np.random.default_rng(i), layers.EVALUATION).about for i in range(20)} == {"vertical lines"}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_nearest_element_lies_inside_and_the_place_between_outside(seed):
+    kinds = ("lines", "contact holes", "vias")
+    setting = replace(layers.TRAINING, kinds=kinds, feature=0.0)
+    layer = layers.draw(np.random.default_rng(seed), setting)
+    on, off = layer.nearest(50.0, -20.0), layer.nearest(50.0, -20.0, between=True)
+    assert layer.field(*np.float32(on)) == pytest.approx(layer.width / 2, abs=1e-3)
+    assert layer.field(*np.float32(off)) == pytest.approx((layer.width - layer.pitch) / 2, abs=1e-3)
+    assert abs(on[0] - 50) <= layer.pitch / 2 + 1e-6
+
+
+def test_totals_of_the_real_set():
+    counts = np.bincount(presets.mixture(1332, seed=0, preset="semclip"))
+    assert counts.tolist() == [226, 59, 141, 230, 77, 455, 144]
+    assert np.bincount(presets.mixture(70, seed=0, preset="semvlm")).tolist() == [10] * 7
