@@ -72,7 +72,8 @@ def hole(g, rng, noise, layer, field, u, v, r, strength):
     patch = _blob(g, noise, u, v, r, r * rng.uniform(0.75, 1.3), 0.12)
     inside = smoothstep(patch / 4 + 0.5)
     lift = -inside * rng.uniform(0.2, 0.8) * abs(layer.step)
-    return Change(np.minimum(field, -patch), patch > 0, lift, inside * (0.5 + 0.5 * strength), rng.uniform(0.12, 0.35))
+    tint = min(layer.yields) * rng.uniform(0.2, 0.85)
+    return Change(np.minimum(field, -patch), patch > 0, lift, inside * (0.5 + 0.5 * strength), tint)
 
 
 def infilm(g, rng, noise, layer, field, u, v, r, strength):
