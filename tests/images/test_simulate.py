@@ -1,4 +1,5 @@
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -239,3 +240,76 @@ def test_write_archive_refuses_before_it_writes(tmp_path):
     with pytest.raises(ValueError, match="teaching"):
         simulate.write_archive(tmp_path / "data.zip", 10, seed=0, mix="teaching")
     assert not list(tmp_path.iterdir())
+
+
+ARRAYS = {"seed": 5, "preset": "semvlm", "size": 64}
+ARRAY_FILES = ["captions.json", "images.npy", "labels.npy", "masks.npy"]
+
+
+def test_arrays_hold_what_sample_returns(tmp_path):
+    folder = simulate.write_arrays(tmp_path / "set", 5, workers=1, **ARRAYS)
+    batch = simulate.sample(5, **ARRAYS)
+    for name in ("images", "masks", "labels"):
+        np.testing.assert_array_equal(np.load(folder / f"{name}.npy", mmap_mode="r"), getattr(batch, name))
+    assert json.loads((folder / "captions.json").read_text()) == batch.captions
+    assert [file.name for file in tmp_path.iterdir()] == ["set"]
+
+
+def test_the_bytes_of_arrays_do_not_depend_on_the_number_of_workers(tmp_path):
+    one, two = (simulate.write_arrays(tmp_path / str(w), 2 * simulate.BLOCK + 3, workers=w, **ARRAYS) for w in (1, 2))
+    assert sorted(f.name for f in one.iterdir() if f.suffix != ".set") == ARRAY_FILES
+    assert [digest(one / name) for name in ARRAY_FILES] == [digest(two / name) for name in ARRAY_FILES]
+
+
+def test_killed_arrays_go_on_and_end_with_the_same_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(simulate, "BLOCK", 2)
+    whole = simulate.write_arrays(tmp_path / "whole", 6, workers=1, **ARRAYS)
+    render, made, stop_at = simulate.render, [], [3]
+
+    def killed(preset, seed, index, *rest):
+        if index in stop_at:
+            stop_at.remove(index)
+            raise KeyboardInterrupt
+        made.append(index)
+        return render(preset, seed, index, *rest)
+
+    monkeypatch.setattr(simulate, "render", killed)
+    with pytest.raises(KeyboardInterrupt):
+        simulate.write_arrays(tmp_path / "killed", 6, workers=1, **ARRAYS)
+    assert not (tmp_path / "killed").exists()
+    again = simulate.write_arrays(tmp_path / "killed", 6, workers=1, **ARRAYS)
+    assert made == [0, 1, 2, 2, 3, 4, 5]
+    assert [digest(again / name) for name in ARRAY_FILES] == [digest(whole / name) for name in ARRAY_FILES]
+
+
+def test_finished_arrays_are_kept_and_others_not_overwritten(tmp_path, monkeypatch):
+    folder = simulate.write_arrays(tmp_path / "set", 3, labels=[0, 1, 2], workers=1, **ARRAYS)
+    monkeypatch.setattr(simulate, "render", None)
+    assert simulate.write_arrays(folder, 3, labels=[0, 1, 2], workers=1, **ARRAYS) == folder
+    with pytest.raises(ValueError, match="set exists and holds something else"):
+        simulate.write_arrays(folder, 3, labels=[0, 1, 3], workers=1, **ARRAYS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n": 0}, "n=0"),
+        ({"preset": "mars"}, "'mars'.*semclip, semvlm"),
+        ({"size": 32}, "size=32"),
+        ({"labels": [7]}, r"0 to 6.*\[7\]"),
+    ],
+)
+def test_write_arrays_refuses_before_it_writes(tmp_path, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        simulate.write_arrays(tmp_path / "set", **{"n": 1, "seed": 0} | arguments)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("preset", ["semclip", "semvlm"])
+def test_line_layers_have_one_image_of_each_class_and_equal_bytes_for_equal_seeds(preset):
+    first, again, other = (simulate.sample(7, seed=s, preset=preset, size=96, labels=list(range(7))) for s in (1, 1, 2))
+    assert first.masks.any((1, 2)).tolist() == [False] + [True] * 6
+    for field in ("images", "clean", "masks"):
+        np.testing.assert_array_equal(getattr(first, field), getattr(again, field))
+    assert first.captions == again.captions
+    assert (first.images != other.images).mean() > 0.5
