@@ -56,7 +56,7 @@ class Backbone(nn.Module):
 
     @classmethod
     def wrap(cls, model, tokenize, *, vv_blocks=6, levels=4, device="cpu", **source):
-        """Backbone of an open_clip model at hand; `source` may give mean, std and label (`checkpoint.Source`)."""
+        """Backbone of an open_clip model at hand (put into evaluation mode); `source`: mean, std, label of a `Source`."""
         self = cls.__new__(cls)
         nn.Module.__init__(self)
         self._adopt(checkpoint.Source(model.eval(), tokenize, **source), vv_blocks, levels, device)
@@ -77,7 +77,7 @@ class Backbone(nn.Module):
         self.width, self.embed_dim = visual.proj.shape
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
-        self.requires_grad_(False).to(device)
+        self.to(device)
 
     @property
     def blocks(self):
@@ -86,8 +86,8 @@ class Backbone(nn.Module):
 
     @property
     def projection(self):
-        """Map of tokens into the embedding, tensor (d, e)."""
-        return self.model.visual.proj
+        """Map of tokens into the embedding, tensor (d, e) without gradient."""
+        return self.model.visual.proj.detach()
 
     @torch.inference_mode()
     def encode_images(self, images, batch_size=32, progress=False):

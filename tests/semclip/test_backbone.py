@@ -288,8 +288,8 @@ def test_attributes():
     backbone = wrap(label="tiny")
     assert (backbone.image_size, backbone.patch_size, backbone.grid) == (48, 16, (3, 3))
     assert (backbone.width, backbone.embed_dim, backbone.label) == (32, 24, "tiny")
-    assert backbone.projection is backbone.model.visual.proj
-    assert not any(parameter.requires_grad for parameter in backbone.parameters())
+    assert torch.equal(backbone.projection, backbone.model.visual.proj) and not backbone.projection.requires_grad
+    assert backbone.state_dict().keys() == {f"model.{name}" for name in backbone.model.state_dict()}
 
 
 def same(first, second):
