@@ -56,7 +56,7 @@ class Backbone(nn.Module):
 
     @classmethod
     def wrap(cls, model, tokenize, *, vv_blocks=6, levels=4, device="cpu", **source):
-        """Backbone of an open_clip model at hand (put into evaluation mode); `source`: mean, std, label of a `Source`."""
+        """Backbone of an open_clip model at hand, put into evaluation mode; `source`: mean, std, label of `Source`."""
         self = cls.__new__(cls)
         nn.Module.__init__(self)
         self._adopt(checkpoint.Source(model.eval(), tokenize, **source), vv_blocks, levels, device)
@@ -223,7 +223,7 @@ def _look(a, b, query):
     weights = (a @ b.mT * a.shape[-1] ** -0.5).softmax(-1).mean(1)[..., 1:]
     if query == "mean":
         return weights[:, 1:].mean(1)
-    if query != "class" and not isinstance(query, int):
+    if isinstance(query, str) and query != "class":
         raise ValueError(f"query={query!r}: use 'class', 'mean' or the number of a patch")
     return weights[:, 0 if query == "class" else 1 + query]
 

@@ -38,7 +38,7 @@ def read(name=OURS, pretrained=None):
     pretrained : str or Path, optional
         A tag of open_clip ("laion400m_e32"; open_clip downloads the weights), a file (safetensors, or a torch file,
         from which nothing but tensors is read; weights of open_clip's CLIP are assumed to want OpenAI's mean and
-        standard deviation), or "random". Not needed for "sem-vlm".
+        standard deviation), or "random" (always the same). Not needed for "sem-vlm".
 
     Returns
     -------
@@ -61,7 +61,7 @@ def read(name=OURS, pretrained=None):
         mean, std = model.visual.image_mean, model.visual.image_std
         return Source(model.eval(), open_clip.get_tokenizer(name), mean, std, f"CLIP {name} ({pretrained})")
     note = _weights(pretrained, name, tags)
-    model = _build(config)
+    model = _seeded(_build, config)
     if pretrained != "random":
         fill(model, pretrained, name)
     return Source(model.eval(), open_clip.get_tokenizer(name), label=f"{name} ({note})")
@@ -93,7 +93,7 @@ def _ours(pretrained):
     config = vlm.config()
     if pretrained is None:
         return Source(vlm.load(), vlm.tokenize, config["mean"], config["std"], OURS_LABEL)
-    note, model = _weights(pretrained, OURS, []), vlm.build(config)
+    note, model = _weights(pretrained, OURS, []), _seeded(vlm.build, config)
     if pretrained != "random":
         fill(model, pretrained, OURS)
     return Source(model.eval(), vlm.tokenize, config["mean"], config["std"], f"SEM-VLM architecture ({note})")
@@ -128,6 +128,13 @@ def _vit(name):
 def _build(config):
     network = open_clip.CustomTextCLIP if config.pop("custom_text", False) else open_clip.CLIP
     return network(**config)
+
+
+def _seeded(build, config):
+    """A network whose random weights are the same each time; the caller's random numbers go on undisturbed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return build(config)
 
 
 def _download(name, tag):
