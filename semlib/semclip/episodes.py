@@ -1,19 +1,10 @@
-"""K-shot episodes: which images a method may learn from, which test it, and the runs of all methods on all of them."""
+"""K-shot episodes: which images a method may learn from and which test it; what a method is and what it gives."""
 
-import hashlib
-import json
-import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
-
-from semlib.paths import atomic
-from semlib.semclip import metrics
 
 SUPERVISION = ("none", "normals", "labels", "masks", "labels + masks")
 
@@ -160,99 +151,3 @@ def episodes(pool, *, shots=(1, 2, 5, 10), seeds=range(5), n_test=40, n_test_min
         drawn = [drawn.permutation(part) for part in rest]
         found += [Episode(k, seed, np.concatenate([part[:k] for part in drawn]), test) for k in shots]
     return sorted(found, key=lambda episode: list(shots).index(episode.k))
-
-
-def evaluate(pool, episodes, methods, *, folder=None, digest=""):
-    """Run every method on every episode.
-
-    Parameters
-    ----------
-    pool : Pool
-    episodes : list of Episode
-    methods : list of Method
-        One with supervision "none" runs once for each test set, whatever the support.
-    folder : Path, optional
-        Keeps a small JSON file for each (method, episode), so that a killed run goes on where it stopped.
-    digest : str
-        Stands for everything else that a result depends on (images, weights, settings); another digest runs anew.
-
-    Returns
-    -------
-    segmentation, classification : DataFrame
-        method, supervision, k, seed and the metrics, see `metrics`; a row for each method that gives maps or scores,
-        and for each that gives probabilities. Times are in `times`.
-
-    Raises
-    ------
-    ValueError
-        If two methods share a name.
-    RuntimeError
-        If a method fails: names it and the episode.
-    """
-    names = [method.name for method in methods]
-    if len(set(names)) < len(names):
-        raise ValueError(f"methods share a name: {names}")
-    known, tables = {}, {"segmentation": [], "classification": []}
-    with tqdm(total=len(methods) * len(episodes), desc="episodes", unit="run") as bar:
-        for method in methods:
-            for episode in episodes:
-                key = _key(method, episode, digest)
-                path = folder and Path(folder) / f"{key}.json"
-                if key not in known:
-                    known[key] = _read(path) or _run(pool, episode, method, path)
-                head = {"method": method.name, "supervision": method.supervision, "k": episode.k, "seed": episode.seed}
-                for name, rows in tables.items():
-                    if known[key][name]:
-                        rows.append(head | known[key][name])
-                bar.update()
-    return tuple(pd.DataFrame(rows) for rows in tables.values())
-
-
-def times(folder):
-    """Seconds of every run kept in `folder`: DataFrame with method, k, seed, seconds."""
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(Path(folder).glob("*.json"))]
-    return pd.DataFrame([{name: run[name] for name in ("method", "k", "seed", "seconds")} for run in found])
-
-
-def _key(method, episode, digest):
-    """Name of a run: readable, and a hash of all it depends on."""
-    drawn, where = [episode.k, episode.seed, episode.support.tolist()], f"k{episode.k}-seed{episode.seed}"
-    if method.supervision == "none":
-        drawn, where = [], "unseen"
-    parts = [method.name, method.supervision, str(digest), drawn, episode.test.tolist()]
-    slug = re.sub(r"[^a-z0-9]+", "-", method.name.lower()).strip("-")
-    return f"{slug}-{where}-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]}"
-
-
-def _read(path):
-    if path is None or not path.exists():
-        return None
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not a result of a run: delete it") from error
-
-
-def _run(pool, episode, method, path):
-    start = time.perf_counter()
-    try:
-        result = method.run(pool, episode)
-        seconds = time.perf_counter() - start
-        run = {"method": method.name, "k": episode.k, "seed": episode.seed, "seconds": seconds}
-        run |= _scores(pool, episode, result)
-    except Exception as error:
-        raise RuntimeError(f"{method.name} failed on {episode.k} shots, seed {episode.seed}: {error}") from error
-    if path is not None:
-        with atomic(path) as temporary:
-            temporary.write_text(json.dumps(run, indent=1), encoding="utf-8")
-    return run
-
-
-def _scores(pool, episode, result):
-    labels, masks = pool.labels[episode.test], pool.masks[episode.test]
-    found = {"segmentation": None, "classification": None}
-    if result.maps is not None or result.scores is not None:
-        found["segmentation"] = metrics.segmentation(result.maps, masks, result.scores, labels != pool.normal)
-    if result.probabilities is not None:
-        found["classification"] = metrics.classification(result.probabilities, labels)
-    return found

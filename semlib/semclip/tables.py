@@ -21,7 +21,7 @@ def summarise(table):
     Parameters
     ----------
     table : DataFrame
-        method, supervision, k, seed and metrics, as `episodes.evaluate` returns it.
+        method, supervision, k, seed and metrics, as `runs.evaluate` returns it.
 
     Returns
     -------
