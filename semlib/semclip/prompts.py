@@ -91,6 +91,12 @@ class Prompts:
             raise ValueError(f"unknown class {name!r}: the prompts have {', '.join(self.states)}")
         return [form.replace("{state}", state) for form in self.templates for state in self.states[name]]
 
+    def without(self, names):
+        """The same prompts without some classes."""
+        kept = [i for i, name in enumerate(self.states) if name not in set(names)]
+        states = {self.classes[i]: self.states[self.classes[i]] for i in kept}
+        return replace(self, states=states, labels=tuple(self.labels[i] for i in kept))
+
     def plain(self):
         """The same classes with one prompt each, "a photo of a <class>", as CLIP's own (arXiv 2103.00020)."""
         return replace(self, states={name: (name,) for name in self.states}, templates=("a photo of a {state}",))
