@@ -3,18 +3,19 @@
 `EVALUATION` makes the "semclip" preset, `TRAINING` the "semvlm" one. A model trained on the second has met neither
 the layers nor the microscope of the first (lengths in nominal pixels, 480 to the field):
 
-==================  ===============================  ==========================================================
+==================  ===============================  ==============================================================
 setting             EVALUATION ("semclip")           TRAINING ("semvlm")
-==================  ===============================  ==========================================================
+==================  ===============================  ==============================================================
 layers              upright lines                    half lines, mostly level or oblique; contact holes, vias, film
 pitch               22 to 30                         34 to 64
 contrast            lines bright                     on a third of the layers spaces bright, lines dark
 detector            annular: edges bright, few       stronger side view: one flank bright, longer shadows, halo
                     shadows
 dose                70 to 240 electrons a pixel      25 to 60, 280 to 900 or 1000 to 3000
-size of defects     as in line layers                from the same smallest to two or three times the largest
+size of defects     half to two and a half pitches   from about the same smallest to twice the largest or more
+ground of a hole    black to as dark as a space      dark
 captions            one fixed form                   varied, often incomplete
-==================  ===============================  ==========================================================
+==================  ===============================  ==============================================================
 
 The families of defects and the burnt-in text are the same. All numbers are our choice: the SEM-CLIP paper
 (arXiv 2502.14884) names the classes and the 55 nm lines, no more.
@@ -39,8 +40,8 @@ class Setting:
     `kinds`: layers, equally frequent; `pitch`, `duty`, `rough` (spread of the edges): ranges; `angles`: degrees the
     lines are turned by; `depth`: height of a line per pitch; `high`, `low`: yields of line and space; `swap`: share of
     layers with both exchanged; `feature`: share of lines with a jog, a line end or a wider line; `sizes`: label ->
-    range of the radius (for scratches, its half width); `dose`: ranges, one is picked; `detector`; `grey`: range of
-    the level; `several`: share of images with two or three defects.
+    range of the radius (for scratches, its half width); `void`: yields of a hole's ground; `dose`: ranges, one is
+    picked; `detector`; `grey`: range of the level; `several`: share of images with two or three defects.
     """
 
     kinds: tuple
@@ -54,6 +55,7 @@ class Setting:
     swap: float
     feature: float
     sizes: dict
+    void: tuple
     dose: tuple
     detector: scan.Detector
     grey: tuple
@@ -72,6 +74,7 @@ EVALUATION = Setting(
     swap=0.0,
     feature=0.12,
     sizes={1: (7, 20), 2: (18, 60), 3: (8, 24), 4: (22, 50), 5: (9, 30), 6: (2.0, 4.5)},
+    void=(0.1, 0.55),
     dose=((70, 240),),
     detector=scan.Detector(facing=0.1, inclined=0.6, convex=0.04, shadow=0.3, halo=0.0),
     grey=(70, 115),
@@ -89,6 +92,7 @@ TRAINING = Setting(
     swap=0.35,
     feature=0.2,
     sizes={1: (6, 40), 2: (14, 110), 3: (7, 60), 4: (18, 90), 5: (7, 80), 6: (2.0, 9.0)},
+    void=(0.12, 0.35),
     dose=((25, 60), (280, 900), (1000, 3000)),
     detector=scan.Detector(facing=0.25, inclined=0.4, convex=0.06, shadow=0.55, halo=0.008),
     grey=(55, 135),
@@ -101,7 +105,8 @@ class Layer:
     """A repeated structure: `field(u, v)` is the distance from its edge, positive inside, in a frame turned by `angle`.
 
     `pitch`, `width` of an element; `origin` (u, v) of one element; `step`, height of the inside over the outside;
-    `yields` of inside and outside; `rough`, spread of the edges; `about`, a few words; `site` (u, v) of the defect.
+    `yields` of inside and outside; `void`, range of yields of a hole's ground; `rough`, spread of the edges; `about`,
+    a few words; `site` (u, v) of the defect.
     """
 
     field: Callable
@@ -112,6 +117,7 @@ class Layer:
     origin: tuple
     step: float
     yields: tuple
+    void: tuple
     rough: float
     about: str
     site: tuple = (0.0, 0.0)
@@ -150,7 +156,7 @@ def draw(rng, setting):
         field = _array(pitch, width, origin)
         step = -step if kind == "contact holes" else 0.4 * step
         yields = yields[::-1] if kind == "contact holes" else yields
-    return Layer(field, kind, math.radians(angle), pitch, width, origin, step, yields, rough, about)
+    return Layer(field, kind, math.radians(angle), pitch, width, origin, step, yields, setting.void, rough, about)
 
 
 def _direction(angle):

@@ -1,4 +1,9 @@
-"""The six defects of the "semclip" preset on a patterned layer, as height and material with exact masks."""
+"""Patterned layers with the six defects of SEM-CLIP, as height and material with exact masks.
+
+The classes are the paper's (arXiv 2502.14884); how each looks is our choice, since its images are not public. Every
+defect is a function of the grid, a generator, the spectrum of a white noise, the layer and its field, the
+coordinates (u, v) about the defect, its radius `r` in nominal pixels and its `strength`, 0 faint to 1 strong.
+"""
 
 import math
 from dataclasses import dataclass, replace
@@ -72,8 +77,8 @@ def hole(g, rng, noise, layer, field, u, v, r, strength):
     patch = _blob(g, noise, u, v, r, r * rng.uniform(0.75, 1.3), 0.12)
     inside = smoothstep(patch / 4 + 0.5)
     lift = -inside * rng.uniform(0.2, 0.8) * abs(layer.step)
-    tint = min(layer.yields) * rng.uniform(0.2, 0.85)
-    return Change(np.minimum(field, -patch), patch > 0, lift, inside * (0.5 + 0.5 * strength), tint)
+    cover = inside * (0.5 + 0.5 * strength)
+    return Change(np.minimum(field, -patch), patch > 0, lift, cover, rng.uniform(*layer.void))
 
 
 def infilm(g, rng, noise, layer, field, u, v, r, strength):
@@ -126,13 +131,16 @@ BRIDGED = ("lines", "vias")
 
 
 def _defect(g, rng, noise, layer, field, frame, label, sizes, strength):
-    """One defect of a family at a random place; a ragged one may come out empty."""
-    at = layer.frame(*rng.uniform(-REACH, REACH, 2))
-    if label in (BRIDGE, HOLE):
-        at = layer.nearest(*at, between=label == BRIDGE or layer.kind == "contact holes")
-    r = sizes[0] * (sizes[1] / sizes[0]) ** rng.uniform()
-    u, v = frame[0] - at[0], frame[1] - at[1]
-    return DEFECTS[label](g, rng, noise, replace(layer, site=at), field, u, v, r, strength)
+    """One defect of a family at a random place; as often as it comes out empty, another one."""
+    while True:
+        at = layer.frame(*rng.uniform(-REACH, REACH, 2))
+        if label in (BRIDGE, HOLE):
+            at = layer.nearest(*at, between=label == BRIDGE or layer.kind == "contact holes")
+        r = sizes[0] * (sizes[1] / sizes[0]) ** rng.uniform()
+        u, v = frame[0] - at[0], frame[1] - at[1]
+        change = DEFECTS[label](g, rng, noise, replace(layer, site=at), field, u, v, r, strength)
+        if change.footprint[g.inside].any():
+            return change
 
 
 def scene(rng, label, size, setting):
@@ -165,8 +173,6 @@ def scene(rng, label, size, setting):
     footprint, tint = np.zeros((g.n, g.n), bool), np.float32(1)
     for _ in range(count):
         change = _defect(g, rng, flaw, layer, field, (u, v), label, setting.sizes[label], strength)
-        while not change.footprint[g.inside].any():
-            change = _defect(g, rng, flaw, layer, field, (u, v), label, setting.sizes[label], strength)
         field, footprint = change.field, footprint | change.footprint
         tint = np.where(change.cover > cover, np.float32(change.tint), tint)
         lift, cover, gain = lift + change.lift, np.maximum(cover, change.cover), gain * change.gain

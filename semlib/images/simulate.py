@@ -146,7 +146,7 @@ def write_arrays(folder, n, *, seed, preset="semclip", size=240, mix="preset", l
     if folder.exists():
         if (folder / f"{key}.set").exists():
             return folder
-        raise ValueError(f"{folder} exists and holds something else: give a new folder or remove this one")
+        raise ValueError(f"{folder} holds something else, or is of another simulator: name a new folder or remove it")
     parts = parallel.parts_folder(folder, key)
     jobs = [range(i, min(i + BLOCK, n)) for i in range(0, n, BLOCK)]
     if not (parts / "labels.npy").exists():

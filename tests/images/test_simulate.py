@@ -286,7 +286,7 @@ def test_finished_arrays_are_kept_and_others_not_overwritten(tmp_path, monkeypat
     folder = simulate.write_arrays(tmp_path / "set", 3, labels=[0, 1, 2], workers=1, **ARRAYS)
     monkeypatch.setattr(simulate, "render", None)
     assert simulate.write_arrays(folder, 3, labels=[0, 1, 2], workers=1, **ARRAYS) == folder
-    with pytest.raises(ValueError, match="set exists and holds something else"):
+    with pytest.raises(ValueError, match="set holds something else"):
         simulate.write_arrays(folder, 3, labels=[0, 1, 3], workers=1, **ARRAYS)
 
 
