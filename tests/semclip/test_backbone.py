@@ -261,6 +261,9 @@ def test_images_of_another_size_are_resized_as_pillow_does(images):
     assert found.shape == (1, 3, 48, 48)
     assert (found - exact).abs().max() < 1.5 / 255 / min(open_clip.OPENAI_DATASET_STD)
     torch.testing.assert_close(exact, prepared(small[None]))
+    black, white = (prepared(np.full((1, 48, 48), grey, np.uint8))[:, :, :1, :1] for grey in (0, 255))
+    step = wrap()._to_input(np.uint8(255 * (np.indices((20, 20))[1:] > 9)))  # bicubic weights overshoot at an edge
+    assert (step >= black).all() and (step <= white).all()
 
 
 @pytest.mark.parametrize("bad", [np.zeros((2, 8, 8)), np.zeros((2, 8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8)])
