@@ -161,9 +161,9 @@ def write_arrays(folder, n, *, seed, preset="semclip", size=240, mix="preset", l
     captions = [caption for job in jobs for caption in json.loads(_block(parts, job).read_text())]
     (parts / "captions.json").write_text(json.dumps(captions, indent=0))
     (parts / f"{key}.set").touch()
-    for job in jobs:
-        _block(parts, job).unlink()
     parts.rename(folder)
+    for job in jobs:
+        _block(folder, job).unlink()
     return folder
 
 
