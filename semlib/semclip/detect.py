@@ -125,7 +125,8 @@ def _detect(model, files, out, since):
             found, unreadable = _chunk(model, todo[start : start + CHUNK], out / "overlays")
             rows |= {row["file"]: row for row in found}
             bad += unreadable
-            _write([rows[file.name] for file in files if file.name in rows], out / "results.csv")
+            if rows:
+                _write([rows[file.name] for file in files if file.name in rows], out / "results.csv")
             bar.update(len(found) + len(unreadable))
     if bad and len(bad) == len(files):
         raise ValueError(f"none of {len(files)} images can be used: {bad[0]['reason']}")

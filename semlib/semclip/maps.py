@@ -40,7 +40,8 @@ def similarity(tokens, transform, texts):
     texts : tensor (C, e)
         L2-normalised.
     """
-    return F.normalize(tokens @ transform, dim=-1) @ texts.T
+    features = tokens @ transform
+    return features @ texts.T / features.norm(dim=-1, keepdim=True).clamp_min(1e-12)
 
 
 def defect_logit(similarities, normal, temperature):

@@ -65,14 +65,14 @@ class SemClip:
 
     def __init__(
         self, backbone=None, prompts=None, *, vv=True, remove_redundant=True, transformation=True, levels="all",
-        fusion=0.5, temperature=0.07, blur=0.25, steps=60, learning_rate=1e-3, strength=10.0, seed=0,
+        fusion=0.5, temperature=0.07, blur=0.25, steps=60, learning_rate=0.05, strength=10.0, seed=0,
     ):  # fmt: skip
         if levels not in ("all", "last"):
             raise ValueError(f"levels {levels!r}: use 'all' or 'last'")
-        if not 0 <= fusion <= 1 or temperature <= 0 or blur < 0 or steps < 0:
+        if not 0 <= fusion <= 1 or temperature <= 0 or blur < 0 or steps < 0 or strength <= 0:
             raise ValueError(
-                f"fusion {fusion}, temperature {temperature}, blur {blur}, steps {steps}: "
-                "expected 0 <= fusion <= 1, temperature > 0, blur >= 0, steps >= 0"
+                f"fusion {fusion}, temperature {temperature}, blur {blur}, steps {steps}, strength {strength}: "
+                "expected 0 <= fusion <= 1, blur and steps 0 or more, temperature and strength above 0"
             )
         self.backbone, self.prompts = backbone or Backbone(), prompts or Prompts.load()
         self.options = {
@@ -81,7 +81,7 @@ class SemClip:
             "learning_rate": learning_rate, "strength": strength, "seed": seed,
         }  # fmt: skip
         self.texts = self.prompts.embed(self.backbone)
-        self.scale = float(self.backbone.model.logit_scale.exp())
+        self.scale = float(self.backbone.model.logit_scale.detach().exp())
         self.transform = self.head = None
 
     @property
@@ -111,12 +111,12 @@ class SemClip:
             For labels that the prompts do not know, a class without a shot, masks of another size or without a defect,
             images that are not uint8 (N, H, W).
         """
+        if len(images) != len(labels):
+            raise ValueError(f"{len(images)} images, {len(labels)} labels: expected one label an image")
         classes = shots.class_numbers(labels, self.prompts)
-        if len(classes) != len(images):
-            raise ValueError(f"{len(images)} images, {len(classes)} labels: expected one label an image")
-        shape = None if isinstance(images, Features) else np.shape(images)
         if self.options["transformation"]:
-            masks = shots.check_masks(masks, (len(images), *(shape or np.shape(masks))[1:]))
+            like = masks if isinstance(images, Features) else images
+            masks = shots.check_masks(masks, (len(images), *np.shape(like)[1:3]))
         features = self._features(images)
         self.transform = self._train(features, masks) if self.options["transformation"] else None
         if self.options["fusion"] < 1:
@@ -142,10 +142,14 @@ class SemClip:
         ValueError
             Before `fit`, where the options ask for trained parts.
         """
+        self.check_fitted()
+        return self._predict(images, shape, self._layers(), self.options["fusion"])
+
+    def check_fitted(self):
+        """Raise ValueError where the options ask for trained parts and there are none yet."""
         options = self.options
         if (options["transformation"] and self.transform is None) or (options["fusion"] < 1 and self.head is None):
             raise ValueError("this model is not fitted: call fit first, or zero_shot for what needs no training")
-        return self._predict(images, shape, self._layers(), options["fusion"])
 
     def zero_shot(self, images, shape=None):
         """What `predict` gives without trained parts: the projection for Transformation Layers, CLIP's score alone."""

@@ -27,7 +27,13 @@ def save(model, folder):
     ----------
     model : SemClip
     folder : Path
+
+    Raises
+    ------
+    ValueError
+        If the model is not fitted.
     """
+    model.check_fitted()
     tensors = {"texts": model.texts}
     if model.transform is not None:
         tensors["transform"] = model.transform.numpy()

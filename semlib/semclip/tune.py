@@ -34,6 +34,7 @@ def transformation_layers(tokens, masks, projection, texts, *, normal, grid, tem
     temperature : float
     steps : int
     learning_rate : float
+        In units of the projection's standard deviation, since a layer's scale does not reach the cosines.
     seed : int
         Order of the shots.
 
@@ -44,7 +45,7 @@ def transformation_layers(tokens, masks, projection, texts, *, normal, grid, tem
     covered = reduce_masks(masks, [FINER * side for side in grid])
     tokens = tokens.permute(1, 2, 0, 3, 4)
     change = torch.zeros(*tokens.shape[:2], *projection.shape, requires_grad=True)
-    optimiser = torch.optim.AdamW([change], lr=learning_rate, weight_decay=DECAY)
+    optimiser = torch.optim.AdamW([change], lr=learning_rate * float(projection.std()), weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(steps, 1))
     for rows in batches(len(masks), steps, seed):
         some = tokens[:, :, rows].float().flatten(2, 3)
