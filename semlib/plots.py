@@ -7,6 +7,8 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from semlib.report import PALETTE
 
+MARKERS = "osD^vPX*<>"
+
 
 def image_grid(images, titles, *, masks=None, columns=6, width=1.8, limits=None):
     """Show images in rows, each with its title and, where given, the outline of its mask.
@@ -66,7 +68,7 @@ def scatter(axis, points, groups, *, title):
     for i in np.argsort(-counts, kind="stable"):
         rare = counts[i] < 0.1 * len(groups)
         handles[i] = axis.scatter(
-            *points[groups == values[i]].T, c=PALETTE[i % len(PALETTE)], marker="osD^vPX*<>"[i % 10],
+            *points[groups == values[i]].T, c=PALETTE[i % len(PALETTE)], marker=MARKERS[i % len(MARKERS)],
             s=36 if rare else 18, alpha=1 if rare else 0.65, linewidths=0.5 if rare else 0, edgecolors="black",
         )  # fmt: skip
     names = [f"{value} ({count})" for value, count in zip(values, counts, strict=True)]
@@ -114,6 +116,62 @@ def table1_bars(table):
         axis.scatter(table[f"paper_{name}"], rows, marker="D", color=PALETTE[3], zorder=3, label="paper (Carinthia)")
         axis.set(yticks=rows, yticklabels=table["method"], xlabel=title, xlim=(min(0, axis.get_xlim()[0]), None))
     axes[1].legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def collapse_map(table):
+    """Silhouette against RankMe and against 1-NN macro accuracy, a marker for each method and space.
+
+    Parameters
+    ----------
+    table : DataFrame
+        method, space, silhouette, rankme, knn_macro; the markers of the first space are filled, the others open.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.6), sharey=True)
+    names, spaces = list(table["method"].unique()), list(table["space"].unique())
+    for _, row in table.iterrows():
+        i = names.index(row["method"])
+        colour = PALETTE[i % len(PALETTE)]
+        look = {"marker": MARKERS[i % len(MARKERS)], "s": 70, "edgecolors": colour, "alpha": 0.9}
+        filled = row["space"] == spaces[0]
+        for axis, x in zip(axes, ("rankme", "knn_macro"), strict=True):
+            axis.scatter(
+                row[x], row["silhouette"], facecolors=colour if filled else "none",
+                label=row["method"] if filled and x == "knn_macro" else None, **look,
+            )  # fmt: skip
+    axes[0].set(xscale="log", xlabel="RankMe: effective number of dimensions", ylabel="silhouette")
+    axes[0].xaxis.set_major_formatter("{x:g}")
+    axes[1].set(xlabel="1-NN accuracy, mean over classes")
+    if table["knn_macro"].isna().all():
+        axes[1].text(0.5, 0.5, "no labels", transform=axes[1].transAxes, ha="center")
+    notes = zip(("filled", "open"), spaces, strict=False)
+    title = ", ".join(f"{kind}: {space}" for kind, space in notes)
+    axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, title=title, title_fontsize=8)
+    return figure
+
+
+def curves(table, x, panels, *, by="method"):
+    """Lines over a column, one panel for each score and one line for each group.
+
+    Parameters
+    ----------
+    table : DataFrame
+    x : str
+        Column of the horizontal axis, whole numbers.
+    panels : dict of str to str
+        Column: what its axis is called.
+    by : str
+        Column of the groups.
+    """
+    figure, axes = plt.subplots(1, len(panels), figsize=(3.6 * len(panels), 3.4), squeeze=False)
+    for i, (name, part) in enumerate(table.groupby(by, sort=False)):
+        look = {"marker": MARKERS[i % len(MARKERS)], "color": PALETTE[i % len(PALETTE)], "ms": 4, "lw": 1.2}
+        for axis, column in zip(axes[0], panels, strict=True):
+            axis.plot(part[x], part[column], label=str(name), **look)
+    for axis, label in zip(axes[0], panels.values(), strict=True):
+        axis.set(xlabel=x, ylabel=label)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    axes[0, -1].legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
     return figure
 
 

@@ -71,3 +71,26 @@ def test_bars_show_ours_with_interval_and_the_paper():
 def test_architecture_names_the_sizes_in_use():
     texts = " ".join(text.get_text() for text in plots.architecture(256).axes[0].texts)
     assert all(f"{s} x {s}" in texts for s in (256, 128, 64)) and "stop-gradient" in texts
+
+
+def test_collapse_map_shows_each_row_in_both_panels():
+    rows = [("a", "as it is", 0.5, 1.0, 0.2), ("b", "as it is", 0.1, 90.0, 0.9), ("b", "5 components", 0.2, 5.0, 0.8)]
+    table = pd.DataFrame(rows, columns=["method", "space", "silhouette", "rankme", "knn_macro"])
+    left, right = plots.collapse_map(table).axes
+    for axis, column in ((left, "rankme"), (right, "knn_macro")):
+        shown = np.vstack([part.get_offsets() for part in axis.collections])
+        np.testing.assert_allclose(shown, table[[column, "silhouette"]])
+    assert [text.get_text() for text in right.get_legend().get_texts()] == ["a", "b"]
+    assert [len(part.get_facecolors()) for part in left.collections] == [1, 1, 0]
+
+
+def test_collapse_map_without_labels_says_so():
+    table = pd.DataFrame({"method": ["a"], "space": ["x"], "silhouette": [0.1], "rankme": [2.0], "knn_macro": [np.nan]})
+    assert [text.get_text() for text in plots.collapse_map(table).axes[1].texts] == ["no labels"]
+
+
+def test_curves_have_a_line_for_each_group_in_each_panel():
+    table = pd.DataFrame({"method": ["a", "a", "b", "b"], "k": [2, 3, 2, 3], "nmi": [0.1, 0.2, 0.3, 0.4]})
+    (axis,) = plots.curves(table, "k", {"nmi": "NMI"}).axes
+    assert [list(line.get_ydata()) for line in axis.lines] == [[0.1, 0.2], [0.3, 0.4]]
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("k", "NMI")

@@ -1,4 +1,6 @@
-"""k-means, the scores of Table 1, and intervals over seeds and images."""
+"""k-means on embeddings, and every score of the result: those of Table 1 and those that a referee asks for."""
+
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -6,12 +8,13 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import (
     adjusted_mutual_info_score,
     adjusted_rand_score,
+    homogeneity_completeness_v_measure,
     normalized_mutual_info_score,
     silhouette_samples,
 )
-from tqdm import tqdm
 
-from semlib.morphology.loss import rankme
+from semlib.morphology import probe
+from semlib.morphology.loss import normalised_std, rankme
 
 PAPER_TABLE1 = {  # Sci Rep 2026, Table 1: silhouette, NMI
     "GLCM": (0.428901, 0.287785),
@@ -21,6 +24,18 @@ PAPER_TABLE1 = {  # Sci Rep 2026, Table 1: silhouette, NMI
     "Proposed SSL": (0.501581, 0.203185),
 }
 BASELINES = {"GLCM": "glcm", "LBP": "lbp", "Wavelet": "wavelet", "PCA (raw pixels)": "pca"}  # name: file in features/
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one embedding and one clustering of it gave.
+
+    `images` has a row for each image: silhouette, cluster, and as codes (-1: none) label, neighbour and probe, where
+    the last two are the labels that 1-NN and linear probe gave it. `whole` holds the scores that belong to no image.
+    """
+
+    images: pd.DataFrame
+    whole: dict
 
 
 def standardise(features):
@@ -50,6 +65,11 @@ def cluster(embeddings, *, k=6, seed=0):
         If k is below 2, if there are not more images than clusters or fewer than k different embeddings, or if
         a value is not finite.
     """
+    return fit_clusters(embeddings, k=k, seed=seed).labels_
+
+
+def fit_clusters(embeddings, *, k=6, seed=0):
+    """The k-means model of `cluster`, which assigns further embeddings with ``predict``."""
     embeddings = np.asarray(embeddings, dtype=np.float64)
     if not np.isfinite(embeddings).all():
         raise ValueError(f"{(~np.isfinite(embeddings)).any(axis=1).sum()} embeddings hold NaN or infinity: train anew")
@@ -58,7 +78,7 @@ def cluster(embeddings, *, k=6, seed=0):
     different = len(np.unique(embeddings, axis=0))
     if different < k:
         raise ValueError(f"{different} different embeddings among {len(embeddings)} images cannot form {k} clusters")
-    return KMeans(k, n_init=10, random_state=seed).fit_predict(embeddings)
+    return KMeans(k, n_init=10, random_state=seed).fit(embeddings)
 
 
 def cluster_scores(embeddings, labels=None, *, k=6, seed=0):
@@ -77,87 +97,96 @@ def cluster_scores(embeddings, labels=None, *, k=6, seed=0):
     dict
         silhouette (mean over images, -1 to 1), macro_silhouette (mean over clusters of the mean
         over their images, arXiv 2401.05831), rankme (1 to min(N, D)); nmi (arithmetic
-        normalisation, 0 to 1), ami and ari (0 expected by chance, at most 1).
+        normalisation, 0 to 1), ami and ari (0 expected by chance, at most 1), homogeneity and completeness
+        (0 to 1); v_measure, their harmonic mean (Rosenberg and Hirschberg 2007), is the same number as nmi.
     """
-    return _scores(_clustered(embeddings, labels, k, seed))
+    embeddings, images = _clustered(embeddings, labels, k, seed)
+    return _cluster_scores(images) | {"rankme": rankme(embeddings)}
 
 
-def table1(methods, labels=None, *, k=6, seeds=range(5), draws=200, progress=True):
-    """Score every method over seeds, with intervals.
-
-    Each interval is the central 95 % of a two-level bootstrap: every seed's k-means (and, for the SSL, every
-    seed's training) and, within it, images drawn with replacement from the fixed clustering. The draws of a seed are
-    shifted to have that seed's score as their mean, since the NMI of a resample is biased upwards.
-
-    Parameters
-    ----------
-    methods : dict of str to array (N, D) or list of array (N, D)
-        Name and embeddings; a list holds one array a seed (a method that is trained).
-    labels : sequence (N,), optional
-    k : int
-    seeds : sequence of int
-    draws : int
-        Bootstrap draws a seed.
+def all_scores(embeddings, labels=None, *, k=6, seed=0, folds=5):
+    """`cluster_scores` and what the embedding holds without clustering.
 
     Returns
     -------
-    DataFrame
-        method, silhouette, silhouette_lo, silhouette_hi, nmi, nmi_lo, nmi_hi, rankme, paper_silhouette, paper_nmi.
-        The middle values are means over the seeds.
+    dict
+        Also knn_micro and knn_macro (leave-one-out 1-NN, see `probe.nearest_neighbour`), probe (balanced accuracy of
+        `probe.linear_probe` over `folds`), embedding_std (`loss.normalised_std`) and uniformity (`probe.uniformity`).
     """
-    seeds = list(seeds)
-    rows = []
-    for name, embeddings in tqdm(methods.items(), desc="Table 1", unit="method", disable=not progress):
-        per_seed = embeddings if isinstance(embeddings, list) else [embeddings] * len(seeds)
-        if len(per_seed) != len(seeds):
-            raise ValueError(f"{name}: {len(per_seed)} embeddings for {len(seeds)} seeds")
-        runs = [_clustered(e, labels, k, seed) for e, seed in zip(per_seed, seeds, strict=True)]
-        means = pd.DataFrame([_scores(run) for run in runs]).mean()
-        drawn = np.concatenate([_bootstrap(run, draws, seed) for run, seed in zip(runs, seeds, strict=True)])
-        low, high = np.percentile(drawn, [2.5, 97.5], axis=0).clip([-1, 0], 1)
-        paper = PAPER_TABLE1.get(name, (np.nan, np.nan))
-        rows.append(
-            {"method": name, "silhouette": means["silhouette"], "silhouette_lo": low[0], "silhouette_hi": high[0]}
-            | {"nmi": means["nmi"], "nmi_lo": low[1], "nmi_hi": high[1], "rankme": means["rankme"]}
-            | {"paper_silhouette": paper[0], "paper_nmi": paper[1]}
-        )
-    return pd.DataFrame(rows)
+    return scores_of(measure(embeddings, labels, k=k, seed=seed, folds=folds))
+
+
+def measure(embeddings, labels=None, *, k=6, seed=0, folds=5):
+    """Cluster the embeddings, ask 1-NN and probe for each image: the `Outcome` that `all_scores` sums up."""
+    embeddings, images = _clustered(embeddings, labels, k, seed)
+    known = images["label"].where(images["label"] >= 0)
+    images["neighbour"] = probe.nearest_neighbour(embeddings, known)
+    images["probe"] = probe.linear_probe(embeddings, known, folds=folds, seed=seed)
+    whole = {"rankme": rankme(embeddings), "embedding_std": normalised_std(embeddings)}
+    return Outcome(images, whole | {"uniformity": probe.uniformity(embeddings)})
+
+
+def scores_of(outcome):
+    """All scores of an `Outcome`, see `all_scores`."""
+    truth = outcome.images["label"].to_numpy()
+    micro, macro = probe.micro_macro(truth, outcome.images["neighbour"].to_numpy())
+    probed = probe.micro_macro(truth, outcome.images["probe"].to_numpy())[1]
+    found = _cluster_scores(outcome.images) | {"knn_micro": micro, "knn_macro": macro, "probe": probed}
+    return found | outcome.whole
+
+
+def permutation_null(clusters, labels, *, draws=200, seed=0):
+    """NMI of a clustering beside that of the same clusters with shuffled labels.
+
+    Shuffling keeps the sizes of clusters and classes, so the null holds what NMI gives for these sizes by chance.
+
+    Parameters
+    ----------
+    clusters : int array (N,)
+    labels : sequence (N,)
+        Images without label are left out.
+    draws, seed : int
+
+    Returns
+    -------
+    dict
+        nmi, null_mean, null_q95 (95th percentile) and p, the share of shuffles (the observed one included) that reach
+        the NMI; at least 1 / (draws + 1).
+
+    Raises
+    ------
+    ValueError
+        Without any label.
+    """
+    known = probe.codes(labels)
+    if (known < 0).all():
+        raise ValueError("the null of the NMI needs labels: none of the images has one")
+    clusters, known = np.asarray(clusters)[known >= 0], known[known >= 0]
+    rng = np.random.default_rng(seed)
+    null = np.array([normalized_mutual_info_score(rng.permutation(known), clusters) for _ in range(draws)])
+    value = float(normalized_mutual_info_score(known, clusters))
+    p = (1 + (null >= value - 1e-12).sum()) / (draws + 1)
+    return {"nmi": value, "null_mean": null.mean(), "null_q95": np.quantile(null, 0.95), "p": p}
 
 
 def _clustered(embeddings, labels, k, seed):
+    """The embeddings as float64, and a DataFrame with silhouette, cluster and label code of each image."""
     embeddings = np.asarray(embeddings, dtype=np.float64)
     assigned = cluster(embeddings, k=k, seed=seed)
     if labels is not None and len(labels) != len(embeddings):
         raise ValueError(f"{len(labels)} labels for {len(embeddings)} embeddings")
-    codes = None if labels is None else pd.factorize(pd.Series(labels).replace("", np.nan))[0]  # -1: no label
-    silhouettes = silhouette_samples(embeddings, assigned)
-    return {"silhouettes": silhouettes, "clusters": assigned, "labels": codes, "rankme": rankme(embeddings)}
+    known = np.full(len(embeddings), -1) if labels is None else probe.codes(labels)
+    columns = {"silhouette": silhouette_samples(embeddings, assigned), "cluster": assigned, "label": known}
+    return embeddings, pd.DataFrame(columns)
 
 
-def _scores(run):
-    silhouettes, clusters = run["silhouettes"], run["clusters"]
-    means = [silhouettes[clusters == c].mean() for c in np.unique(clusters)]
-    found = {"silhouette": float(silhouettes.mean()), "macro_silhouette": float(np.mean(means))}
-    against = {"nmi": normalized_mutual_info_score, "ami": adjusted_mutual_info_score, "ari": adjusted_rand_score}
-    found |= {name: _agreement(score, run["labels"], clusters) for name, score in against.items()}
-    return found | {"rankme": run["rankme"]}
-
-
-def _agreement(score, codes, clusters):
-    if codes is None or (codes < 0).all():
-        return np.nan
-    return float(score(codes[codes >= 0], clusters[codes >= 0]))
-
-
-def _bootstrap(run, draws, seed):
-    """Silhouette and NMI of `draws` resamples of the images, each with the mean of the whole: array (draws, 2)."""
-    rng = np.random.default_rng(seed)
-    silhouettes, clusters, codes = run["silhouettes"], run["clusters"], run["labels"]
-    rows = []
-    for _ in range(draws):
-        drawn = rng.integers(0, len(clusters), len(clusters))
-        chosen = None if codes is None else codes[drawn]
-        rows.append((silhouettes[drawn].mean(), _agreement(normalized_mutual_info_score, chosen, clusters[drawn])))
-    rows = np.array(rows)
-    whole = silhouettes.mean(), _agreement(normalized_mutual_info_score, codes, clusters)
-    return rows - rows.mean(axis=0) + whole
+def _cluster_scores(images):
+    found = {"silhouette": float(images["silhouette"].mean())}
+    found["macro_silhouette"] = float(images.groupby("cluster")["silhouette"].mean().mean())
+    names = ("nmi", "ami", "ari", "homogeneity", "completeness", "v_measure")
+    known = images[images["label"] >= 0]
+    if known.empty:
+        return found | dict.fromkeys(names, np.nan)
+    pair = known["label"].to_numpy(), known["cluster"].to_numpy()
+    values = [normalized_mutual_info_score(*pair), adjusted_mutual_info_score(*pair), adjusted_rand_score(*pair)]
+    return found | dict(zip(names, map(float, [*values, *homogeneity_completeness_v_measure(*pair)]), strict=True))

@@ -1,6 +1,16 @@
 import numpy as np
 import pytest
-from sklearn.metrics import normalized_mutual_info_score, silhouette_score
+from scipy.stats import entropy
+from sklearn.metrics import (
+    adjusted_mutual_info_score,
+    adjusted_rand_score,
+    completeness_score,
+    homogeneity_score,
+    normalized_mutual_info_score,
+    silhouette_score,
+    v_measure_score,
+)
+from sklearn.metrics.cluster import contingency_matrix, expected_mutual_information
 
 from semlib.morphology import evaluate
 
@@ -64,39 +74,49 @@ def test_unlabelled_images_count_in_no_score_against_labels(blobs):
     assert np.isnan(evaluate.cluster_scores(points, [""] * 100, k=3)["nmi"])
 
 
-def test_interval_of_nmi_surrounds_its_estimate_though_resamples_are_biased():
-    rng = np.random.default_rng(0)
-    row = evaluate.table1({"x": rng.normal(size=(60, 3))}, rng.integers(0, 6, 60), seeds=[0], progress=False).iloc[0]
-    assert row["nmi_lo"] < row["nmi"] < row["nmi_hi"]
-
-
-def test_table1_columns_intervals_and_paper_values(blobs):
+def test_v_measure_is_nmi_under_another_name_and_agrees_with_scikit_learn(blobs):
     points, labels = blobs
-    noise = np.random.default_rng(1).normal(size=(100, 2))
-    table = evaluate.table1({"GLCM": noise, "Proposed SSL": [points, points]}, labels, k=3, seeds=range(2), draws=30)
-    names = ["silhouette", "silhouette_lo", "silhouette_hi", "nmi", "nmi_lo", "nmi_hi"]
-    assert list(table.columns) == ["method", *names, "rankme", "paper_silhouette", "paper_nmi"]
-    assert (table["silhouette_lo"] <= table["silhouette"]).all() and (
-        table["silhouette"] <= table["silhouette_hi"]
-    ).all()
-    assert table["paper_nmi"].tolist() == [0.287785, 0.203185]
-    assert table["nmi"].iloc[1] == pytest.approx(1)
+    mixed = labels + np.arange(100) % 2
+    assigned = evaluate.cluster(points, k=4, seed=1)
+    found = evaluate.cluster_scores(points, mixed, k=4, seed=1)
+    assert found["homogeneity"] == pytest.approx(homogeneity_score(mixed, assigned))
+    assert found["completeness"] == pytest.approx(completeness_score(mixed, assigned))
+    assert found["v_measure"] == pytest.approx(v_measure_score(mixed, assigned)) == pytest.approx(found["nmi"])
+    assert found["ari"] == pytest.approx(adjusted_rand_score(mixed, assigned))
+    assert found["ami"] == pytest.approx(adjusted_mutual_info_score(mixed, assigned))
 
 
-def test_table1_repeats_itself(blobs):
-    tables = [evaluate.table1({"x": blobs[0]}, blobs[1], k=3, seeds=[4], draws=20, progress=False) for _ in range(2)]
-    assert tables[0].equals(tables[1])
+def test_two_classes_in_one_cluster_are_complete_but_not_homogeneous():
+    points = np.array([[0.0], [0.1], [5.0], [5.1]])
+    found = evaluate.cluster_scores(points, [1, 1, 2, 3], k=2)
+    assert found["completeness"] == pytest.approx(1)
+    assert found["homogeneity"] == pytest.approx(np.log(2) / (1.5 * np.log(2)))  # 1 - H(class | cluster) / H(class)
 
 
-def test_interval_holds_the_silhouette_of_the_population():
+def test_all_scores_of_separate_blobs_and_of_a_collapsed_embedding(blobs):
+    points, labels = blobs
+    found = evaluate.all_scores(points, labels, k=3)
+    assert found["knn_micro"] == found["knn_macro"] == found["probe"] == 1
+    line = np.linspace(1, 2, 100)[:, None] * np.ones(4)
+    collapsed = evaluate.all_scores(line, labels, k=3)
+    assert collapsed["rankme"] == pytest.approx(1) and collapsed["embedding_std"] == pytest.approx(0, abs=1e-7)
+    assert collapsed["uniformity"] == pytest.approx(0, abs=1e-7)
+    assert all(np.isnan(evaluate.all_scores(points, k=3)[name]) for name in ("nmi", "knn_macro", "probe"))
+
+
+def test_null_of_nmi_is_what_chance_gives_for_these_sizes(blobs):
     rng = np.random.default_rng(0)
-    population = evaluate.cluster_scores(rng.normal(size=(3000, 1)), k=4)["silhouette"]
-    hits = 0
-    for seed in range(10):
-        points = rng.normal(size=(150, 1))
-        row = evaluate.table1({"x": points}, k=4, seeds=[seed], draws=100, progress=False).iloc[0]
-        hits += row["silhouette_lo"] - 0.02 <= population <= row["silhouette_hi"] + 0.02
-    assert hits >= 8
+    clusters, labels = rng.integers(0, 5, 300), np.repeat([1, 2, 3], [200, 80, 20])
+    found = evaluate.permutation_null(clusters, labels, draws=400)
+    table = contingency_matrix(labels, clusters, sparse=True)
+    by_chance = expected_mutual_information(table, 300)
+    assert found["null_mean"] == pytest.approx(
+        by_chance / np.mean([entropy(np.bincount(x)) for x in (labels, clusters)]), rel=0.05
+    )
+    assert found["p"] > 0.05
+    assert evaluate.permutation_null(blobs[1], blobs[1], draws=19)["p"] == pytest.approx(1 / 20)
+    with pytest.raises(ValueError, match="needs labels"):
+        evaluate.permutation_null([0, 1], ["", ""])
 
 
 def test_standardise():
@@ -120,8 +140,6 @@ def test_what_cannot_be_clustered_is_named(points, k, message):
         evaluate.cluster(points, k=k)
 
 
-def test_label_and_seed_counts_must_fit(blobs):
+def test_there_must_be_a_label_for_each_embedding(blobs):
     with pytest.raises(ValueError, match="3 labels for 100"):
         evaluate.cluster_scores(blobs[0], [1, 2, 3], k=3)
-    with pytest.raises(ValueError, match="GLCM: 1 embeddings for 2 seeds"):
-        evaluate.table1({"GLCM": [blobs[0]]}, k=3, seeds=range(2))

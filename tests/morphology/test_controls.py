@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+import torch
+
+from semlib import vgg
+from semlib.morphology import controls, evaluate
+from semlib.morphology.encoder import Encoder
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).integers(60, 140, (8, 32, 32), dtype=np.uint8)
+
+
+def test_mean_and_contrast_by_hand():
+    image = np.array([[0, 10], [20, 30]], dtype=np.uint8)
+    np.testing.assert_allclose(controls.mean_and_contrast([image]), [[15, np.sqrt(125)]])
+
+
+def test_noise_differs_by_seed_and_repeats_itself():
+    assert np.array_equal(controls.noise(5, 3, 1), controls.noise(5, 3, 1))
+    assert not np.array_equal(controls.noise(5, 3, 1), controls.noise(5, 3, 2))
+
+
+def test_untrained_encoder_is_the_one_that_training_starts_from_in_full_precision(images):
+    torch.manual_seed(4)
+    encoder = Encoder().double().eval()
+    with torch.inference_mode():
+        expected = encoder(torch.tensor(images[:, None] / 255)).numpy()
+    found = controls.untrained(images, 4, batch_size=3, progress=False)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert np.ptp(expected, axis=0).max() > 1e-5
+
+
+def test_collection_has_an_array_for_each_seed_of_what_is_random(images):
+    found = controls.collect(images, seeds=[3, 4], progress=False)
+    assert [len(found[name]) for name in ("noise, 1-D", "noise, 128-D", "untrained encoder")] == [2, 2, 2]
+    assert found["mean and contrast"].shape == (8, 2)
+
+
+def test_components_are_uncorrelated_of_spread_one_and_equal_rank():
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(60, 8)) @ np.diag([100, 30, 10, 3, 1, 0.3, 0.1, 0.03]) + 7
+    found = controls.reduce(points, 4)
+    np.testing.assert_allclose(found.T @ found / 60, np.eye(4), atol=1e-9)
+    assert evaluate.rankme(found) == pytest.approx(4)
+    first = (points - points.mean(axis=0)) @ np.linalg.svd(points - points.mean(axis=0))[2][0]
+    assert abs(np.corrcoef(first, found[:, 0])[0, 1]) == pytest.approx(1)
+
+
+def test_reduction_removes_scale_and_rotation():
+    rng = np.random.default_rng(1)
+    points = rng.normal(size=(50, 3))
+    turned = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    first, second = (evaluate.cluster_scores(controls.reduce(x, 3), k=3) for x in (points, 5 * points @ turned))
+    assert first["silhouette"] == pytest.approx(second["silhouette"])
+
+
+def test_what_spans_too_few_dimensions_is_left_out():
+    line = np.linspace(0, 1, 20)[:, None] * np.ones((1, 4))
+    full = np.random.default_rng(0).normal(size=(20, 4))
+    with pytest.raises(ValueError, match="span 1 dimensions, fewer than 2"):
+        controls.reduce(line, 2)
+    found = controls.reduced({"line": line, "full": full, "several": [full, 2 * full]}, 2)
+    assert list(found) == ["full", "several"] and len(found["several"]) == 2
+
+
+def test_vgg16_is_the_mean_of_the_last_stage(monkeypatch, images):
+    def stages(x):
+        assert x.shape[:2] == (1, 1) and x.min() >= 0 and x.max() <= 1
+        return [None, x[0].permute(1, 2, 0).expand(-1, -1, 3)]
+
+    monkeypatch.setattr(vgg, "stages", stages)
+    found = controls.vgg16(images, size=16, progress=False)
+    np.testing.assert_allclose(found, images.mean(axis=(1, 2))[:, None].repeat(3, axis=1) / 255, rtol=1e-5)
