@@ -2,8 +2,12 @@
 
 | method | supervision | module |
 | --- | --- | --- |
+| `winclip` | none | `semlib.semclip.winclip` |
+| `winclip_plus` | normals | `semlib.semclip.winclip` |
 | `patchcore` | normals | `semlib.semclip.patchcore` |
 | `linear_probe`, `nearest_neighbour` | labels | here |
+| `april_gan` | masks | `semlib.semclip.april_gan` |
+| `unet` | masks | `semlib.semclip.unet` |
 """
 
 import numpy as np
@@ -12,10 +16,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, normalize
 
+from semlib.semclip.april_gan import april_gan
 from semlib.semclip.episodes import Method, Result
 from semlib.semclip.patchcore import patchcore, vgg_features
+from semlib.semclip.unet import unet
+from semlib.semclip.winclip import winclip, winclip_plus
 
-__all__ = ["linear_probe", "nearest_neighbour", "patchcore", "vgg_features"]
+__all__ = [
+    "april_gan", "linear_probe", "nearest_neighbour", "patchcore", "unet", "vgg_features", "winclip", "winclip_plus",
+]  # fmt: skip
 
 
 def linear_probe(features, name, *, strength=1.0):

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from semlib import vgg
 from semlib.semclip.episodes import Method, Result
 from semlib.semclip.maps import enlarge
+from semlib.semclip.support import normal_shots
 
 BLUR = 4.0  # standard deviation in pixels of a 224 px image, as the authors smooth their maps
 COARSE = 32  # length of the projected patches among which the coreset is chosen
@@ -30,8 +31,8 @@ def vgg_features(images, *, size=160, dimension=128, seed=0, progress=True):
     Patches (section 3.1): relu3_3 and relu4_3, each averaged over 3 x 3 neighbours, the coarser one enlarged to the
     finer grid, concatenated. Our choice: each level has unit length, so that neither outweighs the other, and a random
     Gaussian matrix shortens the patches so that they fit into memory (it keeps distances to about
-    1 / sqrt(2 `dimension`)). Whole images: the largest value of
-    each channel of both levels (our choice; a small defect hardly moves the mean).
+    1 / sqrt(2 `dimension`)). Whole images: the largest value of each channel of both levels (our choice; a small defect
+    hardly moves the mean).
 
     Parameters
     ----------
@@ -106,20 +107,6 @@ def patchcore(tokens, *, bank=1000, neighbours=9, seed=0, name="PatchCore (VGG16
         return Result(maps=maps.numpy(), scores=scores.numpy())
 
     return Method(name, "normals", run)
-
-
-def normal_shots(pool, episode):
-    """Indices of the defect-free images of the support.
-
-    Raises
-    ------
-    ValueError
-        If there is none.
-    """
-    shots = episode.support[pool.labels[episode.support] == pool.normal]
-    if not len(shots):
-        raise ValueError(f"the support has no image of the defect-free class {pool.classes[pool.normal]!r}: add shots")
-    return shots
 
 
 def coreset(rows, size, seed=0):
