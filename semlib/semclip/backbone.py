@@ -149,7 +149,7 @@ class Backbone(nn.Module):
             raise ValueError(f"block={block}: use 1 to {len(self.blocks)}")
         with self._watch([block]) as seen:
             self.model.encode_image(self._to_input(images))
-        q, k, v = _heads(self.blocks[block - 1], seen[block][0])
+        q, k, v = (_heads(self.blocks[block - 1], seen[block][0], part) for part in range(3))
         return tuple(_look(a, b, query).cpu().numpy() for a, b in ((q, k), (v, v)))
 
     def _to_input(self, images):
@@ -207,15 +207,15 @@ def vv_attention(block, x):
     -------
     tensor (N, T, d)
     """
-    _, _, v = _heads(block, x)
+    v = _heads(block, x, 2)
     v = F.scaled_dot_product_attention(v, v, v)  # N heads T d/heads
     return block.ls_1(block.attn.out_proj(v.transpose(1, 2).reshape(x.shape)))
 
 
-def _heads(block, x):
-    """Queries, keys and values of a block, each (N, heads, T, d / heads)."""
-    projected = F.linear(block.ln_1(x), block.attn.in_proj_weight, block.attn.in_proj_bias)
-    return projected.unflatten(-1, (3, block.attn.num_heads, -1)).permute(2, 0, 3, 1, 4)
+def _heads(block, x, part):
+    """Queries (part 0), keys (1) or values (2) of a block, (N, heads, T, d / heads)."""
+    weight, bias = (joint.chunk(3)[part] for joint in (block.attn.in_proj_weight, block.attn.in_proj_bias))
+    return F.linear(block.ln_1(x), weight, bias).unflatten(-1, (block.attn.num_heads, -1)).transpose(1, 2)
 
 
 def _look(a, b, query):
