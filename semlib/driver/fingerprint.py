@@ -7,6 +7,7 @@ import hashlib
 import json
 from pathlib import Path
 
+DATA = (".csv", ".json", ".safetensors")
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -88,7 +89,8 @@ def file_digest(path):
 def modules(code):
     """Files of semlib, relative to the package, that Python source imports directly or through other semlib modules.
 
-    Imports inside functions count; modules named only at run time (importlib) do not.
+    Imports inside functions count; modules named only at run time (importlib) do not. Of each subpackage that occurs,
+    the files that are not code (weights, tables of words) count, too.
     """
     found, waiting = set(), _imports(code, "")
     while waiting:
@@ -100,7 +102,9 @@ def modules(code):
                     found.add(file)
                     package = ".".join(("semlib", *file.split("/")[:-1]))
                     waiting += _imports((_PACKAGE / file).read_text(encoding="utf-8"), package)
-    return sorted(found)
+    folders = {_PACKAGE / file.split("/")[0] for file in found if "/" in file}
+    kept = (path for folder in folders for path in folder.rglob("*") if path.is_file())
+    return sorted(found | {path.relative_to(_PACKAGE).as_posix() for path in kept if path.suffix in DATA})
 
 
 def _imports(code, package):

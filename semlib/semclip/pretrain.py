@@ -36,7 +36,7 @@ class Settings:
     """What decides the outcome; `patch_weight` is that of the patch-caption term, `shown` the part of the patches."""
 
     n_images: int = 20_000
-    steps: int = 3_000
+    steps: int = 2_000
     batch_size: int = 64
     learning_rate: float = 1e-3
     weight_decay: float = 0.1
