@@ -16,6 +16,7 @@ from semlib.images.preprocess import try_decode
 from semlib.paths import atomic
 from semlib.semclip import shots as shot_files
 from semlib.semclip.backbone import Backbone
+from semlib.semclip.checkpoint import OURS
 from semlib.semclip.model import SemClip
 from semlib.semclip.prompts import Prompts
 
@@ -62,8 +63,7 @@ def run(images, out, *, shots=None, model=None, backbone=None, pretrained=None, 
     if (shots is None) == (model is None):
         raise ValueError("give either shots to learn from or a saved model")
     if model is None:
-        source = Backbone(backbone, pretrained) if backbone else Backbone()
-        fitted = _fit(source, Prompts.load(prompts), _existing(Path(shots)))
+        fitted = _fit(Backbone(backbone or OURS, pretrained), Prompts.load(prompts), _existing(Path(shots)))
     elif backbone or pretrained or prompts:
         raise ValueError("a saved model brings its own backbone and prompts: leave those options out")
     else:
@@ -117,24 +117,23 @@ def _keep(model, place):
 
 def _detect(model, files, out, since):
     """Work through the files, a chunk at a time; whatever is not done ends up in results.csv or skipped.csv."""
-    rows = {row["file"]: row for row in _table(out / "results.csv")}
-    todo = [file for file in files if file.name not in rows or not _newer(out, file, since)]
-    rows, bad = {file.name: rows[file.name] for file in files if file not in todo}, []
+    known = {row["file"]: row for row in _table(out / "results.csv")}
+    rows = {file.name: known[file.name] for file in files if file.name in known and _newer(out, file, since)}
+    todo, bad = [file for file in files if file.name not in rows], []
     with tqdm(total=len(files), initial=len(rows), desc="detect", unit="image") as bar:
         for start in range(0, len(todo), CHUNK):
             found, unreadable = _chunk(model, todo[start : start + CHUNK], out / "overlays")
             rows |= {row["file"]: row for row in found}
             bad += unreadable
-            if rows:
-                _write([rows[file.name] for file in files if file.name in rows], out / "results.csv")
+            _write(_ordered(rows, files), out / "results.csv")
             bar.update(len(found) + len(unreadable))
     if bad and len(bad) == len(files):
         raise ValueError(f"none of {len(files)} images can be used: {bad[0]['reason']}")
-    (out / "skipped.csv").unlink(missing_ok=True)
+    _write(_ordered(rows, files), out / "results.csv")
+    _write(bad, out / "skipped.csv")
     if bad:
-        _write(bad, out / "skipped.csv")
         tqdm.write(f"{len(bad)} images left out, listed in {out / 'skipped.csv'}")
-    return pd.DataFrame([rows[file.name] for file in files if file.name in rows])
+    return pd.DataFrame(_ordered(rows, files))
 
 
 def _chunk(model, files, overlays):
@@ -166,6 +165,14 @@ def _table(file):
     return pd.read_csv(file).to_dict("records") if file.is_file() else []
 
 
+def _ordered(rows, files):
+    return [rows[file.name] for file in files if file.name in rows]
+
+
 def _write(rows, file):
+    """Write a table, or remove that of an earlier run where there is no row."""
+    if not rows:
+        file.unlink(missing_ok=True)
+        return
     with atomic(file) as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False, lineterminator="\n")
