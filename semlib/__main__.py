@@ -1,4 +1,4 @@
-"""The command line: ``python -m semlib reproduce | fetch | check | profile | detect``."""
+"""The command line: ``python -m semlib reproduce | fetch | check | profile | detect | similar | outliers``."""
 
 import os
 import signal
@@ -142,6 +142,41 @@ def detect(shots, images, out, backbone, pretrained, prompts, model):
     table = run(images, out, shots=shots, model=model, backbone=backbone, pretrained=pretrained, prompts=prompts)
     counts = table["class"].value_counts().to_string(header=False)
     click.echo(f"{counts}\n{len(table)} images in {out}/results.csv, pictures in {out}/overlays")
+
+
+@main.command(epilog=_ENVIRONMENT)
+@click.argument("image", type=click.Path())
+@click.option("--dataset", default="synthetic", show_default=True, help="The images to search, or their folder.")
+@click.option("--count", default=11, show_default=True, help="Images to show.")
+@click.option("--border", default=4, show_default=True, help="Pixels cropped from each side, as in notebook 02.")
+@click.option("--seed", default=0, show_default=True, help="Training of notebook 04.")
+@click.option("--out", type=click.Path(), help="Results without ending. [default: figures/DATASET/similar_IMAGE]")
+def similar(image, dataset, count, border, seed, out):
+    """The images of a data set nearest to IMAGE in the learned embedding: a contact sheet as PNG, a list as CSV.
+
+    \b
+    python -m semlib similar scan.png --dataset lot7
+    """
+    from semlib.morphology import lookup
+
+    _say(*lookup.similar(image, dataset, count=count, border=border, seed=seed, out=out))
+
+
+@main.command(epilog=_ENVIRONMENT)
+@click.option("--dataset", default="synthetic", show_default=True, help="The images to search, or their folder.")
+@click.option("--count", default=18, show_default=True, help="Images to show.")
+@click.option("--neighbours", default=5, show_default=True, help="Nearest images whose mean distance counts.")
+@click.option("--seed", default=0, show_default=True, help="Training of notebook 04.")
+@click.option("--out", type=click.Path(), help="Results without ending. [default: figures/DATASET/outliers]")
+def outliers(dataset, count, neighbours, seed, out):
+    """The images of a data set that are least like any other: a contact sheet as PNG, a list as CSV."""
+    from semlib.morphology import lookup
+
+    _say(*lookup.outliers(dataset, count=count, neighbours=neighbours, seed=seed, out=out))
+
+
+def _say(table, out):
+    click.echo(f"{table.to_string(index=False, float_format='%.4g')}\n{out}.png\n{out}.csv")
 
 
 @main.command(epilog=_ENVIRONMENT)

@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import seaborn
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
@@ -172,6 +173,22 @@ def curves(table, x, panels, *, by="method"):
         axis.set(xlabel=x, ylabel=label)
         axis.xaxis.get_major_locator().set_params(integer=True)
     axes[0, -1].legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
+    return figure
+
+
+def heat(table, values, *, rows="change", columns="method"):
+    """Tables of numbers between 0 and 1 as colours, one panel for each of `values` (column: its title)."""
+    figure, axes = plt.subplots(1, len(values), figsize=(6 * len(values), 4), squeeze=False)
+    for axis, (name, title) in zip(axes[0], values.items(), strict=True):
+        wide = table.pivot(index=rows, columns=columns, values=name)
+        wide = wide.loc[table[rows].unique(), table[columns].unique()]
+        look = {"vmin": 0, "vmax": 1, "cmap": "cividis", "annot": True, "fmt": ".2f", "annot_kws": {"size": 9}}
+        seaborn.heatmap(wide, ax=axis, cbar=axis is axes[0, -1], **look)
+        axis.set(title=title, xlabel="", ylabel="")
+        axis.tick_params(length=0)
+        plt.setp(axis.get_xticklabels(), rotation=30, ha="right")
+    for axis in axes[0, 1:]:
+        axis.set_yticklabels([])
     return figure
 
 

@@ -45,7 +45,7 @@ def failing(monkeypatch):
     return arrange
 
 
-@pytest.mark.parametrize("command", [[], ["reproduce"], ["fetch"], ["check"]])
+@pytest.mark.parametrize("command", [[], ["reproduce"], ["fetch"], ["check"], ["similar"], ["outliers"]])
 def test_help_names_the_environment_variables(command):
     result = call(*command, "--help")
     assert result.exit_code == 0

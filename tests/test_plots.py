@@ -94,3 +94,12 @@ def test_curves_have_a_line_for_each_group_in_each_panel():
     (axis,) = plots.curves(table, "k", {"nmi": "NMI"}).axes
     assert [list(line.get_ydata()) for line in axis.lines] == [[0.1, 0.2], [0.3, 0.4]]
     assert (axis.get_xlabel(), axis.get_ylabel()) == ("k", "NMI")
+
+
+def test_heat_keeps_the_order_of_rows_and_columns_and_writes_every_number():
+    rows = [("z", "noise", 0.25), ("a", "noise", 0.5), ("z", "blur", 0.75), ("a", "blur", 1.0)]
+    table = pd.DataFrame(rows, columns=["method", "change", "recall"])
+    axis = plots.heat(table, {"recall": "recall"}).axes[0]
+    assert [text.get_text() for text in axis.texts] == ["0.25", "0.50", "0.75", "1.00"]
+    assert [text.get_text() for text in axis.get_xticklabels()] == ["z", "a"]
+    assert [text.get_text() for text in axis.get_yticklabels()] == ["noise", "blur"]

@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import adjusted_rand_score
+
+from semlib.images.pyramid import pyramid
+from semlib.images.simulate import sample
+from semlib.morphology import evaluate, features, robustness
+from semlib.morphology.encoder import Encoder
+
+
+@pytest.fixture(scope="module")
+def images():
+    return sample(10, seed=0, size=64).images
+
+
+@pytest.mark.parametrize("name", robustness.CHANGES)
+def test_every_change_gives_uint8_images_that_differ_and_repeats_itself(images, name):
+    found = robustness.changed(name, images, seed=3)
+    assert found.dtype == np.uint8 and len(found) == len(images)
+    np.testing.assert_array_equal(found, robustness.changed(name, images, seed=3))
+    assert found.shape != images.shape or (found != images).any(axis=(1, 2)).all()
+
+
+def test_changes_by_hand(images):
+    assert (robustness.changed("brightness +0.10", np.uint8([[[100, 250]]])) == [[[126, 255]]]).all()
+    np.testing.assert_array_equal(robustness.changed("quarter size", images), pyramid(images)[2])
+    np.testing.assert_array_equal(robustness.changed("rotation 90°", images)[2], np.rot90(images[2]))
+    bordered = robustness.changed("border artefact", np.full((1, 480, 480), 100, np.uint8))[0]
+    assert (bordered[:, -3:] == 8).all() and (bordered[:3] == 8).all() and (bordered[3:, :-3] == 100).all()
+    flat = np.full((1, 200, 200), 100, np.uint8)
+    assert robustness.changed("noise", flat).std() == pytest.approx(6, rel=0.03)
+    with pytest.raises(ValueError, match="unknown change 'blur'.*half size"):
+        robustness.changed("blur", images)
+
+
+def test_extractors_are_fitted_to_the_clean_images(images):
+    torch.manual_seed(0)
+    methods = robustness.extractors(images, {"Proposed SSL": [Encoder(), Encoder()]}, components=4)
+    assert list(methods) == ["GLCM", "LBP", "Wavelet", "PCA (raw pixels)", "Proposed SSL"]
+    assert [len(functions) for functions in methods.values()] == [1, 1, 1, 1, 2]
+    expected = evaluate.standardise(features.glcm(images, progress=False))
+    np.testing.assert_allclose(methods["GLCM"][0](images), expected, atol=1e-9)
+    np.testing.assert_allclose(methods["GLCM"][0](images[:3]), expected[:3], atol=1e-9)
+    exact = features.pca(images, components=4, progress=False)
+    np.testing.assert_allclose(np.abs(methods["PCA (raw pixels)"][0](images)), np.abs(exact), rtol=1e-3, atol=0.1)
+    small = robustness.changed("half size", images)
+    assert all(f(small).shape == f(images).shape for functions in methods.values() for f in functions)
+
+
+def test_agreement_by_hand():
+    clean = np.array([[0.0, 1], [1, 1], [10, 1], [11, 1]])
+    model = evaluate.fit_clusters(clean, k=2)
+    assert robustness.agreement(clean, clean, model) == {"recall_at_1": 1, "ari": 1, "alignment": 0}
+    moved = clean[[1, 0, 2, 3]]  # two images of a cluster change places
+    found = robustness.agreement(clean, moved, model)
+    assert (found["recall_at_1"], found["ari"]) == (0.5, 1) and found["alignment"] > 0
+    gone = np.array([[0.0, 1], [10, 1], [10, 1], [11, 1]])
+    found = robustness.agreement(clean, gone, model)
+    assert found["recall_at_1"] == 0.75
+    assert found["ari"] == pytest.approx(adjusted_rand_score([0, 0, 1, 1], [0, 1, 1, 1]))
+
+
+def test_texture_without_direction_does_not_see_a_quarter_turn_and_raw_pixels_do(images):
+    embedded = robustness.embed_all(robustness.extractors(images, {}, components=8), images, progress=False)
+    table = robustness.table(embedded, k=3).set_index(["method", "change"])
+    assert len(table) == 4 * len(robustness.CHANGES)
+    assert table.loc[("LBP", "rotation 90°"), "recall_at_1"] == table.loc[("LBP", "rotation 90°"), "ari"] == 1
+    assert table.loc[("PCA (raw pixels)", "rotation 90°"), "recall_at_1"] < 1
+    assert table.loc[("PCA (raw pixels)", "half size"), "recall_at_1"] == 1
