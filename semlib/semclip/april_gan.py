@@ -12,7 +12,7 @@ from semlib.semclip.winclip import image_scores, two_texts
 CHUNK = 32  # images whose tokens are in float32 at a time
 
 
-def april_gan(features, prompts, backbone, *, steps=60, learning_rate=4e-3, temperature=0.07, seed=0):
+def april_gan(features, prompts, backbone, *, steps=100, learning_rate=2e-2, temperature=0.07, seed=0):
     """One linear map per level of the original path, from random weights, by focal plus dice loss.
 
     As the paper's method, without its memory bank and trained on the support instead of on another data set: no V-V

@@ -126,10 +126,12 @@ def coreset(rows, size, seed=0):
     if len(rows) <= size:
         return rows
     short = rows @ _projection(rows.shape[1], min(COARSE, rows.shape[1]), seed)
-    chosen, gap = [0], (short - short[0]).square().sum(1)
+    lengths = short.square().sum(1)
+    chosen, gap = [0], torch.full_like(lengths, torch.inf)  # squared distance to the chosen ones
     while len(chosen) < size:
+        last = chosen[-1]
+        gap = torch.minimum(gap, torch.addmv(lengths + lengths[last], short, short[last], alpha=-2))
         chosen.append(int(gap.argmax()))
-        gap = torch.minimum(gap, (short - short[chosen[-1]]).square().sum(1))
     return rows[chosen]
 
 

@@ -1,0 +1,331 @@
+"""The competitors: known answers, slow references, and that each uses no more supervision than it names."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import expit
+
+from semlib import vgg
+from semlib.semclip import baselines, metrics, patchcore, unet, winclip
+from semlib.semclip.episodes import Episode, Pool
+
+CLASSES = ["defect-free", "bright", "dark"]
+
+
+@pytest.fixture(scope="module")
+def pool(spots):
+    images, names, masks = spots(24)
+    return Pool(images, np.array([CLASSES.index(name) for name in names]), masks, CLASSES, 0)
+
+
+@pytest.fixture(scope="module")
+def episode():
+    return Episode(3, 0, np.array([0, 3, 6, 1, 4, 7, 2, 5, 8]), np.arange(9, 24))
+
+
+@pytest.fixture(scope="module")
+def features(pool, spots_backbone):
+    return spots_backbone.encode_images(pool.images)
+
+
+@pytest.fixture(scope="module")
+def methods(pool, features, spots_backbone, spots_prompts):
+    """All competitors by name, quick settings."""
+    rng = np.random.default_rng(0)
+    tokens, rows = rng.normal(size=(24, 36, 8)).astype(np.float16), rng.normal(size=(24, 10))
+    shared = features, spots_prompts, spots_backbone
+    made = [
+        baselines.winclip(*shared), baselines.winclip_plus(*shared), baselines.patchcore(tokens, bank=50),
+        baselines.linear_probe(rows, "noise"), baselines.nearest_neighbour(rows, "noise"),
+        baselines.april_gan(*shared), baselines.unet(steps=50, side=48, crop=32),
+    ]  # fmt: skip
+    return {method.name: method for method in made}
+
+
+NAMES = {
+    "WinCLIP (zero-shot)": "none", "WinCLIP+": "normals", "PatchCore (VGG16)": "normals",
+    "linear probe (noise)": "labels", "1-NN (noise)": "labels", "APRIL-GAN": "masks", "U-Net": "masks",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def results(methods, pool, episode):
+    return {name: method.run(pool, episode) for name, method in methods.items()}
+
+
+def same(a, b):
+    pairs = [(getattr(a, part), getattr(b, part)) for part in ("probabilities", "maps", "scores")]
+    return all((x is None) == (y is None) and (x is None or np.array_equal(x, y)) for x, y in pairs)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_supervision_is_named_and_results_have_the_right_shape(name, methods, results):
+    assert methods[name].supervision == NAMES[name]
+    result = results[name]
+    assert result.scores.shape == (15,) and np.isfinite(result.scores).all()
+    if NAMES[name] == "labels":
+        assert result.maps is None and result.probabilities.shape == (15, 3)
+        assert np.allclose(result.probabilities.sum(1), 1) and np.allclose(
+            result.scores, 1 - result.probabilities[:, 0]
+        )
+    else:
+        assert result.probabilities is None and result.maps.shape == (15, 96, 96)
+        assert np.isfinite(result.maps).all() and result.maps.min() >= 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_same_bytes_again_whatever_the_global_generators(name, methods, pool, episode, results):
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    assert same(methods[name].run(pool, episode), results[name])
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_method_sees_more_than_it_names(name, methods, pool, episode, results):
+    """Labels and masks of the test set change nothing, nor do parts of the support beyond the named supervision."""
+    labels, masks = pool.labels.copy(), pool.masks.copy()
+    labels[episode.test], masks[episode.test] = 1, True
+    support = episode.support
+    if NAMES[name] in ("none", "normals", "labels"):
+        masks[:] = False
+    if NAMES[name] == "masks":
+        labels[:] = 1
+    if NAMES[name] == "none":
+        support = support[:1]
+    if NAMES[name] == "normals":
+        labels[support[3:]], support = 1, np.concatenate([support[:3], support[5:7]])
+    changed = replace(pool, labels=labels, masks=masks)
+    assert same(methods[name].run(changed, replace(episode, support=support)), results[name])
+
+
+@pytest.mark.parametrize("name", [name for name, needs in NAMES.items() if needs == "normals"])
+def test_support_without_a_defect_free_image(name, methods, pool, episode):
+    with pytest.raises(ValueError, match="no image of the defect-free class 'defect-free'"):
+        methods[name].run(pool, replace(episode, support=episode.support[3:]))
+
+
+@pytest.mark.parametrize("name", [name for name, needs in NAMES.items() if needs == "masks"])
+def test_support_without_a_mask(name, methods, pool, episode):
+    with pytest.raises(ValueError, match="no mask of the support's 3 images"):
+        methods[name].run(pool, replace(episode, support=episode.support[:3]))
+
+
+@pytest.mark.parametrize("name", ["APRIL-GAN", "U-Net"])
+def test_training_on_masks_finds_the_squares(name, results, pool, episode):
+    assert metrics.pixels(results[name].maps, pool.masks[episode.test])["pAUROC"] > 0.85
+    assert results[name].maps.max() <= 1
+
+
+# PatchCore
+
+
+def patch_pool(count=3):
+    images = np.zeros((count, 2, 2), np.uint8)
+    return Pool(images, np.arange(count) % 2, images > 0, ["fine", "bad"], 0)
+
+
+def test_patchcore_by_hand():
+    """Four patches an image; the bank is image 0; image 2 lies 3, 4, 0 and 1 away from it."""
+    bank = np.array([[0, 0], [10, 0], [0, 10], [10, 10]], np.float16)
+    seen = np.array([[0, 3], [14, 0], [0, 10], [10, 11]], np.float16)
+    tokens = np.stack([bank, bank + 50, seen])
+    result = baselines.patchcore(tokens, neighbours=3).run(patch_pool(), Episode(1, 0, np.array([0, 1]), np.array([2])))
+    np.testing.assert_allclose(result.maps[0], [[3, 4], [0, 1]], atol=1e-3)
+    others = np.linalg.norm(bank[[1, 0, 3]].astype(float) - seen[1], axis=1)  # those nearest to (10, 0), itself first
+    assert others[0] == 4
+    expected = (1 - np.exp(4) / np.exp(others).sum()) * 4
+    assert result.scores[0] == pytest.approx(expected, rel=1e-4)
+
+
+def test_patchcore_of_a_copy_of_a_shot_is_near_zero():
+    rng = np.random.default_rng(0)
+    tokens = rng.normal(size=(4, 16, 8)).astype(np.float16)
+    tokens[2] = tokens[0]
+    result = baselines.patchcore(tokens).run(patch_pool(4), Episode(1, 0, np.array([0, 1]), np.array([2, 3])))
+    assert result.scores[0] < 0.01 * result.scores[1] and result.maps[0].max() < 0.01 * result.maps[1].min()
+
+
+def test_patchcore_sees_a_changed_patch_where_it_is():
+    rng = np.random.default_rng(0)
+    tokens = np.repeat(rng.normal(size=(1, 64, 8)), 2, 0).astype(np.float16)
+    tokens[1, 8 * 2 + 5] += 3
+    images = np.zeros((2, 32, 32), np.uint8)
+    pool = Pool(images, np.array([0, 1]), images > 0, ["fine", "bad"], 0)
+    result = baselines.patchcore(tokens).run(pool, Episode(1, 0, np.array([0]), np.array([1])))
+    y, x = np.unravel_index(result.maps[0].argmax(), (32, 32))
+    assert (y // 4, x // 4) == (2, 5)
+
+
+def test_coreset_takes_one_of_each_cluster():
+    rng = np.random.default_rng(0)
+    rows = np.repeat(100 * np.eye(6), 30, 0) + rng.normal(size=(180, 6))
+    rows = torch.from_numpy(rng.permutation(rows)).float()
+    chosen = patchcore.coreset(rows, 6)
+    assert sorted(chosen.argmax(1).tolist()) == list(range(6))
+    assert torch.equal(patchcore.coreset(rows, 180), rows)
+
+
+def test_squared_distances():
+    a, b = (torch.from_numpy(np.random.default_rng(k).normal(size=(20 + k, 5))) for k in range(2))
+    assert torch.allclose(patchcore.squared_distances(a, b), torch.cdist(a, b) ** 2)
+    assert (patchcore.squared_distances(a, a) >= 0).all()
+
+
+def test_vgg_features_keep_the_distances_of_the_averaged_levels(with_weights):
+    images = np.random.default_rng(0).integers(0, 256, (2, 40, 48), dtype=np.uint8)
+    images[1] = 90
+    found = baselines.vgg_features(images, size=64, progress=False)
+    assert found.tokens.shape == (2, 256, 128) and found.tokens.dtype == np.float16
+    assert found.pooled.shape == (2, 768) and found.pooled.dtype == np.float32
+    alone = baselines.vgg_features(images[1:], size=64, progress=False)
+    assert np.array_equal(alone.tokens, found.tokens[1:]) and np.array_equal(alone.pooled, found.pooled[1:])
+    constant = torch.full((1, 1, 64, 64), 90 / 255)
+    levels = vgg.stages(constant)[2:4]
+    np.testing.assert_allclose(found.pooled[1], torch.cat([x.amax((0, 1)) for x in levels]), rtol=1e-3, atol=1e-3)
+    patches = patchcore._patches(*levels)
+    assert torch.allclose(patches.norm(dim=1), torch.tensor(2**0.5), atol=0.1)  # two levels of unit length
+    direct, short = torch.cdist(patches, patches), torch.cdist(*[torch.from_numpy(found.tokens[1]).float()] * 2)
+    far = direct > 0.1
+    assert (short[far] / direct[far] - 1).abs().mean() < 0.15
+
+
+def test_patches_are_averaged_over_their_neighbours():
+    fine, coarse = torch.zeros(4, 4, 2), torch.ones(2, 2, 1)
+    fine[..., 0], fine[0, 0, 1] = 1, 9
+    patches = patchcore._patches(fine, coarse).view(4, 4, 3)
+    assert torch.allclose(patches[..., 2], torch.tensor(1.0))
+    ratio = patches[..., 1] / patches[..., 0]  # mean over the neighbours there are: 4 in the corner, 6 at the edge
+    expected = [[9 / 4, 9 / 6, 0, 0], [9 / 6, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+    assert torch.allclose(ratio, torch.tensor(expected))
+
+
+@pytest.mark.parametrize(
+    ("images", "size", "said"),
+    [
+        (np.zeros((2, 8, 8)), 64, "uint8"),
+        (np.zeros((8, 8), np.uint8), 64, r"\(8, 8\)"),
+        (np.zeros((2, 8, 8), np.uint8), 50, "size=50"),
+    ],
+)
+def test_vgg_features_of_bad_input(images, size, said):
+    with pytest.raises(ValueError, match=said):
+        baselines.vgg_features(images, size=size)
+
+
+# WinCLIP
+
+
+def slow_spread(scores, window, shape):
+    out = np.zeros((len(scores), *shape))
+    for n, y, x in np.ndindex(out.shape):
+        part = scores[n, max(0, y - window + 1) : y + 1, max(0, x - window + 1) : x + 1]
+        out[n, y, x] = part.size / (1 / part).sum()
+    return out
+
+
+@pytest.mark.parametrize("window", [1, 2, 3])
+def test_spread_is_the_harmonic_mean_of_the_covering_windows(window):
+    scores = np.random.default_rng(0).uniform(0.01, 1, (2, 7 - window, 6 - window))
+    found = winclip.spread(torch.from_numpy(scores), window)
+    np.testing.assert_allclose(found, slow_spread(scores, window, (6, 5)))
+
+
+def test_winclip_equals_a_slow_reference(pool, episode, features, spots_backbone, spots_prompts, results):
+    gh, gw = spots_backbone.grid
+    fine, defect = winclip.two_texts(spots_prompts, spots_backbone).numpy()
+    texts = spots_prompts.embed(spots_backbone)
+    assert np.allclose(fine, texts[0], atol=1e-6) and np.isclose(
+        defect @ (texts[1] + texts[2]), 2 * defect @ texts[1], 1
+    )
+
+    def probability(x):
+        return expit(x @ (defect - fine) / np.linalg.norm(x) / 0.07)
+
+    i = episode.test[4]
+    tokens = features.tokens[i, 0, -1].astype(np.float64) @ spots_backbone.projection.detach().numpy()
+    tokens = (tokens / np.linalg.norm(tokens, axis=1, keepdims=True)).reshape(gh, gw, -1)
+    total = 1 / probability(features.image[i])
+    for window in (2, 3):
+        scores = np.zeros((1, gh - window + 1, gw - window + 1))
+        for _, y, x in np.ndindex(scores.shape):
+            scores[0, y, x] = probability(tokens[y : y + window, x : x + window].mean((0, 1)))
+        total = total + 1 / slow_spread(scores, window, (gh, gw))[0]
+    expected = winclip.enlarge(torch.from_numpy(3 / total).float(), (96, 96))
+    np.testing.assert_allclose(results["WinCLIP (zero-shot)"].maps[4], expected, atol=1e-4)
+    assert results["WinCLIP (zero-shot)"].scores[4] == pytest.approx(probability(features.image[i]), abs=1e-5)
+
+
+def test_winclip_plus_adds_nothing_to_a_copy_of_a_shot(methods, pool, episode):
+    again = replace(episode, test=episode.support[[0, 4]])
+    zero, few = (methods[name].run(pool, again) for name in ("WinCLIP (zero-shot)", "WinCLIP+"))
+    added = few.maps - zero.maps
+    assert np.abs(added[0]).max() < 1e-5 < 1e-3 < added[1].max()
+    assert few.scores[0] == pytest.approx(zero.scores[0] / 2, abs=1e-5)
+
+
+# trained on masks
+
+
+@pytest.mark.parametrize("factory", [baselines.april_gan, baselines.winclip, baselines.winclip_plus])
+def test_the_vv_path_takes_no_part(factory, pool, episode, features, spots_backbone, spots_prompts, results):
+    tokens = features.tokens.copy()
+    tokens[:, 1] = 0
+    method = factory(replace(features, tokens=tokens), spots_prompts, spots_backbone)
+    assert same(method.run(pool, episode), results[method.name])
+
+
+def test_unet_crops_hold_a_defect_every_other_time_and_fit_their_masks():
+    images = torch.arange(2 * 24 * 24.0).view(2, 24, 24)
+    covered = torch.zeros(2, 24, 24)
+    covered[0, 23, 2] = 1
+    x, y = unet._crops(images, covered, np.random.default_rng(0), 200, 8)
+    assert x.shape == y.shape == (200, 8, 8)
+    assert torch.equal(y > 0, x == images[0, 23, 2])
+    first = x[1::2].amax((1, 2)) < 24 * 24
+    assert (y[1::2][first].amax((1, 2)) == 1).all()
+    assert 0 < y[0::2].amax((1, 2)).mean() < 0.5
+
+
+@pytest.mark.parametrize("settings", [{"side": 100}, {"crop": 20}, {"side": 64, "crop": 72}, {"crop": 0}])
+def test_unet_sizes_that_do_not_fit(settings):
+    with pytest.raises(ValueError, match="multiples of 8"):
+        baselines.unet(**settings)
+
+
+# whole images
+
+
+def rows_pool(labels):
+    images = np.zeros((len(labels), 4, 4), np.uint8)
+    return Pool(images, np.array(labels), images > 0, ["fine", "bridge", "hole"], 0)
+
+
+def test_nearest_neighbour_by_hand():
+    features = np.array([[1, 0], [0, 1], [-1, 0], [0.9, 0.1], [0, -5], [-3, 1]])
+    episode = Episode(1, 0, np.array([0, 1, 2]), np.array([3, 4, 5]))
+    result = baselines.nearest_neighbour(features, "x", temperature=0.5).run(rows_pool([0, 1, 2, 0, 0, 0]), episode)
+    cosines = np.array([[0.9, 0.1, -0.9], [0, -1, 0], [-3, 1, 3]]) / np.array([[0.82**0.5], [1], [10**0.5]])
+    expected = np.exp(2 * cosines) / np.exp(2 * cosines).sum(1, keepdims=True)
+    np.testing.assert_allclose(result.probabilities, expected)
+    np.testing.assert_allclose(result.scores, 1 - expected[:, 0])
+
+
+@pytest.mark.parametrize("factory", [baselines.nearest_neighbour, baselines.linear_probe])
+def test_copies_of_shots_get_their_class_and_absent_classes_nothing(factory):
+    rng = np.random.default_rng(0)
+    support = 5 * np.repeat(np.eye(4)[:2], 5, 0) + rng.normal(size=(10, 4))
+    features = np.column_stack([np.concatenate([support, support]), np.full(20, 7.0)])
+    pool = rows_pool([0] * 5 + [2] * 5 + [1] * 10)
+    result = factory(features, "x").run(pool, Episode(5, 0, np.arange(10), np.arange(10, 20)))
+    assert result.probabilities.argmax(1).tolist() == [0] * 5 + [2] * 5
+    assert (result.probabilities[:, 1] == 0).all()
+
+
+@pytest.mark.parametrize("factory", [baselines.nearest_neighbour, baselines.linear_probe])
+@pytest.mark.parametrize("bad", [np.zeros(5), np.array([[1.0, np.nan]])])
+def test_features_that_are_no_matrix(factory, bad):
+    with pytest.raises(ValueError, match="features 'SSL' must be finite"):
+        factory(bad, "SSL")
