@@ -96,8 +96,8 @@ def reduce_masks(masks, shape):
     return F.adaptive_avg_pool2d(masks[:, None], shape)[:, 0]
 
 
-def focal_loss(maps, covered, gamma=2.0):
-    """Binary focal loss (arXiv 1708.02002, Eq. 4, without its class weight) with soft targets; mean over all cells.
+def focal_loss(maps, covered, weight=1.0, gamma=2.0):
+    """Binary focal loss (arXiv 1708.02002, Eq. 5) with soft targets; weighted mean over all cells.
 
     Parameters
     ----------
@@ -105,10 +105,14 @@ def focal_loss(maps, covered, gamma=2.0):
         Probability of a defect in each cell.
     covered : tensor of the same shape, 0 to 1
         Part of each cell that is defect.
+    weight : float
+        Of a cell within a defect, where one outside weighs 1.
     gamma : float
         How much less weight goes to what is right already.
     """
-    return ((maps - covered).abs() ** gamma * F.binary_cross_entropy(maps, covered, reduction="none")).mean()
+    weights = 1 + (weight - 1) * covered
+    losses = (maps - covered).abs() ** gamma * F.binary_cross_entropy(maps, covered, reduction="none")
+    return (weights * losses).sum() / weights.sum()
 
 
 def dice_loss(maps, covered, smooth=1.0):

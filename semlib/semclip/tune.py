@@ -8,6 +8,7 @@ from semlib.semclip.maps import defect_logit, dice_loss, enlarge, focal_loss, re
 BATCH = 8  # images a step
 FINER = 4  # cells of the training maps along one patch
 DECAY = 0.01
+SHARPNESS = 8  # power of the anomaly map when it weighs tokens
 HEAD = ("weight", "bias", "mean")
 
 
@@ -16,9 +17,10 @@ def transformation_layers(tokens, masks, projection, texts, *, normal, grid, tem
 
     Each map starts as the backbone's projection, so that without a step the segmentation is the zero-shot one, and
     weight decay draws it back there. Every path and level has to explain the masks by itself (the losses of their maps
-    are averaged): its focal plus its dice loss, on a grid `FINER` times that of the patches. The paper trains the
-    layer without saying how; start, losses, optimiser (AdamW, cosine decay) and grid are our choice, the losses
-    that of APRIL-GAN (arXiv 2305.17382).
+    are averaged): its focal plus its dice loss, on a grid `FINER` times that of the patches. In the focal loss defects
+    and the rest of the shots weigh alike: so few steps would else end with empty maps, as defects are small. The paper
+    trains the layer without saying how; start, losses (those of APRIL-GAN, arXiv 2305.17382), weights, optimiser
+    (AdamW, cosine decay) and grid are our choice.
 
     Parameters
     ----------
@@ -43,6 +45,7 @@ def transformation_layers(tokens, masks, projection, texts, *, normal, grid, tem
     tensor (p, L, d, e)
     """
     covered = reduce_masks(masks, [FINER * side for side in grid])
+    weight = float((1 - covered).sum() / covered.sum().clamp_min(1))
     tokens = tokens.permute(1, 2, 0, 3, 4)
     change = torch.zeros(*tokens.shape[:2], *projection.shape, requires_grad=True)
     optimiser = torch.optim.AdamW([change], lr=learning_rate * float(projection.std()), weight_decay=DECAY)
@@ -52,7 +55,7 @@ def transformation_layers(tokens, masks, projection, texts, *, normal, grid, tem
         logits = defect_logit(similarity(some, projection + change, texts), normal, temperature)
         maps = enlarge(logits.sigmoid().unflatten(2, (len(rows), *grid)), covered.shape[1:]).clamp(0, 1)
         target = covered[rows].expand_as(maps)
-        loss = focal_loss(maps, target) + dice_loss(maps, target)
+        loss = focal_loss(maps, target, weight) + dice_loss(maps, target)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -71,8 +74,9 @@ def batches(count, steps, seed):
 def describe(image, tokens, maps):
     """What the Classification Head sees of each image, float32 (N, e + L d): the whole and where it looks odd.
 
-    The image embedding beside the original path's tokens of each level, averaged with the anomaly map as weights (our
-    choice; the paper does not name the head's input); each of these vectors L2-normalised.
+    The image embedding beside the original path's tokens of each level, averaged with a power of the anomaly map as
+    weights, as small defects would else drown (our choice; the paper does not name the head's input); each of these
+    vectors L2-normalised.
 
     Parameters
     ----------
@@ -80,7 +84,8 @@ def describe(image, tokens, maps):
     tokens : tensor (N, p, L, P, d)
     maps : tensor (N, P), 0 to 1
     """
-    weights = maps / maps.sum(1, keepdim=True).clamp_min(1e-6)
+    weights = (maps / maps.amax(1, keepdim=True).clamp_min(1e-6)) ** SHARPNESS
+    weights = weights / weights.sum(1, keepdim=True).clamp_min(1e-6)
     pooled = torch.einsum("np,nlpd->nld", weights, tokens[:, 0].float())
     pooled = torch.nn.functional.normalize(pooled, dim=-1).flatten(1)
     return np.concatenate([image, pooled.numpy()], 1)

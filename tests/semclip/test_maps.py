@@ -89,6 +89,8 @@ def test_focal_loss_by_hand():
     expected = (0.2**2 * -np.log(0.8) + 0.3**2 * -np.log(0.7)) / 2
     assert float(maps.focal_loss(found, truth)) == pytest.approx(expected, rel=1e-5)
     assert maps.focal_loss(found, truth, gamma=0) == F.binary_cross_entropy(found, truth)
+    weighted = (3 * 0.2**2 * -np.log(0.8) + 0.3**2 * -np.log(0.7)) / 4
+    assert float(maps.focal_loss(found, truth, weight=3.0)) == pytest.approx(weighted, rel=1e-5)
 
 
 def test_dice_loss_of_perfect_opposite_and_empty_maps():

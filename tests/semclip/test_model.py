@@ -136,7 +136,8 @@ def test_labels_alone_need_no_masks(make, shots, test_set):
     model = make(transformation=False, fusion=0.0).fit(features, names)
     found = model.predict(test_set[0])
     assert (found.anomaly_maps == model.zero_shot(test_set[0]).anomaly_maps).all()
-    assert (found.class_probabilities.argmax(1) == test_set[1]).mean() > 0.6
+    learnt = model.predict(features).class_probabilities.argmax(1)
+    assert (np.array(model.classes)[learnt] == names).mean() > 0.8
 
 
 @pytest.mark.parametrize("options", [{}, {"vv": False, "levels": "last"}, {"transformation": False}, {"fusion": 1.0}])
