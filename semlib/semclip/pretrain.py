@@ -29,6 +29,7 @@ MEAN, STD = 0.40, 0.17
 SIZE, PATCH = 240, 16
 GRID = SIZE // PATCH
 LOG_EVERY = 50
+SUFFIX = " on wafer surface"  # of the paper's template, which the simulator's captions lack
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def train(folder, settings, *, data, held_out, progress=True):
         Training pairs, and others that only the log's last columns are measured on.
     """
     torch.manual_seed(settings.seed)
-    words = vlm.vocabulary(data.captions)
+    words = vlm.vocabulary([*data.captions, *3 * [SUFFIX]])
     model = vlm.build(vlm.architecture(len(words)))
     optimiser = torch.optim.AdamW(_groups(model, settings.weight_decay), lr=settings.learning_rate, betas=(0.9, 0.98))
     checkpoint = folder / "sem_vlm_checkpoint.pt"
@@ -111,20 +112,22 @@ def _groups(model, decay):
 
 
 def _step(model, optimiser, settings, data, words, step):
-    """One step; its images and their jitter depend on (seed, step) alone."""
+    """One step; its images and their jitter depend on (seed, step) alone. One word in 25 is made unknown."""
     model.train()
     rng, draw = np.random.default_rng([settings.seed, step]), torch.Generator().manual_seed(settings.seed + 7919 * step)
     rows = np.sort(rng.choice(len(data.labels), settings.batch_size, replace=False))
     images, covered = to_input(data.images[rows]), data.covered(rows)
     gain, offset = (torch.from_numpy(rng.normal(0, s, (len(rows), 1, 1, 1)).astype(np.float32)) for s in (0.15, 0.2))
-    captions = [data.captions[i] for i in rows]
+    captions = [data.captions[i] + SUFFIX * bool(rng.random() < 0.15) for i in rows]
     labels = torch.from_numpy(data.labels[rows].astype(np.int64))
     same = torch.tensor([[a == b for b in captions] for a in captions], dtype=torch.float32)
 
     rate = min((step + 1) / (0.05 * settings.steps), 0.5 * (1 + math.cos(math.pi * step / settings.steps)))
     for group in optimiser.param_groups:
         group["lr"] = settings.learning_rate * rate
-    text = model.encode_text(vlm.tokenize(captions, words), normalize=True)
+    tokens = vlm.tokenize(captions, words)
+    hidden = torch.from_numpy(rng.random(tokens.shape) < 0.04) & (tokens > 2) & (tokens < len(words) - 1)
+    text = model.encode_text(tokens.masked_fill(hidden, words.index(vlm.UNKNOWN)), normalize=True)
     image, patches, which = see(model, images * (1 + gain) + offset, covered, settings.shown, draw)
     scale = model.logit_scale.exp().clamp(max=100)
     whole = image_text_loss(image, text, same, scale)
