@@ -1,0 +1,182 @@
+"""Real images: tiles, what may be learnt and what is tested, and the table, on generated files of the same layout."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from semlib.semclip import baselines, micrographs, real, study, unet
+
+COMPOSITES, CRACKS, WAFER = "nanocomposites", "nasa_micronet", "patterned_wafer"
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory):
+    """All three data sets, the micrographs of 3 x 4 tiles, of which the left six hold a defect."""
+    root, rng = tmp_path_factory.mktemp("real-sem"), np.random.default_rng(0)
+
+    def write(folder, name, image):
+        (root / folder).mkdir(exist_ok=True)
+        Image.fromarray(image.astype(np.uint8)).save(root / folder / name, quality=95)
+
+    for number in range(4):
+        marks = np.zeros((360, 480), bool)
+        for row in range(3):
+            for column in range(2):
+                top, left = (row, column) * np.array(120) + rng.integers(0, 80, 2)
+                marks[top : top + 30, left : left + 30] = True
+        image = rng.normal(100, 8, marks.shape).clip(0, 150)
+        write(COMPOSITES, f"a_{number}.jpg", image + 100 * marks)
+        write(COMPOSITES, f"a_{number}_mask.png", np.where(marks, 0, 255))
+        layer = np.ones(marks.shape)
+        layer[:120] = 0  # no oxide in the upper tiles
+        write(CRACKS, f"specimen{number // 2}#1_{number}.png", image - 80 * marks)
+        write(CRACKS, f"specimen{number // 2}#1_{number}_mask.png", layer * (1 + marks))
+    for kind in ("inspected", "reference"):
+        write(WAFER, f"case1_{kind}_image.png", rng.normal(100, 8, (480, 340)).clip(0, 255))
+    return root
+
+
+@pytest.fixture(scope="session")
+def sets(root):
+    return real.pools(root)
+
+
+@pytest.fixture(scope="session")
+def real_sets():
+    return real.pools()
+
+
+def test_tiles_follow_the_masks(sets):
+    pool, groups = sets[COMPOSITES]
+    assert pool.images.shape == (48, 240, 240) and pool.counts().tolist() == [24, 24]
+    assert (pool.masks.any((1, 2)) == (pool.labels == 1)).all()
+    assert pool.images[pool.masks].mean() > 190 and pool.images[~pool.masks].mean() == pytest.approx(100, abs=2)
+    assert pool.masks[pool.labels == 1].mean((1, 2)) == pytest.approx(30**2 / 120**2)  # repeated, not blurred
+    assert set(groups) == {"a_0", "a_1", "a_2", "a_3"}
+
+
+def test_cracks_are_sought_in_the_oxide_layer_alone(sets):
+    pool, groups = sets[CRACKS]
+    assert pool.counts().tolist() == [16, 16]  # the lower eight tiles of each
+    assert pool.images[pool.masks].mean() < 30
+    assert set(groups) == {"specimen0#1", "specimen1#1"}
+
+
+def test_a_sliver_of_a_defect_makes_no_tile(tmp_path):
+    mask = np.full((120, 360), 255, np.uint8)
+    mask[0, :5] = mask[:30, 130:160] = 0
+    (tmp_path / COMPOSITES).mkdir()
+    Image.fromarray(mask).save(tmp_path / COMPOSITES / "a_0_mask.png")
+    Image.fromarray(mask).save(tmp_path / COMPOSITES / "a_0.jpg")
+    assert real.pools(tmp_path)[COMPOSITES].pool.labels.tolist() == [0, 1]
+
+
+def test_at_most_each_tiles_of_a_micrograph(root):
+    pool, groups = real.pools(root, names=[COMPOSITES], each=2)[COMPOSITES]
+    assert len(pool.images) == 16 and (np.unique(groups, return_counts=True)[1] == 4).all()
+
+
+def test_points_lie_whole_in_tiles_that_do_not_meet(sets):
+    pool, groups = sets[WAFER]
+    points = np.array(micrographs.POINTS)
+    apart = np.abs(points[:, None] - points[None]).max(2)[~np.eye(3, dtype=bool)]
+    assert apart.min() >= micrographs.WAFER_SIDE + 2 * micrographs.JITTER
+    masks = pool.masks[pool.labels == 1]
+    assert len(masks) == 3 and set(masks.sum((1, 2))) == {16 * 197}  # pixels within 8 of a pixel, 4 x 4 each
+    centres = [np.argwhere(mask).mean(0) for mask in masks]
+    assert np.ptp(centres, axis=0).min() > 4  # not always at the same place
+    assert groups[pool.labels == 1].tolist() == ["point 0", "point 1", "point 2"]
+    assert set(groups[pool.labels == 0]) == {"inspected", "reference"}
+
+
+@pytest.mark.parametrize("name", [COMPOSITES, CRACKS])
+def test_no_group_gives_shots_and_tests(sets, name):
+    tiles = sets[name]
+    drawn = real.episodes(name, tiles)
+    assert [(episode.k, episode.seed) for episode in drawn] == [(k, seed) for k in (2, 4) for seed in range(3)]
+    for two, four in zip(drawn[:3], drawn[3:], strict=True):
+        assert not set(tiles.groups[four.support]) & set(tiles.groups[four.test])
+        assert tiles.pool.labels[four.support].tolist() == [0] * 4 + [1] * 4
+        assert set(two.support) < set(four.support) and np.array_equal(two.test, four.test)
+        assert (tiles.pool.counts() > 0).all() and np.bincount(tiles.pool.labels[four.test]).max() <= 20
+    again = real.episodes(name, tiles)
+    assert all(np.array_equal(a.support, b.support) for a, b in zip(drawn, again, strict=True))
+
+
+def test_the_tested_point_is_left_out(sets):
+    tiles = sets[WAFER]
+    drawn = real.episodes(WAFER, tiles, seeds=range(5))
+    assert [episode.seed for episode in drawn] == [0, 1, 2] and {episode.k for episode in drawn} == {2}
+    for point, episode in enumerate(drawn):
+        shots = {"point 0", "point 1", "point 2", "reference"} - {f"point {point}"}
+        assert set(tiles.groups[episode.support]) == shots
+        assert set(tiles.groups[episode.test]) == {"inspected", f"point {point}"}
+
+
+def test_too_few_tiles_for_two_halves(sets):
+    with pytest.raises(ValueError, match="nanocomposites: no halves of its 4 groups hold 13 tiles"):
+        real.episodes(COMPOSITES, sets[COMPOSITES], shots=(2, 13))
+
+
+def test_absent_folders_are_said_and_left_out(tmp_path, spots_backbone, capsys):
+    sets = real.pools(tmp_path)
+    assert sets == {} and capsys.readouterr().out.count("left out") == 3
+    assert len(real.evaluate(spots_backbone, sets=sets, folder=tmp_path)) == 0
+    assert real.examples(spots_backbone, sets=sets, folder=tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda folder: (folder / "a_0.jpg").unlink(), "a_0.jpg: no such image"),
+        (lambda folder: Image.new("L", (120, 120)).save(folder / "a_0.jpg"), r"\(120, 240\) pixels.*\(120, 120\)"),
+        (lambda folder: (folder / "a_0_mask.png").unlink(), "holds no <name>_mask.png"),
+    ],
+)
+def test_broken_folders_are_named(tmp_path, change, message):
+    folder = tmp_path / COMPOSITES
+    folder.mkdir()
+    for name in ("a_0.jpg", "a_0_mask.png"):
+        Image.new("L", (240, 120)).save(folder / name)
+    change(folder)
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        real.pools(tmp_path)
+
+
+def test_table_and_examples(sets, tmp_path, spots_backbone, monkeypatch):
+    monkeypatch.setattr(study, "vgg_features", lambda *_, **__: None)  # no weights of VGG16
+    monkeypatch.setattr(baselines, "unet", lambda: unet.unet(steps=2, side=64, crop=32))
+    few = {name: sets[name] for name in (COMPOSITES, WAFER)}
+    table = real.evaluate(spots_backbone, sets=few, seeds=range(1), folder=tmp_path)
+    rows = table.set_index(["dataset", "method", "k"]).sort_index()
+    names = {"SEM-CLIP", "SEM-CLIP, zero-shot", "WinCLIP (zero-shot)", "WinCLIP+", "APRIL-GAN", "U-Net"}
+    for dataset, shots in ((COMPOSITES, [2, 4]), (WAFER, [2])):
+        for name in names:
+            assert rows.loc[(dataset, name), "episodes"].tolist() == [1] * len(shots)
+            assert rows.loc[(dataset, name)].index.tolist() == shots
+    assert rows.loc[(COMPOSITES, "SEM-CLIP", 4), "pAUROC"] > 0.9  # bright squares
+    four = real.evaluate(spots_backbone, sets={WAFER: sets[WAFER]}, shots=(4,), folder=tmp_path)
+    assert four["method"].tolist() == ["all"]
+    assert "not possible" in rows.loc[(WAFER, "all", 4), "note"] and np.isnan(rows.loc[(WAFER, "all", 4), "AP"])
+    kept = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.*")}
+    assert real.evaluate(spots_backbone, sets=few, seeds=range(1), folder=tmp_path).equals(table)
+    assert kept == {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.*")}
+    shown = real.examples(spots_backbone, sets=few, folder=tmp_path)
+    assert shown["images"].shape == shown["masks"].shape == (2, 240, 240) and shown["masks"].any((1, 2)).all()
+    assert [(name, maps.shape) for name, maps in shown["maps"].items()] == [
+        ("SEM-CLIP", (2, 240, 240)), ("U-Net", (2, 240, 240)),
+    ]  # fmt: skip
+    assert shown["names"] == ("nanocomposites\n4 shots", "patterned_wafer\n2 shots")
+
+
+@pytest.mark.parametrize(("name", "groups"), [(COMPOSITES, 8), (CRACKS, 9), (WAFER, 5)])
+def test_the_real_files(real_sets, name, groups):
+    if name not in real_sets:
+        pytest.skip(f"no {name} in ../shared/real-sem")
+    tiles = real_sets[name]
+    assert len(set(tiles.groups)) == groups
+    table = real.summary({name: tiles})
+    assert table["tiles"].min() >= 3 and table["defect area"].iloc[0] == 0 < table["defect area"].iloc[1] < 0.3
+    for episode in real.episodes(name, tiles):
+        assert not set(episode.support) & set(episode.test)
+        assert np.bincount(tiles.pool.labels[episode.test], minlength=2).min() >= 1
