@@ -24,7 +24,8 @@ PYTHONS = ("3.11", "3.12", "3.13")
 
 def direct():
     project = PROJECT["project"]
-    texts = [*project["dependencies"], *project["optional-dependencies"]["test"], *PROJECT["build-system"]["requires"]]
+    extras = [text for texts in project["optional-dependencies"].values() for text in texts]
+    texts = [*project["dependencies"], *extras, *PROJECT["build-system"]["requires"]]
     return [Requirement(text) for text in texts]
 
 
@@ -83,7 +84,7 @@ def test_environment_has_the_same_bounds():
     name, _, bounds = python.partition(" ")
     assert (name, pip) == ("python", "pip")
     assert SpecifierSet(bounds) == SpecifierSet(PROJECT["project"]["requires-python"])
-    assert packages == {"pip": ["-e .[test]"]}
+    assert packages == {"pip": ["-e .[test,cluster,docs]"]}
 
 
 def test_torch_has_no_upper_bound():
