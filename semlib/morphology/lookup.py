@@ -46,7 +46,7 @@ def similar(image, dataset, *, count=11, border=4, seed=0, out=None):
         query = train.embed(train.load_encoder(folder), shown[None], progress=False)[0]
     rows, distances = retrieval.similar(embeddings, query, count=count, leave_out=row)
     out = Path(out or where.figures / f"similar_{image.stem}")
-    return _write(out, dataset, table, images, rows, distances, first=("query", shown))
+    return _write(out, dataset, table, images, rows, distances, first=(f"query\n{image.name}", shown))
 
 
 def outliers(dataset, *, count=18, neighbours=5, seed=0, out=None):
