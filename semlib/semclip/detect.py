@@ -100,7 +100,8 @@ def _fit(backbone, prompts, place):
     images, labels, masks = shot_files.read(place, backbone.image_size, prompts.classes[prompts.normal])
     if masks is None:
         tqdm.write(f"{place} has no masks: the Transformation Layers stay untrained")
-    return SemClip(backbone, prompts, transformation=masks is not None).fit(images, labels, masks)
+    features = backbone.encode_images(images, progress=True)
+    return SemClip(backbone, prompts, transformation=masks is not None).fit(features, labels, masks)
 
 
 def _keep(model, place):
@@ -149,7 +150,7 @@ def _chunk(model, files, overlays):
         large = Image.fromarray(anomaly).resize(image.shape[::-1], Image.Resampling.BILINEAR)
         with atomic(overlays / f"{file.stem}.png") as temporary:
             Image.fromarray(overlay(image, np.asarray(large))).save(temporary)
-        odds = dict(zip(model.classes, odds.round(4).tolist(), strict=True))
+        odds = {name: round(float(p), 4) for name, p in zip(model.classes, odds, strict=True)}
         best = max(odds, key=odds.get)
         rows.append({"file": file.name, "class": best, **odds, "anomaly_score": round(float(score), 4)})
     return rows, bad

@@ -2,12 +2,14 @@
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from semlib.semclip.maps import defect_logit, dice_loss, enlarge, focal_loss, reduce_masks, similarity
 
 BATCH = 8  # images a step
 FINER = 4  # cells of the training maps along one patch
 DECAY = 0.01
+PATIENCE = 10  # seconds until training shows its progress; a small model is done by then
 SHARPNESS = 8  # power of the anomaly map when it weighs tokens
 HEAD = ("weight", "bias", "mean")
 
@@ -50,7 +52,7 @@ def transformation_layers(tokens, masks, projection, texts, *, normal, grid, tem
     change = torch.zeros(*tokens.shape[:2], *projection.shape, requires_grad=True)
     optimiser = torch.optim.AdamW([change], lr=learning_rate * float(projection.std()), weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(steps, 1))
-    for rows in batches(len(masks), steps, seed):
+    for rows in tqdm(batches(len(masks), steps, seed), desc="train", unit="step", delay=PATIENCE, leave=False):
         some = tokens[:, :, rows].float().flatten(2, 3)
         logits = defect_logit(similarity(some, projection + change, texts), normal, temperature)
         maps = enlarge(logits.sigmoid().unflatten(2, (len(rows), *grid)), covered.shape[1:]).clamp(0, 1)
