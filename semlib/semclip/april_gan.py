@@ -22,11 +22,8 @@ def april_gan(features, prompts, backbone, *, steps=100, learning_rate=2e-2, tem
 
     Parameters
     ----------
-    features : Features
-        Of all images of the pool.
-    prompts : Prompts
-    backbone : Backbone
-        The one that made the features.
+    features, prompts, backbone
+        As in `semlib.semclip.winclip.winclip`.
     steps, learning_rate, temperature
         See `semlib.semclip.tune.transformation_layers`.
     seed : int

@@ -7,8 +7,7 @@ import pytest
 import torch
 from scipy.special import expit
 
-from semlib import vgg
-from semlib.semclip import baselines, metrics, patchcore, unet, winclip
+from semlib.semclip import baselines, metrics, unet, winclip
 from semlib.semclip.episodes import Episode, Pool
 
 CLASSES = ["defect-free", "bright", "dark"]
@@ -119,102 +118,6 @@ def test_training_on_masks_finds_the_squares(name, results, pool, episode):
     assert results[name].maps.max() <= 1
 
 
-# PatchCore
-
-
-def patch_pool(count=3):
-    images = np.zeros((count, 2, 2), np.uint8)
-    return Pool(images, np.arange(count) % 2, images > 0, ["fine", "bad"], 0)
-
-
-def test_patchcore_by_hand():
-    """Four patches an image; the bank is image 0; image 2 lies 3, 4, 0 and 1 away from it."""
-    bank = np.array([[0, 0], [10, 0], [0, 10], [10, 10]], np.float16)
-    seen = np.array([[0, 3], [14, 0], [0, 10], [10, 11]], np.float16)
-    tokens = np.stack([bank, bank + 50, seen])
-    result = baselines.patchcore(tokens, neighbours=3).run(patch_pool(), Episode(1, 0, np.array([0, 1]), np.array([2])))
-    np.testing.assert_allclose(result.maps[0], [[3, 4], [0, 1]], atol=1e-3)
-    others = np.linalg.norm(bank[[1, 0, 3]].astype(float) - seen[1], axis=1)  # those nearest to (10, 0), itself first
-    assert others[0] == 4
-    expected = (1 - np.exp(4) / np.exp(others).sum()) * 4
-    assert result.scores[0] == pytest.approx(expected, rel=1e-4)
-
-
-def test_patchcore_of_a_copy_of_a_shot_is_near_zero():
-    rng = np.random.default_rng(0)
-    tokens = rng.normal(size=(4, 16, 8)).astype(np.float16)
-    tokens[2] = tokens[0]
-    result = baselines.patchcore(tokens).run(patch_pool(4), Episode(1, 0, np.array([0, 1]), np.array([2, 3])))
-    assert result.scores[0] < 0.01 * result.scores[1] and result.maps[0].max() < 0.01 * result.maps[1].min()
-
-
-def test_patchcore_sees_a_changed_patch_where_it_is():
-    rng = np.random.default_rng(0)
-    tokens = np.repeat(rng.normal(size=(1, 64, 8)), 2, 0).astype(np.float16)
-    tokens[1, 8 * 2 + 5] += 3
-    images = np.zeros((2, 32, 32), np.uint8)
-    pool = Pool(images, np.array([0, 1]), images > 0, ["fine", "bad"], 0)
-    result = baselines.patchcore(tokens).run(pool, Episode(1, 0, np.array([0]), np.array([1])))
-    y, x = np.unravel_index(result.maps[0].argmax(), (32, 32))
-    assert (y // 4, x // 4) == (2, 5)
-
-
-def test_coreset_takes_one_of_each_cluster():
-    rng = np.random.default_rng(0)
-    rows = np.repeat(100 * np.eye(6), 30, 0) + rng.normal(size=(180, 6))
-    rows = torch.from_numpy(rng.permutation(rows)).float()
-    chosen = patchcore.coreset(rows, 6)
-    assert sorted(chosen.argmax(1).tolist()) == list(range(6))
-    assert torch.equal(patchcore.coreset(rows, 180), rows)
-
-
-def test_squared_distances():
-    a, b = (torch.from_numpy(np.random.default_rng(k).normal(size=(20 + k, 5))) for k in range(2))
-    assert torch.allclose(patchcore.squared_distances(a, b), torch.cdist(a, b) ** 2)
-    assert (patchcore.squared_distances(a, a) >= 0).all()
-
-
-def test_vgg_features_keep_the_distances_of_the_averaged_levels(with_weights):
-    images = np.random.default_rng(0).integers(0, 256, (2, 40, 48), dtype=np.uint8)
-    images[1] = 90
-    found = baselines.vgg_features(images, size=64, progress=False)
-    assert found.tokens.shape == (2, 256, 128) and found.tokens.dtype == np.float16
-    assert found.pooled.shape == (2, 768) and found.pooled.dtype == np.float32
-    alone = baselines.vgg_features(images[1:], size=64, progress=False)
-    assert np.array_equal(alone.tokens, found.tokens[1:]) and np.array_equal(alone.pooled, found.pooled[1:])
-    constant = torch.full((1, 1, 64, 64), 90 / 255)
-    levels = vgg.stages(constant)[2:4]
-    np.testing.assert_allclose(found.pooled[1], torch.cat([x.amax((0, 1)) for x in levels]), rtol=1e-3, atol=1e-3)
-    patches = patchcore._patches(*levels)
-    assert torch.allclose(patches.norm(dim=1), torch.tensor(2**0.5), atol=0.1)  # two levels of unit length
-    direct, short = torch.cdist(patches, patches), torch.cdist(*[torch.from_numpy(found.tokens[1]).float()] * 2)
-    far = direct > 0.1
-    assert (short[far] / direct[far] - 1).abs().mean() < 0.15
-
-
-def test_patches_are_averaged_over_their_neighbours():
-    fine, coarse = torch.zeros(4, 4, 2), torch.ones(2, 2, 1)
-    fine[..., 0], fine[0, 0, 1] = 1, 9
-    patches = patchcore._patches(fine, coarse).view(4, 4, 3)
-    assert torch.allclose(patches[..., 2], torch.tensor(1.0))
-    ratio = patches[..., 1] / patches[..., 0]  # mean over the neighbours there are: 4 in the corner, 6 at the edge
-    expected = [[9 / 4, 9 / 6, 0, 0], [9 / 6, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
-    assert torch.allclose(ratio, torch.tensor(expected))
-
-
-@pytest.mark.parametrize(
-    ("images", "size", "said"),
-    [
-        (np.zeros((2, 8, 8)), 64, "uint8"),
-        (np.zeros((8, 8), np.uint8), 64, r"\(8, 8\)"),
-        (np.zeros((2, 8, 8), np.uint8), 50, "size=50"),
-    ],
-)
-def test_vgg_features_of_bad_input(images, size, said):
-    with pytest.raises(ValueError, match=said):
-        baselines.vgg_features(images, size=size)
-
-
 # WinCLIP
 
 
@@ -233,29 +136,39 @@ def test_spread_is_the_harmonic_mean_of_the_covering_windows(window):
     np.testing.assert_allclose(found, slow_spread(scores, window, (6, 5)))
 
 
-def test_winclip_equals_a_slow_reference(pool, episode, features, spots_backbone, spots_prompts, results):
-    gh, gw = spots_backbone.grid
+def slow_windows(features, i, backbone, window):
+    """Unit embeddings (h, w, e) of the windows of one image: mean of the unit embeddings of their patches."""
+    gh, gw = backbone.grid
+    tokens = features.tokens[i, 0, -1].astype(np.float64) @ backbone.projection.detach().numpy()
+    tokens = (tokens / np.linalg.norm(tokens, axis=1, keepdims=True)).reshape(gh, gw, -1)
+    rows = [
+        [tokens[y : y + window, x : x + window].mean((0, 1)) for x in range(gw - window + 1)]
+        for y in range(gh - window + 1)
+    ]
+    return rows / np.linalg.norm(rows, axis=2, keepdims=True)
+
+
+def test_winclip_equals_a_slow_reference(episode, features, spots_backbone, spots_prompts, results):
     fine, defect = winclip.two_texts(spots_prompts, spots_backbone).numpy()
     texts = spots_prompts.embed(spots_backbone)
-    assert np.allclose(fine, texts[0], atol=1e-6) and np.isclose(
-        defect @ (texts[1] + texts[2]), 2 * defect @ texts[1], 1
-    )
-
-    def probability(x):
-        return expit(x @ (defect - fine) / np.linalg.norm(x) / 0.07)
-
-    i = episode.test[4]
-    tokens = features.tokens[i, 0, -1].astype(np.float64) @ spots_backbone.projection.detach().numpy()
-    tokens = (tokens / np.linalg.norm(tokens, axis=1, keepdims=True)).reshape(gh, gw, -1)
-    total = 1 / probability(features.image[i])
-    for window in (2, 3):
-        scores = np.zeros((1, gh - window + 1, gw - window + 1))
-        for _, y, x in np.ndindex(scores.shape):
-            scores[0, y, x] = probability(tokens[y : y + window, x : x + window].mean((0, 1)))
-        total = total + 1 / slow_spread(scores, window, (gh, gw))[0]
-    expected = winclip.enlarge(torch.from_numpy(3 / total).float(), (96, 96))
-    np.testing.assert_allclose(results["WinCLIP (zero-shot)"].maps[4], expected, atol=1e-4)
-    assert results["WinCLIP (zero-shot)"].scores[4] == pytest.approx(probability(features.image[i]), abs=1e-5)
+    mean = texts[1:].mean(0)
+    assert np.allclose(fine, texts[0], atol=1e-6) and np.allclose(defect, mean / np.linalg.norm(mean), atol=1e-6)
+    i, whole = episode.test[4], expit(features.image[episode.test[4]] @ (defect - fine) / 0.07)
+    inverse, near = 1 / whole, 0
+    for window in (1, 2, 3):
+        seen = slow_windows(features, i, spots_backbone, window)
+        if window > 1:
+            scores = expit(seen @ (defect - fine) / 0.07)
+            inverse = inverse + 1 / slow_spread(scores[None], window, spots_backbone.grid)[0]
+        shots = [slow_windows(features, k, spots_backbone, window) for k in episode.support[:3]]
+        cosines = np.einsum("hwe,nyxe->hwnyx", seen, shots).reshape(*seen.shape[:2], -1)
+        near = near + slow_spread((1 - cosines.max(2))[None] / 2, window, spots_backbone.grid)[0] / 3
+    zero, few = results["WinCLIP (zero-shot)"], results["WinCLIP+"]
+    assert zero.scores[4] == pytest.approx(whole, abs=1e-5)
+    assert few.scores[4] == pytest.approx((whole + near.max()) / 2, abs=1e-4)
+    for found, expected in ((zero, 3 / inverse), (few, 3 / inverse + near)):
+        expected = winclip.enlarge(torch.from_numpy(expected).float(), (96, 96))
+        np.testing.assert_allclose(found.maps[4], expected, atol=1e-4)
 
 
 def test_winclip_plus_adds_nothing_to_a_copy_of_a_shot(methods, pool, episode):
@@ -287,6 +200,8 @@ def test_unet_crops_hold_a_defect_every_other_time_and_fit_their_masks():
     first = x[1::2].amax((1, 2)) < 24 * 24
     assert (y[1::2][first].amax((1, 2)) == 1).all()
     assert 0 < y[0::2].amax((1, 2)).mean() < 0.5
+    turns = {(float((c[0, 1] - c[0, 0]).sign()), float((c[1, 0] - c[0, 0]).sign())) for c in x}
+    assert turns == {(a, b) for a in (-1, 1) for b in (-1, 1)}
 
 
 @pytest.mark.parametrize("settings", [{"side": 100}, {"crop": 20}, {"side": 64, "crop": 72}, {"crop": 0}])

@@ -1,0 +1,101 @@
+"""PatchCore by hand, its coreset, and what VGG16 sees."""
+
+import numpy as np
+import pytest
+import torch
+
+from semlib import vgg
+from semlib.semclip import patchcore
+from semlib.semclip.episodes import Episode, Pool
+
+
+def patch_pool(count=3):
+    images = np.zeros((count, 2, 2), np.uint8)
+    return Pool(images, np.arange(count) % 2, images > 0, ["fine", "bad"], 0)
+
+
+def test_patchcore_by_hand():
+    """Four patches an image; the bank is image 0; those of image 2 lie 0.3, 0.4, 0 and 0.1 away from it."""
+    bank = np.array([[0, 0], [1, 0], [0, 1], [1, 1]])
+    seen = np.array([[0, 0.3], [1.4, 0], [0, 1], [1, 1.1]])
+    tokens = np.stack([bank, bank + 5, seen]).astype(np.float16)
+    result = patchcore.patchcore(tokens, neighbours=3).run(patch_pool(), Episode(1, 0, np.array([0, 1]), np.array([2])))
+    np.testing.assert_allclose(result.maps[0], [[0.3, 0.4], [0, 0.1]], atol=2e-3)
+    others = np.linalg.norm(bank[[1, 0, 3]] - seen[1], axis=1)  # of (1, 0) and the two patches nearest to it
+    expected = (1 - np.exp(0.4) / np.exp(others).sum()) * 0.4
+    assert result.scores[0] == pytest.approx(expected, abs=1e-3)
+
+
+def test_patchcore_of_a_copy_of_a_shot_is_near_zero():
+    rng = np.random.default_rng(0)
+    tokens = rng.normal(size=(4, 16, 8)).astype(np.float16)
+    tokens[2] = tokens[0]
+    result = patchcore.patchcore(tokens).run(patch_pool(4), Episode(1, 0, np.array([0, 1]), np.array([2, 3])))
+    assert result.scores[0] < 0.01 * result.scores[1] and result.maps[0].max() < 0.01 * result.maps[1].min()
+
+
+def test_patchcore_sees_a_changed_patch_where_it_is():
+    rng = np.random.default_rng(0)
+    tokens = np.repeat(rng.normal(size=(1, 64, 8)), 2, 0).astype(np.float16)
+    tokens[1, 8 * 2 + 5] += 3
+    images = np.zeros((2, 32, 32), np.uint8)
+    pool = Pool(images, np.array([0, 1]), images > 0, ["fine", "bad"], 0)
+    result = patchcore.patchcore(tokens).run(pool, Episode(1, 0, np.array([0]), np.array([1])))
+    y, x = np.unravel_index(result.maps[0].argmax(), (32, 32))
+    assert (y // 4, x // 4) == (2, 5)
+
+
+def test_coreset_takes_one_of_each_cluster():
+    rng = np.random.default_rng(0)
+    rows = np.repeat(100 * np.eye(6), 30, 0) + rng.normal(size=(180, 6))
+    rows = torch.from_numpy(rng.permutation(rows)).float()
+    chosen = patchcore.coreset(rows, 6)
+    assert sorted(chosen.argmax(1).tolist()) == list(range(6))
+    assert torch.equal(patchcore.coreset(rows, 180), rows)
+
+
+def test_squared_distances():
+    a, b = (torch.from_numpy(np.random.default_rng(k).normal(size=(20 + k, 5))) for k in range(2))
+    assert torch.allclose(patchcore.squared_distances(a, b), torch.cdist(a, b) ** 2)
+    assert (patchcore.squared_distances(a, a) >= 0).all()
+
+
+def test_vgg_features_keep_the_distances_of_the_averaged_levels(with_weights):
+    images = np.random.default_rng(0).integers(0, 256, (2, 40, 48), dtype=np.uint8)
+    images[1] = 90
+    found = patchcore.vgg_features(images, size=64, progress=False)
+    assert found.tokens.shape == (2, 256, 128) and found.tokens.dtype == np.float16
+    assert found.pooled.shape == (2, 768) and found.pooled.dtype == np.float32
+    alone = patchcore.vgg_features(images[1:], size=64, progress=False)
+    assert np.array_equal(alone.tokens, found.tokens[1:]) and np.array_equal(alone.pooled, found.pooled[1:])
+    constant = torch.full((1, 1, 64, 64), 90 / 255)
+    levels = vgg.stages(constant)[2:4]
+    np.testing.assert_allclose(found.pooled[1], torch.cat([x.amax((0, 1)) for x in levels]), rtol=1e-3, atol=1e-3)
+    patches = patchcore._patches(*levels)
+    assert torch.allclose(patches.norm(dim=1), torch.tensor(2**0.5), atol=0.1)  # two levels of unit length
+    direct, short = torch.cdist(patches, patches), torch.cdist(*[torch.from_numpy(found.tokens[1]).float()] * 2)
+    far = direct > 0.1
+    assert (short[far] / direct[far] - 1).abs().mean() < 0.15
+
+
+def test_patches_are_averaged_over_their_neighbours():
+    fine, coarse = torch.zeros(4, 4, 2), torch.ones(2, 2, 1)
+    fine[..., 0], fine[0, 0, 1] = 1, 9
+    patches = patchcore._patches(fine, coarse).view(4, 4, 3)
+    assert torch.allclose(patches[..., 2], torch.tensor(1.0))
+    ratio = patches[..., 1] / patches[..., 0]  # mean over the neighbours there are: 4 in the corner, 6 at the edge
+    expected = [[9 / 4, 9 / 6, 0, 0], [9 / 6, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+    assert torch.allclose(ratio, torch.tensor(expected))
+
+
+@pytest.mark.parametrize(
+    ("images", "size", "said"),
+    [
+        (np.zeros((2, 8, 8)), 64, "uint8"),
+        (np.zeros((8, 8), np.uint8), 64, r"\(8, 8\)"),
+        (np.zeros((2, 8, 8), np.uint8), 50, "size=50"),
+    ],
+)
+def test_vgg_features_of_bad_input(images, size, said):
+    with pytest.raises(ValueError, match=said):
+        patchcore.vgg_features(images, size=size)
