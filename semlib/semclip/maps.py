@@ -67,6 +67,7 @@ def defect_logit(similarities, normal, temperature):
 
 
 @cache
+@torch.inference_mode(False)  # a cached matrix serves training, too
 def enlarging(cells, pixels, blur):
     """Matrix (pixels, cells) that interpolates bilinearly and then blurs; its rows sum to 1.
 
