@@ -7,6 +7,7 @@ from sklearn.metrics import (
     completeness_score,
     homogeneity_score,
     normalized_mutual_info_score,
+    silhouette_samples,
     silhouette_score,
     v_measure_score,
 )
@@ -36,10 +37,12 @@ def test_silhouette_equals_scikit_learn(blobs):
 
 
 def test_macro_silhouette_weighs_clusters_alike():
-    tight = np.array([[0.0], [0.001], [0.002]])
-    loose = np.array([[10.0], [13.0], [16.0], [12.0], [14.0]])
-    scores = evaluate.cluster_scores(np.vstack([tight, loose]), k=2)
-    assert scores["macro_silhouette"] > scores["silhouette"]
+    points = np.array([[0.0], [1], [10], [13], [16], [12], [14]])
+    found = evaluate.cluster_scores(points, k=2)
+    each = silhouette_samples(points, points[:, 0] > 5)
+    assert found["macro_silhouette"] == pytest.approx((each[:2].mean() + each[2:].mean()) / 2)
+    assert found["silhouette"] == pytest.approx(each.mean()) != found["macro_silhouette"]
+    assert each[0] == pytest.approx(1 - 1 / 13)  # 1 from its own cluster, 13 on average from the other
 
 
 def test_one_dimensional_noise_beats_the_silhouette_of_the_paper():
