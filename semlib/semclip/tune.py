@@ -9,7 +9,7 @@ from semlib.semclip.maps import defect_logit, dice_loss, enlarge, focal_loss, re
 BATCH = 8  # images a step
 FINER = 4  # cells of the training maps along one patch
 DECAY = 0.01
-PATIENCE = 10  # seconds until training shows its progress; a small model is done by then
+PATIENCE = 60  # seconds until training shows its progress; a small model is done by then
 SHARPNESS = 8  # power of the anomaly map when it weighs tokens
 HEAD = ("weight", "bias", "mean")
 
