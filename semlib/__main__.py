@@ -1,4 +1,4 @@
-"""The command line: ``python -m semlib reproduce | fetch | check | profile | detect | similar | outliers``."""
+"""The command line: ``python -m semlib reproduce | fetch | check | profile | detect | similar | outliers | bulk``."""
 
 import os
 import signal
@@ -7,6 +7,7 @@ import sys
 import click
 
 import semlib
+from semlib.cluster.command import bulk
 from semlib.driver.execute import NotebookError
 
 _ENVIRONMENT = """\b
@@ -185,6 +186,9 @@ def check():
     from semlib.check import report
 
     sys.exit(0 if report() else 1)
+
+
+main.add_command(bulk)
 
 
 if __name__ == "__main__":
