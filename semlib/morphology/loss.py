@@ -1,4 +1,6 @@
-"""The cross-scale consistency loss, and how to see whether it collapsed."""
+"""The cross-scale consistency loss, two that decorrelate instead, and how to see whether it collapsed."""
+
+import itertools
 
 import torch
 from torch.nn import functional
@@ -41,6 +43,46 @@ def cross_scale_loss(projections, embeddings, pairs="all"):
         raise ValueError(f"pairs is one of {', '.join(PAIRS)}; got {pairs!r}")
     cosine = functional.cosine_similarity
     return -torch.stack([cosine(projections[a], embeddings[b].detach()).mean() for a, b in PAIRS[pairs]]).mean()
+
+
+def between_scales(distance, projections):
+    """Mean of ``distance(a, b)`` over the three unordered pairs of scales; `projections` as in `cross_scale_loss`."""
+    return torch.stack([distance(a, b) for a, b in itertools.combinations(projections, 2)]).mean()
+
+
+def vicreg(first, second, *, invariance=25.0, variance=25.0, covariance=1.0):
+    r"""VICReg: two views agree, each dimension varies over the batch, and no two dimensions say the same.
+
+    .. math:: \lambda \, \mathrm{mse}(a, b) + \sum_{z \in \{a, b\}} \Big[ \tfrac{\mu}{2D} \sum_j
+        \max(0, 1 - \sigma_j(z)) + \tfrac{\nu}{D} \sum_{i \ne j} \mathrm{cov}_{ij}(z)^2 \Big]
+
+    arXiv 2105.04906, equations 1 to 6 with the authors' weights; the variance term is halved as in their program.
+
+    Parameters
+    ----------
+    first, second : tensor (N, D)
+        Projections of the same images.
+    """
+    total = invariance * functional.mse_loss(first, second)
+    for z in (first, second):
+        spread = (z.var(dim=0) + 1e-4).sqrt()
+        total = total + variance / 2 * functional.relu(1 - spread).mean()
+        total = total + covariance / z.shape[1] * _off_diagonal(z.T.cov())
+    return total
+
+
+def barlow(first, second, *, redundancy=5e-3):
+    r"""Barlow Twins: :math:`\sum_i (1 - C_{ii})^2 + \lambda \sum_{i \ne j} C_{ij}^2`, C the views' cross-correlation.
+
+    arXiv 2103.03230, equation 1 with the authors' weight. first, second : tensor (N, D).
+    """
+    a, b = ((z - z.mean(dim=0)) / (z.std(dim=0, correction=0) + 1e-5) for z in (first, second))
+    correlation = a.T @ b / len(a)
+    return (1 - correlation.diagonal()).square().sum() + redundancy * _off_diagonal(correlation)
+
+
+def _off_diagonal(matrix):
+    return matrix.square().sum() - matrix.diagonal().square().sum()
 
 
 def normalised_std(embeddings):

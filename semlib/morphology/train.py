@@ -1,9 +1,11 @@
 """One training loop for the multi-resolution encoder, resumable at every epoch."""
 
 import ctypes
+import dataclasses
 import hashlib
 import json
 import platform
+import time
 
 import numpy as np
 import pandas as pd
@@ -11,9 +13,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
-from semlib.morphology.encoder import Encoder, ProjectionHead, to_input
-from semlib.morphology.loss import cross_scale_loss, normalised_std, rankme
+from semlib.morphology import evaluate, probe, recipe
+from semlib.morphology.augment import augment
+from semlib.morphology.encoder import Readout, to_input
+from semlib.morphology.loss import normalised_std, rankme
 from semlib.paths import atomic
+
+TRACED = ("rankme", "silhouette", "nmi", "knn_macro")
 
 
 def best_device():
@@ -46,14 +52,16 @@ def reuse_memory():
 
 
 def train(
-    levels, folder, *, seed=0, epochs=15, batch_size=32, learning_rate=1e-3, pairs="all", device=None, progress=True
-):
+    levels, folder, *, method="paper", seed=0, epochs=15, batch_size=32, learning_rate=1e-3, pairs="all", labels=None,
+    device=None, progress=True,
+):  # fmt: skip
     """Train encoder and projection head on an image pyramid; embed every image at L0.
 
     Sci Rep 2026, section 5 "Training strategy": Adam, learning rate 1e-3, batch 32, 15 epochs, no
     labels. Writes to `folder`: ``checkpoint.pt`` after each epoch (a killed run goes on from
-    there and ends with the same weights), ``history.csv``, and at the end ``encoder.safetensors``
-    and ``embeddings.npy``. A folder that was finished with the same settings and data is left as it is.
+    there and ends with the same weights), ``history.csv``, and at the end ``encoder.safetensors``,
+    ``embeddings.npy``, ``config.json`` and ``cost.json`` (seconds of training, over all calls). A folder that
+    was finished with the same settings and data is left as it is.
 
     Parameters
     ----------
@@ -61,12 +69,16 @@ def train(
         L0 (finest) first. Memmaps are read batch by batch.
     folder : Path
         Where results and checkpoint go.
+    method : str or semlib.morphology.recipe.Recipe
+        "paper" or "ours", see `recipe.METHODS`.
     seed : int
-        Seeds the weights and the order of the images.
+        Seeds the weights, the order of the images and their random changes.
     epochs, batch_size, learning_rate
         As in the paper.
     pairs : str
-        Scale pairs of the loss, see `semlib.morphology.loss.PAIRS`.
+        Scale pairs of the cosine losses, see `semlib.morphology.loss.PAIRS`.
+    labels : sequence (N,), optional
+        For the history only: nothing that is trained sees them.
     device : str, optional
         "cpu" or "cuda"; the best there is when not given.
     progress : bool
@@ -75,40 +87,48 @@ def train(
     Returns
     -------
     DataFrame
-        One row an epoch: epoch, loss (mean over the epoch's steps), embedding_std and rankme (of
-        the L0 embeddings in training, that is with the batch's own normalisation statistics).
+        One row an epoch: epoch, loss (mean over the epoch's steps), and of the L0 embeddings in training, that is with
+        the batch's own normalisation statistics and random changes: embedding_std, rankme, silhouette (k-means, k = 6),
+        nmi and knn_macro (NaN without labels; see `evaluate.all_scores`).
 
     Raises
     ------
     ValueError
-        With fewer than two images, or levels of different length.
+        With fewer than two images, levels of different length, or an unknown method.
     """
     count = len(levels[0])
     if count < 2 or any(len(level) != count for level in levels):
         raise ValueError(f"training needs two or more images, as many in each level; got {[len(x) for x in levels]}")
-    device = device or best_device()
+    device, chosen = device or best_device(), recipe.find(method)
     config = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
     config |= {"pairs": pairs, "levels": [level.shape[1] for level in levels], "data": _digest(levels[0])}
+    config |= {
+        "recipe": dataclasses.asdict(chosen),
+        "labels": None if labels is None else _digest(np.asarray(labels, "U")),
+    }
+    config = json.loads(json.dumps(config))  # as it will be read again
     if _stored_config(folder) == config and (folder / "embeddings.npy").exists():
         return pd.read_csv(folder / "history.csv")
 
     if device == "cpu":
         reuse_memory()
     torch.manual_seed(seed)
-    encoder = Encoder().to(device, memory_format=torch.channels_last)
-    head = ProjectionHead().to(device)
-    optimiser = torch.optim.Adam([*encoder.parameters(), *head.parameters()], lr=learning_rate)
-    parts = {"encoder": encoder, "head": head, "optimiser": optimiser}
+    learner = recipe.Learner(chosen, pairs).to(device, memory_format=torch.channels_last)
+    optimiser = torch.optim.Adam(learner.trained(), lr=learning_rate)
+    parts = {"learner": learner, "optimiser": optimiser}
     history = _resume(folder, config, parts)
     steps = len(_batches(count, batch_size, seed, 0))
     done = len(history) * steps
     with tqdm(total=epochs * steps, initial=done, desc=f"SSL seed {seed}", unit="step", disable=not progress) as bar:
         for epoch in range(len(history), epochs):
-            history.append({"epoch": epoch + 1} | _epoch(levels, encoder, head, optimiser, device, epoch, config, bar))
+            row = _epoch(levels, labels, learner, optimiser, device, epoch, config, bar)
+            history.append({"epoch": epoch + 1} | row)
             _checkpoint(folder, config, parts, history)
+    if chosen.readout:
+        learner.encoder.readout = _fitted(learner.encoder, levels[0], device, progress)
     table = pd.DataFrame(history)
-    _finish(folder, config, encoder, embed(encoder, levels[0], device=device, progress=progress), table)
-    return table
+    _finish(folder, config, learner.encoder, embed(learner.encoder, levels[0], device=device, progress=progress), table)
+    return table.drop(columns="seconds")
 
 
 def embed(encoder, images, *, batch_size=64, device=None, progress=True):
@@ -125,28 +145,53 @@ def embed(encoder, images, *, batch_size=64, device=None, progress=True):
 
 def load_encoder(folder):
     """Load the trained encoder of a run folder, in evaluation mode."""
-    encoder = Encoder()
+    encoder = recipe.Recipe(**_stored_config(folder)["recipe"]).encoder()
     encoder.load_state_dict(load_file(folder / "encoder.safetensors"))
     return encoder.eval()
 
 
-def _epoch(levels, encoder, head, optimiser, device, epoch, config, bar):
-    encoder.train()
-    losses, seen = [], []
+def _epoch(levels, labels, learner, optimiser, device, epoch, config, bar):
+    learner.train()
+    begin, losses, seen, order = time.perf_counter(), [], [], []
+    generator = torch.Generator().manual_seed(int(np.random.SeedSequence([config["seed"], epoch]).generate_state(1)[0]))
     for rows in _batches(len(levels[0]), config["batch_size"], config["seed"], epoch):
-        with autocast(device):
-            embeddings = [encoder(to_input(np.array(level[rows]), device)).float() for level in levels]
-        projections = [head(z) for z in embeddings]
-        loss = cross_scale_loss(projections, embeddings, config["pairs"])
+        views = [to_input(np.array(level[rows]), device) for level in levels]
+        if learner.recipe.changes:
+            views = [augment(view, learner.recipe.changes, generator) for view in views]
+        loss, embeddings = learner(views, autocast(device))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
+        learner.follow()
         losses.append(loss.item())
         seen.append(embeddings[0].detach().cpu())
+        order.append(rows)
         bar.set_postfix(epoch=epoch + 1, loss=f"{losses[-1]:.4f}", refresh=False)
         bar.update()
-    seen = torch.cat(seen)
-    return {"loss": float(np.mean(losses)), "embedding_std": normalised_std(seen), "rankme": rankme(seen)}
+    seen, order = torch.cat(seen), np.concatenate(order)
+    if learner.recipe.readout:
+        seen = Readout(seen.shape[1]).fit(seen).eval()(seen)
+    row = {"loss": float(np.mean(losses)), "embedding_std": normalised_std(seen)}
+    row["seconds"] = time.perf_counter() - begin
+    return row | _trace(seen.numpy(), None if labels is None else np.asarray(labels)[order])
+
+
+def _trace(embeddings, labels, k=6):
+    """`TRACED` of one epoch's embeddings; NaN for what too few, or too few different, images cannot give."""
+    found = dict.fromkeys(TRACED, np.nan) | {"rankme": rankme(embeddings)}
+    if len(np.unique(embeddings, axis=0)) > k:
+        scores = evaluate.cluster_scores(embeddings, labels, k=k)
+        found |= {name: scores[name] for name in TRACED if name in scores}
+    if labels is not None:
+        truth = probe.codes(labels)
+        found["knn_macro"] = probe.micro_macro(truth, probe.nearest_neighbour(embeddings, labels))[1]
+    return found
+
+
+def _fitted(encoder, images, device, progress):
+    """The encoder's readout with mean and deviation of all images' embeddings."""
+    readout, encoder.readout = encoder.readout, torch.nn.Identity()
+    return readout.fit(torch.as_tensor(embed(encoder, images, device=device, progress=progress)).to(device))
 
 
 def _batches(count, batch_size, seed, epoch):
@@ -187,7 +232,9 @@ def _finish(folder, config, encoder, embeddings, table):
     with atomic(folder / "encoder.safetensors") as temporary:
         save_file({name: tensor.cpu().contiguous() for name, tensor in encoder.state_dict().items()}, temporary)
     with atomic(folder / "history.csv") as temporary:
-        table.to_csv(temporary, index=False)
+        table.drop(columns="seconds").to_csv(temporary, index=False)
+    with atomic(folder / "cost.json") as temporary:
+        temporary.write_text(json.dumps({"seconds": table["seconds"].sum()}))
     with atomic(folder / "embeddings.npy") as temporary:
         np.save(temporary, embeddings)
     with atomic(folder / "config.json") as temporary:

@@ -20,13 +20,13 @@ def run(levels, folder, **settings):
 
 def test_history_and_files(levels, tmp_path):
     history = run(levels, tmp_path)
-    assert list(history.columns) == ["epoch", "loss", "embedding_std", "rankme"] and len(history) == 3
+    assert list(history.columns) == ["epoch", "loss", "embedding_std", *module.TRACED] and len(history) == 3
     assert history["loss"].iloc[-1] < history["loss"].iloc[0]
     stored = np.load(tmp_path / "embeddings.npy")
     assert stored.shape == (10, 128) and stored.dtype == np.float32
     np.testing.assert_allclose(embed(load_encoder(tmp_path), levels[0], progress=False), stored, rtol=1e-4, atol=1e-5)
     assert sorted(p.name for p in tmp_path.iterdir()) == [
-        "config.json", "embeddings.npy", "encoder.safetensors", "history.csv",
+        "config.json", "cost.json", "embeddings.npy", "encoder.safetensors", "history.csv",
     ]  # fmt: skip
 
 
