@@ -1,0 +1,223 @@
+"""The explorer, driven by a pointer in a headless Chromium where there is one."""
+
+import base64
+import json
+import shutil
+import subprocess
+import time
+import urllib.request
+
+import numpy as np
+import pandas as pd
+import pytest
+import websocket
+from bokeh.embed import file_html
+from bokeh.resources import INLINE
+from scipy.spatial.distance import cdist
+
+from semlib import explorer, paths
+from semlib.explorer import page
+
+LABELS = np.array(["1"] * 30 + ["2"] * 9 + [""])
+
+
+@pytest.fixture(scope="module")
+def parts():
+    """40 images of two labels, and one without, in two spaces; labels 1 and 2 lie far apart in both."""
+    rng = np.random.default_rng(0)
+    spaces = {name: rng.normal(size=(40, 4)) + 20 * (LABELS == "2")[:, None] for name in ("Proposed SSL", "GLCM")}
+    views = {(name, view): space[:, :2] for view in ("UMAP", "t-SNE") for name, space in spaces.items()}
+    groups = {"cluster: GLCM": np.arange(40) % 3}
+    return {"images": rng.integers(0, 255, (40, 96, 96), dtype=np.uint8), "views": views, "spaces": spaces} | {
+        "groups": groups, "labels": LABELS, "ids": [f"image <{i}>" for i in range(40)],
+    }  # fmt: skip
+
+
+class Browser:
+    """A page in Chromium over the DevTools protocol; `said` are its errors and the addresses that it asked for."""
+
+    def __init__(self, folder, *, width=1200, height=1000):
+        options = ["--headless=new", "--no-sandbox", "--remote-debugging-port=0", "--remote-allow-origins=*"]
+        options += ["--enable-unsafe-swiftshader", f"--user-data-dir={folder}", "about:blank"]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self.process = subprocess.Popen([shutil.which("chromium") or "", *options], **quiet)
+        port, until = folder / "DevToolsActivePort", time.monotonic() + 30
+        while not (port.exists() and "\n" in port.read_text()) and time.monotonic() < until:
+            time.sleep(0.05)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port.read_text().split()[0]}/json") as answer:
+            address = next(tab["webSocketDebuggerUrl"] for tab in json.load(answer) if tab["type"] == "page")
+        self.socket, self.number, self.said = websocket.create_connection(address, timeout=60), 0, []
+        for domain in ("Runtime", "Log", "Page", "Network"):
+            self.do(f"{domain}.enable")
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.do("Emulation.setDeviceMetricsOverride", **size)
+
+    def do(self, method, **parameters):
+        self.number += 1
+        self.socket.send(json.dumps({"id": self.number, "method": method, "params": parameters}))
+        while True:
+            message = json.loads(self.socket.recv())
+            if message.get("id") == self.number:
+                assert "error" not in message, message
+                return message["result"]
+            self._listen(message.get("method"), message.get("params"))
+
+    def _listen(self, method, given):
+        if method == "Network.requestWillBeSent":
+            self.said += [url for url in [given["request"]["url"]] if not url.startswith(("data:", "file:"))]
+        elif (
+            method == "Runtime.exceptionThrown"
+            or (method == "Log.entryAdded" and given["entry"]["level"] == "error")
+            or (method == "Runtime.consoleAPICalled" and given["type"] in ("error", "warning"))
+        ):
+            self.said.append(given)
+
+    def ask(self, script):
+        """Value of a script; waits until it is true."""
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            answer = self.do("Runtime.evaluate", expression=script, returnByValue=True)
+            assert "exceptionDetails" not in answer, answer
+            if answer["result"].get("value"):
+                return answer["result"]["value"]
+            time.sleep(0.05)
+        raise AssertionError(f"never true: {script}")
+
+    def point(self, x, y, *, click=False):
+        for kind in ["mouseMoved", *(["mousePressed", "mouseReleased"] if click else [])]:
+            button = {} if kind == "mouseMoved" else {"button": "left", "clickCount": 1}
+            self.do("Input.dispatchMouseEvent", type=kind, x=x, y=y, **button)
+
+    def picture(self, path):
+        path.write_bytes(base64.b64decode(self.do("Page.captureScreenshot")["data"]))
+
+    def close(self):
+        self.socket.close()
+        self.process.terminate()
+        self.process.wait()
+
+
+TOOLS = """
+const models = name => [...Bokeh.documents[0]._all_models.values()].filter(m => m.type == name)
+const plot = side => models("Figure")[side]
+const data = () => models("ColumnDataSource")[0].data
+const within = (root, tag) => [...root.querySelectorAll("*")].flatMap(e =>
+  [...(e.tagName == tag ? [e] : []), ...(e.shadowRoot ? within(e.shadowRoot, tag) : [])])
+const place = (side, i) => {
+  const view = Bokeh.index.find_one(plot(side)), box = view.el.getBoundingClientRect(), f = view.frame
+  const [x, y] = side ? [data().x2, data().y2] : [data().x1, data().y1]
+  return [box.x + f.x_scale.compute(x[i]), box.y + f.y_scale.compute(y[i])]
+}
+true"""
+
+
+@pytest.fixture(scope="module")
+def browser(parts, tmp_path_factory):
+    if not shutil.which("chromium"):
+        pytest.skip("no chromium (Debian: apt-get install chromium)")
+    folder = tmp_path_factory.mktemp("browser")
+    html = file_html(explorer.build(**parts, note="synthetic images"), INLINE, title="explorer")
+    (folder / "explorer.html").write_text(html, encoding="utf-8")
+    running = Browser(folder / "profile")
+    try:
+        running.do("Page.navigate", url=f"file://{folder}/explorer.html")
+        running.ask("window.Bokeh?.documents?.[0]?.is_idle")
+        running.ask(TOOLS)
+        yield running
+    finally:
+        running.close()
+
+
+def test_hover_click_colour_and_toggle_in_a_browser(browser, parts, tmp_path):
+    lone = int(np.argmax(cdist(parts["spaces"]["Proposed SSL"][:, :2], parts["spaces"]["Proposed SSL"][:, :2]).sum(1)))
+    x, y = browser.ask(f"place(0, {lone})")
+    browser.point(x, y)
+    shown = browser.ask('within(document, "IMG").map(i => [i.src, i.naturalWidth]).find(i => i[1] > 0)')
+    assert shown == [page.thumbnail(parts["images"][lone]), 64]
+
+    browser.point(x, y, click=True)
+    found = browser.ask("models('Div').find(d => d.name == 'neighbours').text.includes('clicked') && data().id.length")
+    text = browser.ask("models('Div').find(d => d.name == 'neighbours').text")
+    assert found == 40 and text.count("<img") == 2 * 9
+    for name, space in parts["spaces"].items():
+        nearest = np.argsort(cdist(space[lone : lone + 1], space)[0], kind="stable")[1:9]
+        row = text.split(f"Nearest in {name}</h3>")[1].split("<h3>")[0]
+        places = [row.index(f"image &lt;{i}&gt;<br>") for i in nearest]
+        assert places == sorted(places), "neighbours, nearest first, as a slow search finds them"
+    assert browser.ask("models('ColumnDataSource')[0].selected.indices") == [lone], "one selection, both views"
+
+    visible = "plot(1).renderers.filter(r => r.visible).map(r => r.name)"
+    assert browser.ask(visible) == ["1 (30)", "2 (9)", "– (1)"]
+    legend = """(() => { const v = Bokeh.index.find_one(plot(0).below.find(m => m.type == "Legend"))
+      const items = within(v.el.shadowRoot ?? v.el, "DIV").filter(e => e.className.includes("item"))
+      const box = items[0].getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2] })()"""
+    browser.point(*browser.ask(legend), click=True)
+    browser.ask(f"{visible}.length == 2")
+    assert browser.ask(visible) == ["2 (9)", "– (1)"], "hidden on the left, hidden on the right"
+
+    browser.ask('models("Select")[0].setv({value: "cluster: GLCM"}) ?? true')
+    assert browser.ask(visible) == ["0 (14)", "1 (13)", "2 (13)"]
+    browser.ask('models("Select")[2].setv({value: "GLCM: t-SNE"}) ?? true')
+    np.testing.assert_allclose(browser.ask("[...data().x2]"), parts["views"]["GLCM", "t-SNE"][:, 0], rtol=1e-6)
+    browser.picture(tmp_path / "explorer.png")
+    assert browser.said == [], "no error, no warning, nothing asked of a network"
+
+
+def test_thumbnail_is_a_small_jpeg_that_uses_all_greys():
+    image = np.tile(np.linspace(90, 110, 512).astype(np.uint8), (512, 1))
+    encoded = page.thumbnail(image).removeprefix("data:image/jpeg;base64,")
+    assert base64.b64decode(encoded)[:3] == b"\xff\xd8\xff" and len(encoded) < 4000
+    page.thumbnail(np.zeros((5, 5), dtype=np.uint8))  # flat: no division by zero
+
+
+def test_groups_are_complete_and_small_ones_lie_on_top():
+    values = np.repeat(np.arange(14), np.arange(1, 15))
+    found = page._by_value(values)
+    assert len(found["names"]) == 10 == len(set(found["colours"])) and found["names"][0] == "13 (14)"
+    assert found["names"][-1] == "others (15)", "0 to 4, with 1 to 5 images"
+    assert sorted(sum(found["rows"], [])) == list(range(len(values)))
+    ranks = page._by_rank(np.arange(200.0))
+    assert ranks["names"] == ["other 80 % (160)", "next 15 % (30)", "next 4 % (8)", "highest 1 % (2)"]
+    assert sorted(ranks["rows"][-1]) == [198, 199] and len(page._by_rank(np.arange(3.0))["names"]) < 4
+
+
+@pytest.fixture
+def stored(parts, monkeypatch):
+    """The files of notebooks 01 to 06, as far as the explorer reads them."""
+    place = paths.of("synthetic")
+    place.figures.mkdir(parents=True)
+    place.data.mkdir(parents=True)
+    ids = [f"{i:032x}" for i in range(40)]
+    pd.DataFrame({"image_id": ids, "path": ids, "label": np.where(LABELS == "", "6", LABELS)}).to_csv(
+        place.manifest, index=False
+    )
+    np.save(place.level(0), parts["images"])
+    table = pd.DataFrame({"image_id": ids})
+    for (name, view), points in parts["views"].items():
+        table[[f"{name} {view} 1", f"{name} {view} 2"]] = points
+    for name in parts["spaces"]:
+        table[f"{name} cluster"] = 0
+    table.to_csv(place.figures / "embedding_2d.csv", index=False)
+    methods = {"Proposed SSL": [parts["spaces"]["Proposed SSL"]], "GLCM": parts["spaces"]["GLCM"]}
+    monkeypatch.setattr("semlib.morphology.stored.methods", lambda dataset, seed: methods)
+    return place
+
+
+def test_file_needs_no_network_and_says_synthetic(stored):
+    path = explorer.write("synthetic")
+    text = path.read_text(encoding="utf-8")
+    assert path == stored.figures / "explorer.html" and text.count("data:image/jpeg") == 40
+    assert "synthetic images (semlib simulator, not Carinthia)" in text
+    assert "<script src" not in text.lower() and "<link" not in text.lower()
+    frame = explorer.widget("synthetic").data
+    assert frame.startswith("<iframe srcdoc=") and "<script" not in frame
+
+
+def test_missing_or_foreign_coordinates_are_refused(stored):
+    coordinates = stored.figures / "embedding_2d.csv"
+    pd.read_csv(coordinates).iloc[::-1].to_csv(coordinates, index=False)
+    with pytest.raises(ValueError, match=r"embedding_2d.csv shows other images"):
+        explorer.write("synthetic")
+    coordinates.unlink()
+    with pytest.raises(FileNotFoundError, match="run notebook 06"):
+        explorer.write("synthetic")
