@@ -34,10 +34,15 @@ SUFFIX = " on wafer surface"  # of the paper's template, which the simulator's c
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides the outcome; `patch_weight` is that of the patch-caption term, `shown` the part of the patches."""
+    """What decides the outcome.
+
+    `cycles`: the learning rate falls along so many cosines (arXiv 1608.03983); `shown`: part of the patches in a view;
+    `patch_weight`: of the patch-caption term.
+    """
 
     n_images: int = 20_000
-    steps: int = 2_000
+    steps: int = 4_000
+    cycles: int = 2
     batch_size: int = 64
     learning_rate: float = 1e-3
     weight_decay: float = 0.1
@@ -122,7 +127,9 @@ def _step(model, optimiser, settings, data, words, step):
     labels = torch.from_numpy(data.labels[rows].astype(np.int64))
     same = torch.tensor([[a == b for b in captions] for a in captions], dtype=torch.float32)
 
-    rate = min((step + 1) / (0.05 * settings.steps), 0.5 * (1 + math.cos(math.pi * step / settings.steps)))
+    cycle = settings.steps // settings.cycles
+    done = step % cycle
+    rate = min((done + 1) / (0.05 * cycle), 0.5 * (1 + math.cos(math.pi * done / cycle)))
     for group in optimiser.param_groups:
         group["lr"] = settings.learning_rate * rate
     tokens = vlm.tokenize(captions, words)

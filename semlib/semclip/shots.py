@@ -55,8 +55,8 @@ def fitted(image, size):
     return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC))
 
 
-def class_numbers(labels, prompts):
-    """Labels of shots as positions in ``prompts.classes``, int array (N,); each class must have a shot.
+def positions(labels, prompts):
+    """Labels as positions in ``prompts.classes``, int array (N,).
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def class_numbers(labels, prompts):
     Raises
     ------
     ValueError
-        For a label that the prompts do not know, and for a class without a shot.
+        For a label that the prompts do not know.
     """
     numbers = {name: i for i, name in enumerate(prompts.classes)}
     numbers |= {kind(label): i for i, label in enumerate(prompts.labels) for kind in (int, str)}
@@ -75,7 +75,18 @@ def class_numbers(labels, prompts):
     if unknown := sorted({str(label) for label in labels if label not in numbers}):
         known = ", ".join(f"{label} {name}" for label, name in zip(prompts.labels, prompts.classes, strict=True))
         raise ValueError(f"unknown class {', '.join(unknown)}: the prompts have {known}")
-    found = np.array([numbers[label] for label in labels], int)
+    return np.array([numbers[label] for label in labels], int)
+
+
+def class_numbers(labels, prompts):
+    """`positions` of the labels of shots, of which each class must have one.
+
+    Raises
+    ------
+    ValueError
+        For a label that the prompts do not know, and for a class without a shot.
+    """
+    found = positions(labels, prompts)
     if prompts.normal not in found:
         raise ValueError(f"no defect-free shot: give at least one of class {prompts.classes[prompts.normal]!r}")
     if missing := [name for i, name in enumerate(prompts.classes) if i not in found]:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from semlib.semclip.backbone import Backbone
+from semlib.semclip.episodes import Pool
 from semlib.semclip.prompts import Prompts
 
 SIZE = 96
@@ -43,3 +44,10 @@ def spots():
         return images.clip(0, 255).astype(np.uint8), names, masks
 
     return draw
+
+
+@pytest.fixture
+def spots_pool(spots, spots_prompts):
+    images, names, masks = spots(24)
+    labels = np.array([spots_prompts.classes.index(name) for name in names])
+    return Pool(images, labels, masks, spots_prompts.classes, spots_prompts.normal)
