@@ -47,8 +47,12 @@ class Paths:
     def level(self, k):
         return self.data / f"level{k}.npy"
 
-    def ssl(self, seed):
-        return self.data / "ssl" / f"seed-{seed}"
+    def ssl(self, seed, method="paper"):
+        return self.data / ("ssl" if method == "paper" else f"ssl-{method}") / f"seed-{seed}"
+
+    @property
+    def variants(self):
+        return self.data / "variants"
 
     def features(self, method):
         return self.data / "features" / f"{method}.npy"

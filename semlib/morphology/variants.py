@@ -162,19 +162,23 @@ def verdict(table):
     return pd.DataFrame(rows)
 
 
-def study(count=400, *, size=128, seeds=range(2), epochs=10, names=tuple(VARIANTS), progress=True):
-    """`summary` of both simulated sets, with the column set first. Parameters as in `simulated` and `compare`."""
+def study(folder, count=400, *, size=128, seeds=range(2), epochs=10, names=tuple(VARIANTS), progress=True):
+    """`summary` of both simulated sets, with the column set first; trainings go to ``<folder>/<set>``.
+
+    Parameters as in `simulated` and `compare`.
+    """
     tables = []
     for name in SETS:
         levels, labels = simulated(name, count, size=size)
-        folder = paths.of("synthetic").data / "variants" / name
-        found = summary(compare(levels, labels, folder, seeds=seeds, epochs=epochs, names=names, progress=progress))
+        place = folder / name
+        found = summary(compare(levels, labels, place, seeds=seeds, epochs=epochs, names=names, progress=progress))
         tables.append(found.assign(set=name)[["set", *found.columns]])
     return pd.concat(tables, ignore_index=True)
 
 
 if __name__ == "__main__":
-    result = study()
-    with paths.atomic(paths.of("synthetic").figures / "ssl_variants.csv") as temporary:
+    where = paths.of("synthetic")
+    result = study(where.variants)
+    with paths.atomic(where.figures / "ssl_variants.csv") as temporary:
         result.to_csv(temporary, index=False)
     print(result[["set", "method", *SCORES, "seconds"]].round(3).to_string())

@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 import torch
 
-from semlib.morphology.encoder import Encoder, ProjectionHead, to_input
+from semlib.morphology.encoder import (
+    POOLING,
+    ContrastAttention,
+    Encoder,
+    ProjectionHead,
+    Readout,
+    standardised,
+    to_input,
+)
 
 
 @pytest.mark.parametrize("size", [32, 64, 100])
@@ -29,3 +37,44 @@ def test_input_is_scaled_to_one():
     batch = to_input(np.array([[[0, 255], [51, 102]]], dtype=np.uint8))
     assert batch.shape == (1, 1, 2, 2)
     assert torch.allclose(batch.flatten(), torch.tensor([0, 1, 0.2, 0.4]))
+
+
+@pytest.mark.parametrize("pooling", POOLING)
+def test_options_add_no_weight_and_take_any_size(pooling):
+    encoder = Encoder(standardise=True, pooling=pooling, readout=True)
+    assert sum(p.numel() for p in encoder.parameters()) == sum(p.numel() for p in Encoder().parameters())
+    assert encoder(torch.rand(2, 1, 40, 56)).shape == (2, 128)
+
+
+def test_unknown_pooling():
+    with pytest.raises(ValueError, match="'median'"):
+        Encoder(pooling="median")
+
+
+def test_standardised_encoder_does_not_see_brightness_and_contrast():
+    torch.manual_seed(0)
+    images = torch.rand(3, 1, 32, 32)
+    encoder = Encoder(standardise=True).eval()
+    torch.testing.assert_close(encoder(0.5 * images + 0.2), encoder(images), rtol=1e-3, atol=1e-4)
+    flat = standardised(torch.full((2, 1, 8, 8), 0.3))
+    assert flat.abs().max() < 1e-3
+
+
+def test_contrast_attention_looks_where_the_map_differs():
+    maps = torch.zeros(1, 2, 32, 32)
+    maps[:, :, 15:18, 15:18] = torch.tensor([1.0, -2.0]).view(1, 2, 1, 1)
+    pooled = ContrastAttention()(maps).flatten()
+    assert (pooled / torch.tensor([1.0, -2.0]) > 0.3).all(), "a plain mean gives 9 / 1024"
+    assert ContrastAttention()(torch.ones(1, 2, 8, 8)).isfinite().all()
+
+
+def test_readout_is_exponential_then_straight_and_silent_in_training():
+    z = torch.tensor([[0.0], [2.0], [4.0]])
+    readout = Readout(1).fit(z).eval()
+    u = (z - 2) / (8 / 3) ** 0.5
+    torch.testing.assert_close(readout(z), u.exp())
+    far = readout(readout.mean + readout.spread * torch.tensor([[4.0], [5.0], [6.0]])).flatten()
+    torch.testing.assert_close(far, np.exp(4) * torch.tensor([1.0, 2.0, 3.0]), rtol=1e-4, atol=1e-3)
+    assert torch.equal(readout.train()(z), z)
+    constant = Readout(2).fit(torch.tensor([[1.0, 5.0], [1.0, 7.0]])).eval()
+    assert constant(torch.tensor([[3.0, 6.0]])).tolist() == [[1.0, 1.0]]

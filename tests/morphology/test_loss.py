@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from semlib.morphology.loss import PAIRS, cross_scale_loss, normalised_std, rankme
+from semlib.morphology.loss import PAIRS, barlow, between_scales, cross_scale_loss, normalised_std, rankme, vicreg
 
 
 def slow_loss(projections, embeddings, pairs):
@@ -68,3 +68,34 @@ def test_rankme_sees_neither_shift_nor_rotation_when_centred():
     z = rng.normal(size=(60, 5)) * [5, 3, 1, 1, 0.1]
     turn = np.linalg.qr(rng.normal(size=(5, 5)))[0]
     assert rankme(z @ turn + 100) == pytest.approx(rankme(z), rel=1e-6)
+
+
+def test_vicreg_equals_a_slow_loop():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 9, 4)) * 0.7
+    total = 25 * ((a - b) ** 2).mean()
+    for z in (a, b):
+        covariance = np.cov(z.T)
+        spread = np.sqrt(np.diag(covariance) + 1e-4)
+        total += 25 / 2 * np.maximum(1 - spread, 0).mean()
+        total += sum(covariance[i, j] ** 2 for i in range(4) for j in range(4) if i != j) / 4
+    assert vicreg(torch.tensor(a), torch.tensor(b)).item() == pytest.approx(total)
+
+
+def test_vicreg_is_zero_for_equal_views_with_spread_and_no_redundancy_and_punishes_collapse():
+    z = 2 * torch.tensor([[1.0, 1], [1, -1], [-1, 1], [-1, -1]])
+    assert vicreg(z, z).item() == pytest.approx(0, abs=1e-6)
+    assert vicreg(torch.ones(4, 2), torch.ones(4, 2)).item() == pytest.approx(25 * (1 - 0.01))
+
+
+def test_barlow_is_zero_for_equal_decorrelated_views_and_sees_redundancy():
+    z = torch.tensor([[1.0, 1], [1, -1], [-1, 1], [-1, -1]])
+    assert barlow(z, 3 * z + 5).item() == pytest.approx(0, abs=1e-6)
+    assert barlow(z, -z).item() == pytest.approx(2 * 4, rel=1e-4)
+    twice = z[:, :1].repeat(1, 2)
+    assert barlow(twice, twice).item() == pytest.approx(5e-3 * 2, rel=1e-3)
+
+
+def test_between_scales_takes_each_pair_once():
+    points = [torch.tensor([0.0]), torch.tensor([1.0]), torch.tensor([5.0])]
+    assert between_scales(lambda a, b: (a - b).abs().sum(), points).item() == pytest.approx((1 + 5 + 4) / 3)

@@ -4,6 +4,7 @@ import torch
 
 from semlib.morphology import train as module
 from semlib.morphology.encoder import Encoder
+from semlib.morphology.recipe import LOSSES, METHODS, Recipe
 from semlib.morphology.train import embed, load_encoder, train
 
 
@@ -38,9 +39,12 @@ def test_same_seed_same_bytes_and_another_seed_differs(levels, tmp_path):
     assert (tmp_path / "a" / "embeddings.npy").read_bytes() != (tmp_path / "c" / "embeddings.npy").read_bytes()
 
 
-@pytest.mark.parametrize("killed_after", [1, 2])
-def test_killed_run_goes_on_to_the_same_weights(levels, tmp_path, monkeypatch, killed_after):
-    run(levels, tmp_path / "whole")
+KILLED = [("paper", 1), ("paper", 2), ("ours", 2), (Recipe("byol", ("flip", "mask")), 1), (Recipe("barlow"), 1)]
+
+
+@pytest.mark.parametrize(("method", "killed_after"), KILLED)
+def test_killed_run_goes_on_to_the_same_weights(levels, tmp_path, monkeypatch, method, killed_after):
+    run(levels, tmp_path / "whole", method=method)
     original, done = module._epoch, []
 
     def dying(*args):
@@ -51,10 +55,10 @@ def test_killed_run_goes_on_to_the_same_weights(levels, tmp_path, monkeypatch, k
 
     monkeypatch.setattr(module, "_epoch", dying)
     with pytest.raises(KeyboardInterrupt):
-        run(levels, tmp_path / "killed")
+        run(levels, tmp_path / "killed", method=method)
     assert not (tmp_path / "killed" / "embeddings.npy").exists()
     monkeypatch.setattr(module, "_epoch", original)
-    run(levels, tmp_path / "killed")
+    run(levels, tmp_path / "killed", method=method)
     for file in ("encoder.safetensors", "embeddings.npy"):
         assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "killed" / file).read_bytes()
 
@@ -117,3 +121,42 @@ def test_embedding_does_not_depend_on_the_batch(levels):
     encoder = Encoder()
     whole = embed(encoder, levels[0], batch_size=10, progress=False)
     np.testing.assert_allclose(embed(encoder, levels[0], batch_size=3, progress=False), whole, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_stored_encoder_of_any_recipe_gives_the_stored_embeddings(levels, tmp_path, loss):
+    run(levels, tmp_path, method=Recipe(loss, ("dose",), standardise=True, pooling="max", readout=True), epochs=1)
+    stored = np.load(tmp_path / "embeddings.npy")
+    assert stored.min() > 0 and stored.std() > 0.1
+    np.testing.assert_allclose(embed(load_encoder(tmp_path), levels[0], progress=False), stored, rtol=1e-4, atol=1e-5)
+
+
+def test_readout_is_fitted_to_the_training_images(levels, tmp_path):
+    run(levels, tmp_path, method="ours")
+    encoder = load_encoder(tmp_path)
+    encoder.readout, readout = torch.nn.Identity(), encoder.readout
+    plain = embed(encoder, levels[0], progress=False)
+    np.testing.assert_allclose(readout.mean, plain.mean(axis=0), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(readout.spread, plain.std(axis=0), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_labels_are_drawn_and_not_learned(levels, tmp_path, method):
+    labels = ["a", "b"] * 4 + ["", "c"]
+    with_labels = run(levels, tmp_path / "with", method=method, labels=labels)
+    without = run(levels, tmp_path / "without", method=method)
+    for file in ("encoder.safetensors", "embeddings.npy"):
+        assert (tmp_path / "with" / file).read_bytes() == (tmp_path / "without" / file).read_bytes()
+    assert with_labels[["nmi", "knn_macro"]].notna().all().all() and without[["nmi", "knn_macro"]].isna().all().all()
+    kept = ["epoch", "loss", "embedding_std", "rankme", "silhouette"]
+    assert with_labels[kept].equals(without[kept])
+
+
+def test_trace_of_one_direction_is_no_clustering():
+    found = module._trace(np.ones((9, 4), np.float32), [1, 2, 3] * 3)
+    assert found["rankme"] == 1 and np.isnan(found["silhouette"]) and np.isnan(found["nmi"])
+
+
+def test_unknown_method(levels, tmp_path):
+    with pytest.raises(ValueError, match="'best'"):
+        run(levels, tmp_path, method="best")

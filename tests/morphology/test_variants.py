@@ -1,0 +1,56 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from semlib.morphology import evaluate, recipe, variants
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    return {name: variants.simulated(name, 72, size=32) for name in variants.SETS}
+
+
+@pytest.mark.slow
+def test_sets_differ_in_seed_and_microscope(simulated):
+    (selection, labels), (report, others) = simulated["selection"], simulated["report"]
+    assert [level.shape for level in selection] == [(72, 32, 32), (72, 16, 16), (72, 8, 8)]
+    assert np.bincount(labels)[1:].tolist() == np.bincount(others)[1:].tolist() == [12] * 6
+    assert not np.array_equal(labels, others)
+    assert report[0].mean() > selection[0].mean() + 5
+    with pytest.raises(ValueError, match="'test'"):
+        variants.simulated("test", 72)
+
+
+@pytest.mark.slow
+def test_one_row_a_method_and_seed_and_finished_ones_are_kept(simulated, tmp_path):
+    levels, labels = simulated["selection"]
+    names = ["paper", "ours", "ours, BYOL"]
+    runs = variants.compare(levels, labels, tmp_path, seeds=range(2), epochs=1, names=names, progress=False)
+    trained = runs[runs["method"].isin(names)]
+    assert len(trained) == 6 and (trained["seconds"] > 0).all() and trained[variants.SCORES].notna().all().all()
+    assert set(evaluate.BASELINES) <= set(runs["method"])
+    again = variants.compare(levels, labels, tmp_path, seeds=range(2), epochs=1, names=names, progress=False)
+    pd.testing.assert_frame_equal(again, runs)
+    table = variants.summary(runs)
+    assert (table["seeds"] == 2).all() and table["method"].tolist() == list(dict.fromkeys(runs["method"]))
+    ours = runs[runs["method"] == "ours"]["nmi"]
+    row = table.set_index("method").loc["ours"]
+    assert row["nmi"] == pytest.approx(ours.mean()) and row["nmi_sd"] == pytest.approx(np.ptp(ours) / 2)
+    assert variants.verdict(table)["score"].tolist() == [*variants.BEAT, "silhouette_5"]
+
+
+def test_verdict_takes_the_best_rival_and_for_silhouettes_the_paper():
+    rows = [{"method": name, **dict.fromkeys(variants.SCORES, 0.2)} for name in [*evaluate.BASELINES, "paper", "ours"]]
+    rows[1]["nmi"], rows[1]["silhouette_5"], rows[-1]["ari"] = 0.5, 0.9, 0.4
+    rows.append({"method": "paper with readout", **dict.fromkeys(variants.SCORES, 0.99)})
+    found = variants.verdict(pd.DataFrame(rows)).set_index("score")
+    assert found.loc["nmi", "best_method"] == rows[1]["method"] and found.loc["nmi", "best"] == 0.5
+    assert found.loc["silhouette_5", "best"] == 0.2, "the paper's recipe alone"
+    assert found["better"].to_dict() == {name: name == "ari" for name in found.index}
+
+
+def test_every_candidate_is_another_recipe_with_its_reason():
+    recipes = [chosen for chosen, _ in variants.VARIANTS.values()]
+    assert len(set(recipes)) == len(recipes) and all(why for _, why in variants.VARIANTS.values())
+    assert variants.VARIANTS["paper"][0] == recipe.METHODS["paper"]
+    assert variants.VARIANTS["ours"][0] == recipe.METHODS["ours"]
