@@ -5,7 +5,7 @@ import tempfile
 import time
 
 import semlib
-from semlib import paths
+from semlib import paths, summary
 from semlib.driver import fingerprint as fp
 from semlib.driver import notebook as nb
 from semlib.driver.execute import NotebookError, execute
@@ -17,7 +17,8 @@ __all__ = ["NotebookError", "reproduce"]
 def reproduce(
     dataset="synthetic", profile="standard", *, only=(), start=None, force=False, seed=0, parameters=None, stream=None
 ):
-    """Run the notebooks that are not up to date; tables, figures and executed copies go to ``figures/<dataset>/``.
+    """Run the notebooks that are not up to date; tables, figures and executed copies go to ``figures/<dataset>/``,
+    and at the end their report.
 
     A notebook is up to date if its cells, its parameters, the semlib modules that it imports and the content of its
     inputs are those of its last finished run and the outputs of that run are there.
@@ -82,6 +83,8 @@ def reproduce(
         done[notebook.name] = why
     ran = sum(map(bool, done.values()))
     print(f"{ran} run, {len(done) - ran} skipped in {time.monotonic() - begin:.1f} s: {place.figures}", file=stream)
+    if page := summary.write(dataset):
+        print(f"report: {page}", file=stream)
     return done
 
 

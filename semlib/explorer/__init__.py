@@ -15,6 +15,7 @@ from semlib.paths import atomic
 from semlib.report import source
 
 __all__ = ["build", "widget", "write"]
+_PAGE = """{% block preamble %}<meta name="viewport" content="width=device-width, initial-scale=1">{% endblock %}"""
 
 
 def write(dataset, *, seed=0, neighbours=8):
@@ -40,7 +41,7 @@ def write(dataset, *, seed=0, neighbours=8):
         If the files are of different runs.
     """
     where = paths.of(dataset)
-    page = file_html(_of(dataset, seed, neighbours), INLINE, title=f"Explorer: {where.name}")
+    page = file_html(_of(dataset, seed, neighbours), INLINE, f"Explorer: {where.name}", template=_PAGE)
     with atomic(where.figures / "explorer.html") as temporary:
         temporary.write_text(page, encoding="utf-8")
     return where.figures / "explorer.html"
