@@ -1,4 +1,5 @@
-"""The command line: ``python -m semlib reproduce | fetch | check | profile | detect | similar | outliers | bulk``."""
+"""The command line: ``python -m semlib reproduce | fetch | check | profile | detect | similar | outliers | bulk |
+explore | compare``."""
 
 import os
 import signal
@@ -178,6 +179,36 @@ def outliers(dataset, count, neighbours, seed, out):
 
 def _say(table, out):
     click.echo(f"{table.to_string(index=False, float_format='%.4g')}\n{out}.png\n{out}.csv")
+
+
+@main.command(epilog=_ENVIRONMENT)
+@click.option("--dataset", default="synthetic", show_default=True, help="The images, or their folder.")
+@click.option("--seed", default=0, show_default=True, help="Training of notebook 04.")
+def explore(dataset, seed):
+    """Write figures/DATASET/explorer.html: the embedding, image by image, in any browser and without a network."""
+    from semlib import explorer
+
+    click.echo(explorer.write(dataset, seed=seed))
+
+
+@main.command(epilog=_ENVIRONMENT)
+@click.argument("run_a", type=click.Path())
+@click.argument("run_b", type=click.Path())
+@click.option("--out", type=click.Path(dir_okay=False), help="Write the table there, as CSV.")
+def compare(run_a, run_b, out):
+    """What changed between two runs: values beyond their intervals, parameters, seeds, versions, code.
+
+    RUN_A and RUN_B are folders figures/DATASET. Nothing is written without --out.
+
+    \b
+    python -m semlib compare figures/synthetic figures-old/synthetic
+    """
+    from semlib.compare_runs import compare as changes
+
+    table = changes(run_a, run_b)
+    click.echo("no difference" if table.empty else table.to_string(index=False, max_colwidth=60))
+    if out:
+        table.to_csv(out, index=False)
 
 
 @main.command(epilog=_ENVIRONMENT)

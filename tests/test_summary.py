@@ -102,7 +102,7 @@ def test_a_folder_without_any_run_gets_a_report(run):
 def test_each_figure_of_the_suite_has_a_caption():
     with open(summary._CAPTIONS, encoding="utf-8", newline="") as file:
         captions = {row["name"]: row["caption"] for row in csv.DictReader(file)}
-    assert all(text.endswith(".") for text in captions.values())
+    assert all(text.endswith((".", "?")) for text in captions.values())
     for book in nb.numbered():
         names = set(re.findall(r'save_figure\(.*?dataset, "(\w+)"', book.code))
         missing = {name for name in names if not any(fnmatch.fnmatch(name, pattern) for pattern in captions)}
