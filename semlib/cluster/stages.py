@@ -35,7 +35,7 @@ _TRUST = ("cluster/stages.py", "vgg.py", "winograd.py") + tuple(
 STAGES = {
     "preprocess": Stage(("path",), (), _IMAGES),
     **{name: Stage(("path",), (), (*_IMAGES, "morphology/features.py")) for name in FEATURES},
-    "embed": Stage(("path",), (), (*_IMAGES, "morphology/encoder.py", "morphology/train.py")),
+    "embed": Stage(("path",), (), (*_IMAGES, *(f"morphology/{name}.py" for name in ("encoder", "recipe", "train")))),
     PROFILE: Stage(("reference", "restored"), ("mask", "noisy"), _TRUST),
 }
 

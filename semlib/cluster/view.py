@@ -1,4 +1,4 @@
-"""A two-dimensional view of a sample of the shards, with approximate nearest neighbours."""
+"""A two-dimensional view of a sample of the shards; of a large one with approximate nearest neighbours."""
 
 from pathlib import Path
 
@@ -9,6 +9,8 @@ from semlib.cluster.groups import draw
 from semlib.cluster.shards import Shards
 from semlib.morphology import embed
 from semlib.paths import atomic
+
+EXACT = 20_000  # images up to which all distances take less time than compiling the approximate search
 
 
 def neighbours(embeddings, *, count=15, seed=0):
@@ -52,7 +54,8 @@ def write(folder, *, sample=20_000, n_neighbors=15, min_dist=0.1, seed=0):
     folder : path
         Of a run's stage, with ``clusters.npy`` if `semlib.cluster.groups.write` has run.
     sample : int
-        Images in the view; memory and time follow it, not the number of images.
+        Images in the view; memory and time follow it, not the number of images. More than `EXACT` take approximate
+        neighbours.
     n_neighbors, min_dist, seed
         See `semlib.morphology.embed.umap`.
 
@@ -63,7 +66,10 @@ def write(folder, *, sample=20_000, n_neighbors=15, min_dist=0.1, seed=0):
     """
     shards = Shards(folder)
     rows, values = draw(shards, sample, np.random.default_rng(seed))
-    shared = neighbours(values, count=n_neighbors + 1, seed=seed)
+    if len(values) > EXACT:
+        shared = neighbours(values, count=n_neighbors + 1, seed=seed)
+    else:
+        shared = embed.neighbours(values, count=n_neighbors + 1)
     points = embed.umap(values, shared, n_neighbors=n_neighbors, min_dist=min_dist, seed=seed)
     table = pd.DataFrame({"row": rows, "x": points[:, 0], "y": points[:, 1]})
     clusters = Path(folder) / "clusters.npy"
