@@ -93,16 +93,20 @@ class Learner(nn.Module):
         """The weights that the optimiser changes."""
         return [weight for weight in self.parameters() if weight.requires_grad]
 
-    def forward(self, views, autocast):
-        """Loss of a batch and its embeddings (N, D), one tensor for each of the three views (N, 1, H, W)."""
+    def forward(self, views, autocast, join=lambda part: part):
+        """Loss of a batch and its embeddings (N, D), one tensor for each of the three views (N, 1, H, W).
+
+        Where several processes share a batch, `join` makes the whole of a part (`distributed.Team.join`).
+        """
         with autocast:
             embeddings = [self.encoder(view).float() for view in views]
-        projections = [self.head(z) for z in embeddings]
+        own = [self.head(z) for z in embeddings]
+        embeddings, projections = [join(z) for z in embeddings], [join(p) for p in own]
         if self.recipe.loss in DECORRELATION:
             return loss.between_scales(DECORRELATION[self.recipe.loss], projections), embeddings
         if self.recipe.loss == "byol":
-            targets = self._targets(views, autocast)
-            return loss.cross_scale_loss([self.predictor(p) for p in projections], targets, self.pairs), embeddings
+            targets = [join(z) for z in self._targets(views, autocast)]
+            return loss.cross_scale_loss([join(self.predictor(p)) for p in own], targets, self.pairs), embeddings
         return loss.cross_scale_loss(projections, embeddings, self.pairs), embeddings
 
     @torch.no_grad()

@@ -1,10 +1,8 @@
 """One training loop for the multi-resolution encoder, resumable at every epoch."""
 
-import ctypes
 import dataclasses
 import hashlib
 import json
-import platform
 import time
 
 import numpy as np
@@ -15,45 +13,19 @@ from tqdm import tqdm
 
 from semlib.morphology import evaluate, probe, recipe
 from semlib.morphology.augment import augment
+from semlib.morphology.device import autocast, best_device, reuse_memory
+from semlib.morphology.distributed import Team, main
 from semlib.morphology.encoder import Readout, to_input
 from semlib.morphology.loss import normalised_std, rankme
 from semlib.paths import atomic
 
+ALONE = Team()
 TRACED = ("rankme", "silhouette", "nmi", "knn_macro")
-
-
-def best_device():
-    """Return "cuda" where there is one, else "cpu"."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def autocast(device):
-    """bf16 arithmetic where the hardware has it (GPU, AVX512-BF16 or AMX), else plain float32.
-
-    A CPU without these instructions emulates bf16 and is several times slower than float32.
-    """
-    cpu = torch.cpu.get_capabilities()
-    native = device != "cpu" or cpu.get("avx512_bf16", False) or cpu.get("amx_bf16", False)
-    return torch.autocast(device, torch.bfloat16, enabled=native)
-
-
-def reuse_memory():
-    """Make glibc keep freed buffers, so that each training step on a CPU does not fault them in anew.
-
-    Returning hundreds of megabytes to the system and asking for them again costs more time than
-    the arithmetic on them. Does nothing without glibc.
-    """
-    if platform.libc_ver()[0] == "glibc":
-        mmap_max, trim_threshold, top_pad = -4, -1, -2  # names of malloc.h
-        libc = ctypes.CDLL(None)
-        libc.mallopt(mmap_max, 0)
-        libc.mallopt(trim_threshold, 2**31 - 1)
-        libc.mallopt(top_pad, 2**28)
 
 
 def train(
     levels, folder, *, method="paper", seed=0, epochs=15, batch_size=32, learning_rate=1e-3, pairs="all", labels=None,
-    device=None, progress=True,
+    device=None, progress=True, team=ALONE,
 ):  # fmt: skip
     """Train encoder and projection head on an image pyramid; embed every image at L0.
 
@@ -83,6 +55,8 @@ def train(
         "cpu" or "cuda"; the best there is when not given.
     progress : bool
         Show a bar over all steps.
+    team : semlib.morphology.distributed.Team
+        The processes that share each batch, under torchrun. All read `levels` and `folder`, the first writes.
 
     Returns
     -------
@@ -113,17 +87,21 @@ def train(
     if device == "cpu":
         reuse_memory()
     torch.manual_seed(seed)
-    learner = recipe.Learner(chosen, pairs).to(device, memory_format=torch.channels_last)
+    learner = team.synchronise(recipe.Learner(chosen, pairs)).to(device, memory_format=torch.channels_last)
     optimiser = torch.optim.Adam(learner.trained(), lr=learning_rate)
     parts = {"learner": learner, "optimiser": optimiser}
     history = _resume(folder, config, parts)
+    model = team.parallel(learner)
     steps = len(_batches(count, batch_size, seed, 0))
     done = len(history) * steps
     with tqdm(total=epochs * steps, initial=done, desc=f"SSL seed {seed}", unit="step", disable=not progress) as bar:
         for epoch in range(len(history), epochs):
-            row = _epoch(levels, labels, learner, optimiser, device, epoch, config, bar)
+            row = _epoch(levels, labels, model, optimiser, device, epoch, config, bar, team)
             history.append({"epoch": epoch + 1} | row)
-            _checkpoint(folder, config, parts, history)
+            if team.rank == 0:
+                _checkpoint(folder, config, parts, history)
+    if team.rank > 0:
+        return pd.DataFrame(history).drop(columns="seconds")
     if chosen.readout:
         learner.encoder.readout = _fitted(learner.encoder, levels[0], device, progress)
     table = pd.DataFrame(history)
@@ -150,15 +128,18 @@ def load_encoder(folder):
     return encoder.eval()
 
 
-def _epoch(levels, labels, learner, optimiser, device, epoch, config, bar):
-    learner.train()
+def _epoch(levels, labels, model, optimiser, device, epoch, config, bar, team):
+    learner = getattr(model, "module", model)
+    model.train()
     begin, losses, seen, order = time.perf_counter(), [], [], []
-    generator = torch.Generator().manual_seed(int(np.random.SeedSequence([config["seed"], epoch]).generate_state(1)[0]))
+    source = np.random.SeedSequence([config["seed"], epoch, team.rank])
+    generator = torch.Generator().manual_seed(int(source.generate_state(1)[0]))
     for rows in _batches(len(levels[0]), config["batch_size"], config["seed"], epoch):
-        views = [to_input(np.array(level[rows]), device) for level in levels]
+        own = team.share(rows)
+        views = [to_input(np.array(level[own]), device) for level in levels]
         if learner.recipe.changes:
             views = [augment(view, learner.recipe.changes, generator) for view in views]
-        loss, embeddings = learner(views, autocast(device))
+        loss, embeddings = model(views, autocast(device), team.join(len(rows)))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -173,6 +154,8 @@ def _epoch(levels, labels, learner, optimiser, device, epoch, config, bar):
         seen = Readout(seen.shape[1]).fit(seen).eval()(seen)
     row = {"loss": float(np.mean(losses)), "embedding_std": normalised_std(seen)}
     row["seconds"] = time.perf_counter() - begin
+    if team.rank > 0:
+        return row
     return row | _trace(seen.numpy(), None if labels is None else np.asarray(labels)[order])
 
 
@@ -240,3 +223,7 @@ def _finish(folder, config, encoder, embeddings, table):
     with atomic(folder / "config.json") as temporary:
         temporary.write_text(json.dumps(config, indent=1))
     (folder / "checkpoint.pt").unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main()
