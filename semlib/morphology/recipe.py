@@ -52,7 +52,7 @@ class Recipe:
 
 METHODS = {
     "paper": Recipe(),
-    "ours": Recipe("vicreg", ("flip", "warp", "dose"), standardise=True, pooling="max", readout=True),
+    "ours": Recipe("vicreg", ("flip", "warp", "dose", "mask"), standardise=True, pooling="max", readout=True),
 }
 
 
