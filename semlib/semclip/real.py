@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from semlib import paths
-from semlib.semclip import baselines, cache, runs, study, tables
+from semlib.semclip import baselines, cache, data, runs, study, tables
 from semlib.semclip.episodes import Episode
 from semlib.semclip.micrographs import POINTS, SOURCE, pools, prompts, summary
 
@@ -64,7 +64,7 @@ def evaluate(backbone, *, sets=None, shots=(2, 4), seeds=range(3), folder=None, 
     for name, tiles in (pools() if sets is None else sets).items():
         drawn = episodes(name, tiles, shots=shots, seeds=seeds)
         if drawn:
-            scores = _scores(name, *study.only_used(tiles.pool, drawn), backbone, folder, vgg_size)
+            scores = _scores(name, *data.only_used(tiles.pool, drawn), backbone, folder, vgg_size)
             found.append(tables.summarise(scores).assign(dataset=name, note=""))
         for k in sorted(set(shots) - {episode.k for episode in drawn}):
             note = f"not possible: {len(POINTS)} points, one of them tested"
@@ -111,7 +111,7 @@ def examples(backbone, *, sets=None, shown=("SEM-CLIP", "U-Net", "PatchCore (VGG
     for name, tiles in (pools() if sets is None else sets).items():
         episode = max(episodes(name, tiles, seeds=range(1)), key=lambda one: one.k)
         one = next(i for i in episode.test if tiles.pool.labels[i] != tiles.pool.normal)
-        pool, (episode,) = study.only_used(tiles.pool, [replace(episode, test=np.array([one]))])
+        pool, (episode,) = data.only_used(tiles.pool, [replace(episode, test=np.array([one]))])
         competing = methods(name, pool, backbone, folder / "features", vgg_size=vgg_size)
         maps = {method.name: method.run(pool, episode).maps[0] for method in competing if method.name in shown}
         rows.append((pool.images[episode.test[0]], pool.masks[episode.test[0]], maps, f"{name}\n{episode.k} shots"))

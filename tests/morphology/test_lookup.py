@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from safetensors.torch import save_file
 from semlib import paths
 from semlib.__main__ import main
 from semlib.images.preprocess import preprocess
-from semlib.morphology import lookup, train
+from semlib.morphology import lookup, recipe, train
 from semlib.morphology.encoder import Encoder
 
 
@@ -32,7 +33,7 @@ def folder(tmp_path):
     np.save(where.level(0), level0)
     np.save(where.ssl(0) / "embeddings.npy", train.embed(encoder, level0, progress=False))
     save_file(encoder.state_dict(), where.ssl(0) / "encoder.safetensors")
-    (where.ssl(0) / "config.json").write_text(json.dumps({"seed": 0}))
+    (where.ssl(0) / "config.json").write_text(json.dumps({"seed": 0, "recipe": asdict(recipe.find("paper"))}))
     rows = [(f"id{i}", f"{i}.png", "", "a" if i else "", "0") for i in range(8)]
     table = pd.DataFrame(rows, columns=["image_id", "path", "mask_path", "label", "sha256"])
     table.to_csv(where.manifest, index=False)
