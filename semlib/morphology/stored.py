@@ -8,8 +8,10 @@ from semlib import paths
 from semlib.morphology import evaluate
 
 
-def trainings(dataset, seed=0):
+def trainings(dataset, seed=0, method="paper"):
     """Folders of the finished SSL trainings with seed, seed + 1, ... that share the settings of the first.
+
+    `method` is "paper" or "ours", see `semlib.morphology.recipe`.
 
     Raises
     ------
@@ -17,13 +19,13 @@ def trainings(dataset, seed=0):
         If the first is missing.
     """
     where, found, settings = paths.of(dataset), [], None
-    while (folder := where.ssl(seed + len(found))).joinpath("embeddings.npy").exists():
+    while (folder := where.ssl(seed + len(found), method)).joinpath("embeddings.npy").exists():
         own = json.loads((folder / "config.json").read_text()) | {"seed": None}
         if own != (settings := settings or own):
             break
         found.append(folder)
     if not found:
-        raise FileNotFoundError(f"{where.ssl(seed)} holds no finished training: run notebook 04")
+        raise FileNotFoundError(f"{where.ssl(seed, method)} holds no finished training: run notebook 04")
     return found
 
 
