@@ -7,6 +7,7 @@ import time
 import semlib
 from semlib import paths, summary
 from semlib.driver import fingerprint as fp
+from semlib.driver import inputs
 from semlib.driver import notebook as nb
 from semlib.driver.execute import NotebookError, execute
 from semlib.driver.record import Record, now
@@ -71,7 +72,7 @@ def reproduce(
     done, begin = {}, time.monotonic()
     for i, notebook in enumerate(selected, 1):
         label = f"[{i}/{len(selected)}] {notebook.name}"
-        _check_inputs(notebook, suite, place)
+        inputs.check(notebook, suite, place)
         fingerprint = fp.fingerprint(notebook, values[notebook.name], place)
         why = ["--force"] if force else record.reasons(notebook.name, fingerprint)
         if why:
@@ -104,14 +105,6 @@ def _run(notebook, values, fingerprint, record, label, stream):
             print(f"{label}  made no {pattern}", file=stream)
     record.finish(notebook.name, fingerprint, outputs=outputs, seconds=seconds, started=started)
     return seconds
-
-
-def _check_inputs(notebook, suite, place):
-    for pattern in notebook.inputs:
-        if not fp.files(pattern, place) and not pattern.startswith("source/"):
-            makers = ", ".join(other.name for other in suite if pattern in other.outputs)
-            hint = f"; {makers} makes it" if makers else ""
-            raise FileNotFoundError(f"{notebook.name} needs {fp.locate(pattern, place)}, which does not exist{hint}")
 
 
 def _check_writable(folder):
