@@ -6,6 +6,7 @@ import fnmatch
 import io
 import json
 import re
+import runpy
 import shutil
 
 import papermill
@@ -75,8 +76,9 @@ def test_parameters_are_annotated_and_explained(file):
 
 @BY_NAME
 def test_cells_are_few_and_short(file):
+    """The cell for Colab and the answers to exercises do not count: they are no part of the argument."""
     code = cells(file, "code")
-    assert len(code) <= 20
+    assert len([cell for cell in code if not re.search(r"-(colab|exercise-\d)$", cell["id"])]) <= 20
     for cell in code:
         lines = [line for line in source(cell).splitlines() if line.strip()]
         assert len(lines) <= 25, cell["id"]
@@ -97,9 +99,35 @@ def test_checks_what_it_made(file):
 
 
 @BY_NAME
-def test_has_exercises_and_plain_progress_bars(file):
-    assert any("xercise" in source(cell) for cell in cells(file, "markdown"))
+def test_has_plain_progress_bars(file):
     assert not any(re.search(r"tqdm\.(auto|notebook)", source(cell)) for cell in cells(file, "code"))
+
+
+@BY_NAME
+def test_ends_with_three_to_five_exercises_without_answers(file):
+    number = file.stem[:2]
+    after = [cell["id"] for cell in cells(file)]
+    after = after[after.index(f"{number}-exercises") + 1 :]
+    answers = [cell for cell in cells(file, "code") if cell["id"] in after]
+    assert 3 <= len(answers) <= 5
+    for i, cell in enumerate(answers, 1):
+        assert cell["id"] == f"{number}-exercise-{i}" and f"{cell['id']}-text" in after
+        first, call = source(cell).splitlines()
+        assert first.startswith("answer = None  # ") and f'teaching.check("{number}.{i}", answer, dataset' in call
+
+
+@BY_NAME
+def test_offers_to_make_what_is_missing(file):
+    first = next(source(cell) for cell in cells(file, "code") if "-imports" in cell["id"])
+    needed = [name for name in nb.Notebook(file).inputs if not name.startswith("source/")]
+    assert (f'teaching.ready("{file.stem[:2]}", dataset)' in first) == bool(needed)
+
+
+def test_colab_gets_the_same_cell_in_every_notebook():
+    first = {source(cells(file, "code")[0]) for file in FILES}
+    assert len(first) == 1 and 'if "google.colab" in sys.modules' in first.pop()
+    for file in FILES:
+        assert re.search(rf"colab\.research\.google\.com/github/\S+/notebooks/{file.name}\)", source(cells(file)[0]))
 
 
 def test_every_input_is_an_output_of_an_earlier_notebook():
@@ -159,6 +187,14 @@ def test_quick_run_makes_table_1_and_all_figures_of_the_paper(quick):
 def test_second_run_skips_every_notebook(quick):
     _, second, _, _ = quick
     assert second == {file.stem: [] for file in FILES}
+
+
+@pytest.mark.slow
+@BY_NAME
+def test_solutions_are_right(file, quick, capsys):
+    runpy.run_path(paths.NOTEBOOKS / "solutions" / f"{file.stem}.py")
+    asked = sum(1 for cell in cells(file, "code") if "-exercise-" in cell["id"])
+    assert capsys.readouterr().out.count(" is right") == asked
 
 
 @pytest.mark.slow
