@@ -203,6 +203,7 @@ def stored(parts, monkeypatch):
     return place
 
 
+@pytest.mark.filterwarnings("error::UserWarning")
 def test_file_needs_no_network_and_says_synthetic(stored):
     path = explorer.write("synthetic")
     text = path.read_text(encoding="utf-8")
@@ -210,7 +211,7 @@ def test_file_needs_no_network_and_says_synthetic(stored):
     assert "synthetic images (semlib simulator, not Carinthia)" in text
     assert "<script src" not in text.lower() and "<link" not in text.lower()
     frame = explorer.widget("synthetic").data
-    assert frame.startswith("<iframe srcdoc=") and "<script" not in frame
+    assert frame.startswith("<div><iframe srcdoc=") and "<script" not in frame
 
 
 def test_missing_or_foreign_coordinates_are_refused(stored):

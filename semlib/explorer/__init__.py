@@ -47,12 +47,12 @@ def write(dataset, *, seed=0, neighbours=8):
     return where.figures / "explorer.html"
 
 
-def widget(dataset, *, height=1150):
+def widget(dataset, *, height=1000):
     """The written page as the output of a JupyterLab cell; a frame of its own, so that no extension is needed."""
     from IPython.display import HTML
 
     page = html.escape((paths.of(dataset).figures / "explorer.html").read_text(encoding="utf-8"))
-    return HTML(f'<iframe srcdoc="{page}" width="100%" height="{height}" style="border: 0"></iframe>')
+    return HTML(f'<div><iframe srcdoc="{page}" width="100%" height="{height}" style="border: 0"></iframe></div>')
 
 
 def _of(dataset, seed, neighbours):
