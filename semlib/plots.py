@@ -8,7 +8,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from semlib.report import PALETTE
 
-MARKERS = "osD^vPX*<>"
+MARKERS = "osD^vPX*<>ph"
 
 
 def image_grid(images, titles, *, masks=None, columns=6, width=1.8, limits=None):

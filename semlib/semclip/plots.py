@@ -8,7 +8,7 @@ from sklearn.metrics import confusion_matrix
 
 from semlib.report import PALETTE
 
-MARKERS = "osD^vPX*<>"
+MARKERS = "osD^vPX*<>ph"
 HEAT = "viridis"  # read with any colour vision
 
 
