@@ -110,11 +110,14 @@ def train(
 
 
 def embed(encoder, images, *, batch_size=64, device=None, progress=True):
-    """Embed uint8 images (N, H, W) as float32 (N, 128) with the encoder in evaluation mode."""
+    """Embed uint8 images (N, H, W) as float32 (N, 128) with the encoder in evaluation mode.
+
+    In float32 throughout: bfloat16 rounds away what little an embedding near collapse still tells apart.
+    """
     device = device or best_device()
     encoder = encoder.to(device).eval()
     chunks = []
-    with torch.inference_mode(), autocast(device):
+    with torch.inference_mode():
         for start in tqdm(range(0, len(images), batch_size), desc="embed L0", unit="batch", disable=not progress):
             batch = np.array(images[start : start + batch_size])
             chunks.append(encoder(to_input(batch, device)).float().cpu().numpy())
@@ -137,7 +140,7 @@ def _epoch(levels, labels, model, optimiser, device, epoch, config, bar, team):
     for rows in _batches(len(levels[0]), config["batch_size"], config["seed"], epoch):
         own = team.share(rows)
         views = [to_input(np.array(level[own]), device) for level in levels]
-        if learner.recipe.changes:
+        if learner.recipe.changes and len(own):
             views = [augment(view, learner.recipe.changes, generator) for view in views]
         loss, embeddings = model(views, autocast(device), team.join(len(rows)))
         optimiser.zero_grad(set_to_none=True)
