@@ -56,7 +56,7 @@ def finish(*arguments):
     process = start(*arguments)
     said = process.communicate(timeout=180)[1]
     assert process.returncode == 0, said[-3000:]
-    folder = paths.of("synthetic").ssl(0)
+    folder = paths.of("synthetic").ssl(0, "ours" if "ours" in arguments else "paper")
     found = pd.read_csv(folder / "history.csv"), load_file(folder / "encoder.safetensors")
     folder.rename(folder.with_name(f"done-{time.monotonic_ns()}"))
     return found
@@ -74,6 +74,12 @@ def test_processes_train_what_one_does(levels, tmp_path):
     for name, values in weights.items():
         np.testing.assert_allclose(same[name], values, rtol=0, atol=1e-8, err_msg=name)
     assert history["loss"].iloc[-1] < history["loss"].iloc[0] - 0.1
+
+
+@pytest.mark.slow
+def test_more_processes_than_images_in_a_batch(levels):
+    history, weights = finish(3, PROGRAM, "--method", "ours", "--epochs", "1", "--batch-size", "19")  # then 2 are left
+    assert np.isfinite(history["loss"]).all() and all(np.isfinite(values).all() for values in weights.values())
 
 
 @pytest.mark.slow
