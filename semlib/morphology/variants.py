@@ -29,6 +29,7 @@ VARIANTS = {  # name: recipe, why it was kept or dropped when `SETS["selection"]
     "ours": (OURS, "the winner"),
     "ours, no changes": (_ours(changes=()), "dropped: NMI and ARI below those with all changes"),
     "ours, not masked": (_ours(changes=OURS.changes[:-1]), "mask kept: NMI and ARI lower without, probe higher"),
+    "ours, not warped": (_ours(changes=("flip", "dose", "mask")), "warp kept: neighbours and probe worse without"),
     "ours, contrast": (_ours(changes=(*OURS.changes, "contrast")), "dropped: standardisation undoes it"),
     "ours, mean pooling": (_ours(pooling="mean"), "dropped: dilutes small defects"),
     "ours, attention": (_ours(pooling="attention"), "dropped: worse clusters and neighbours than the maximum"),
