@@ -56,10 +56,11 @@ def save_figure(figure, dataset, name, *, stamp=True, data=None):
     """
     if stamp:
         figure.text(0.995, -0.005, data or source(dataset), ha="right", va="top", fontsize=7, color="0.35")
-    for ending in ("svg", "png"):
+    origin = {"Source": data or source(dataset)} if stamp else {}
+    for ending, metadata in {"svg": {"Date": None}, "png": {"Software": None} | origin}.items():
         path = paths.of(dataset).figures / f"{name}.{ending}"
         with atomic(path) as temporary:
-            figure.savefig(temporary, metadata={"Date": None} if ending == "svg" else {"Software": None})
+            figure.savefig(temporary, metadata=metadata)
     return path
 
 
