@@ -28,13 +28,15 @@ def check(notebook, suite, place):
 
 
 def makers(notebook, suite, place):
-    """The notebooks to run before `notebook`: those that make its missing inputs, and what lies between.
+    """The notebooks to run before `notebook`, so that each of its inputs is there and none is older than what made it.
 
     Returns
     -------
     list of Notebook
-        In order; empty if nothing is missing.
+        From the first one that makes something missing to the last one, in order; empty if no input is missing.
     """
+    if not any(_missing(pattern, place) for pattern in notebook.inputs):
+        return []
     wanted, chain, needed = set(notebook.inputs), [], 0
     for earlier in reversed(suite[: suite.index(notebook)]):
         made = [pattern for pattern in wanted if any(fnmatch.fnmatch(out, pattern) for out in earlier.outputs)]

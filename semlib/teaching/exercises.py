@@ -90,7 +90,7 @@ def _names(values):
 
 def _value(expected):
     """The exact number beside an answer that was only near."""
-    return "" if isinstance(expected, set | frozenset) else f" ({expected:.4g})"
+    return "" if isinstance(expected, set | frozenset) else f" ({expected:.5g})"
 
 
 def _wanted(expected, words):
