@@ -8,7 +8,7 @@ ARGS    ?=
 PY    := .venv/bin/python
 STAMP := .venv/.installed
 
-.PHONY: help setup reproduce test test-fast lab bench gallery lint clean
+.PHONY: help setup reproduce test test-fast lab bench gallery book lint clean
 
 help:
 	@echo "make reproduce   run the notebooks into figures/   (DATASET=$(DATASET) PROFILE=$(PROFILE) SEED=$(SEED) ARGS=...)"
@@ -17,6 +17,7 @@ help:
 	@echo "make lab         the notebooks in JupyterLab"
 	@echo "make bench       each fast path beside its plain reference"
 	@echo "make gallery     the README's pictures, from figures/synthetic/"
+	@echo "make book        the site from the executed notebooks   (docs/_build/html; DATASET=$(DATASET))"
 	@echo "make lint        ruff, on code and notebooks"
 	@echo "make setup       only the set-up, in .venv         (PYTHON=$(PYTHON), 3.11 to 3.13)"
 	@echo "make clean       remove caches and what the synthetic set made; .venv and other data sets stay"
@@ -50,10 +51,14 @@ bench: $(STAMP)
 gallery: $(STAMP)
 	$(PY) -c "from semlib import report; report.gallery('synthetic', ['dataset_examples', 'table1_bars', 'fig2_umap'])"
 
+book: $(STAMP)
+	$(PY) -m sphinx -q -d docs/_build/doctrees -D dataset="$(DATASET)" docs docs/_build/html
+	@echo "the site: docs/_build/html/index.html"
+
 lint: $(STAMP)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 
 clean:
-	rm -rf data/synthetic figures/synthetic .pytest_cache .ruff_cache *.egg-info
+	rm -rf data/synthetic figures/synthetic docs/_build docs/api docs/notebooks .pytest_cache .ruff_cache *.egg-info
 	find . -path ./.venv -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
