@@ -1,19 +1,182 @@
 import json
+import subprocess
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
-from semlib import bench, paths
+from semlib import paths
+from semlib.bench import __main__ as command
+from semlib.bench import machine, process, stages, table
+from semlib.bench.case import Case, example_embeddings, example_images
+
+TINY = {
+    "preprocess": {"count": 3, "size": 72, "side": 64},
+    "glcm": {"count": 2, "size": 32},
+    "lbp": {"count": 2, "size": 32},
+    "wavelet": {"count": 2, "size": 32},
+    "pca": {"count": 12, "size": 16, "components": 4},
+    "pca-randomised": {"count": 40, "size": 16, "components": 4, "block": 16},
+    "ssl-step": {"count": 8, "size": 32, "batch_size": 4},
+    "embed": {"count": 4, "size": 64},
+    "kmeans": {"count": 90},
+    "tsne": {"count": 90},
+    "trust": {"count": 2, "size": 48},
+    "semclip-features": {"count": 2, "size": 64},
+    "simulate": {"count": 3, "size": 64},
+}
+SLOW = {"umap": {"count": 90}, "semclip-episode": {"shots": 1, "tests": 1, "size": 64}}
 
 
-def case(difference):
-    return lambda: bench.Case("sum", "loop", lambda: np.zeros(3), lambda: np.full(3, difference), "images", 3, 1e-3)
+@pytest.fixture(autouse=True)
+def temporary_files(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
 
-@pytest.mark.parametrize(("difference", "code"), [(0, 0), (1e-4, 0), (0.1, 1)])
-def test_a_fast_path_with_other_values_fails_the_bench(monkeypatch, capsys, difference, code):
-    monkeypatch.setattr(bench, "STAGES", [case(difference)])
-    assert bench.main() == code
-    assert ("DIFFER" in capsys.readouterr().out) == bool(code)
-    stage = json.loads((paths.figures_root() / "bench.json").read_text())["stages"][0]
-    assert stage["equal"] == (code == 0) and stage["ours_seconds"] >= 0
+@pytest.fixture
+def use(monkeypatch):
+    """Measure only these stages, small and followed over few images."""
+
+    def only(*names, **changes):
+        small = {n: replace(stages.STAGES[n], options=TINY[n], repeats=1, **changes) for n in names}
+        monkeypatch.setattr(command, "STAGES", small)
+        monkeypatch.setattr(command, "COUNTS", (2, 4))
+        monkeypatch.setattr(machine, "peaks", lambda: {})
+
+    return only
+
+
+def verdict(name, options):
+    case = stages.STAGES[name].make(**options)
+    return case, case.verdict(case.check(case.reference()), case.check(case.ours()))
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_a_fast_path_gives_the_values_of_its_reference(name, monkeypatch):
+    monkeypatch.setattr("semlib.semnr.dists.unavailable", lambda: "left out")
+    case, found = verdict(name, TINY[name])
+    assert found["equal"], found
+    assert case.count == TINY[name]["count"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SLOW)
+def test_a_slow_path_gives_the_values_of_its_reference(name):
+    assert verdict(name, SLOW[name])[1]["equal"]
+
+
+def test_every_stage_is_tested():
+    assert set(TINY) | set(SLOW) == {name for name, stage in stages.STAGES.items() if stage.usual}
+
+
+def case(tolerance=1e-3, **options):
+    return Case("sum", "loop", None, None, "images", 3, tolerance, **options)
+
+
+@pytest.mark.parametrize(
+    ("ours", "gap"), [([0, 1, 1000], 0), ([0, 1.1, 1000], 0.1), ([0, 1, 1100], 0.1), ([0, 1, np.nan], np.nan)]
+)
+def test_the_difference_is_relative_for_large_values(ours, gap):
+    found = case().verdict([0, 1, 1000], ours)
+    assert found["difference"] == pytest.approx(gap, nan_ok=True)
+    assert found["equal"] == (gap == 0)
+
+
+def test_of_a_quality_only_what_is_missing_counts():
+    assert case(quality=True).verdict(0.5, 0.9)["difference"] == 0
+    assert case(quality=True).verdict(0.9, 0.5)["difference"] == pytest.approx(0.4)
+    assert not case(quality=True).verdict(0.9, 0.5)["equal"]
+
+
+def test_results_of_other_shapes_are_refused():
+    with pytest.raises(ValueError, match=r"sum: the reference gives \(3,\), ours \(2,\)"):
+        case().verdict([1, 2, 3], [1, 2])
+
+
+@pytest.mark.parametrize("power", [0, 1, 2.5])
+def test_exponent_of_a_power_law(power):
+    counts = np.array([250, 500, 1000, 2000])
+    assert table.exponent(counts, 3e-4 * counts**power) == pytest.approx(power, abs=1e-9)
+
+
+def test_example_input_is_the_same_each_time():
+    assert np.array_equal(example_images(2, 16), example_images(2, 16))
+    assert len(np.unique(example_images(2, 16))) > 20
+    embeddings, labels = example_embeddings(50)
+    assert embeddings.shape == (50, 128) and len(set(labels)) == 6
+
+
+def test_peak_sees_memory_that_is_given_back():
+    program = "import time, numpy; from semlib.bench.process import Peak\n"
+    program += "with Peak() as peak: block = numpy.ones(8_000_000); time.sleep(0.1); del block\nprint(peak.rise)"
+    rise = int(subprocess.check_output([sys.executable, "-c", program], cwd=paths.ROOT))
+    assert 60e6 < rise < 90e6
+
+
+def test_both_sides_in_processes_of_their_own(use):
+    row = process.compare(stages.STAGES["lbp"].make, TINY["lbp"], repeats=1)
+    assert row["equal"] and row["count"] == 2
+    assert row["ratio"] == row["reference_seconds"] / row["ours_seconds"] > 0
+    assert row["per_second"] == 2 / row["ours_seconds"]
+
+
+def test_a_fresh_process_is_timed_from_its_start():
+    row = process.compare(stages.STAGES["wavelet"].make, TINY["wavelet"], fresh=True)
+    assert row["equal"] and row["ours_seconds"] > 0.1  # the start of Python is in it
+    assert row["ours_memory"] > 10e6  # and so are its imports
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_an_error_in_a_process_is_reported(fresh):
+    with pytest.raises(RuntimeError, match="unexpected keyword argument 'colour'"):
+        process.compare(stages.STAGES["glcm"].make, {"colour": 1}, fresh=fresh)
+
+
+def test_the_command_writes_a_table_and_keeps_other_stages(use):
+    use("lbp", "wavelet", growth={"size": 32})
+    out = paths.figures_root() / "bench.json"
+    result = CliRunner().invoke(command.main, ["--only", "lbp"])
+    assert result.exit_code == 0, result.output
+    assert list(json.loads(out.read_text())["stages"]) == ["lbp"]
+    result = CliRunner().invoke(command.main, ["--only", "wavelet", "--no-growth"])
+    found = json.loads(out.read_text())
+    assert list(found["stages"]) == ["lbp", "wavelet"] and list(found["growth"]) == ["lbp"]
+    assert found["growth"]["lbp"]["counts"] == [2, 4] and len(found["growth"]["lbp"]["seconds"]) == 2
+    assert found["machine"]["packages"]["torch"]
+    assert "PyWavelets, loop" in result.output and "exponent" in result.output
+
+
+def test_other_values_fail_the_command(use, monkeypatch):
+    use("lbp", growth=None)
+    row = {"reference_seconds": 1.0, "ours_seconds": 0.5, "reference_memory": 0, "ours_memory": 0, "count": 2}
+    row |= {"stage": "LBP", "reference": "loop", "ratio": 2.0, "per_second": 4.0} | case().verdict([0.0], [0.5])
+    monkeypatch.setattr(process, "compare", lambda *_, **__: row)
+    result = CliRunner().invoke(command.main, [])
+    assert result.exit_code == 1 and "values DIFFER: 5.0e-01, allowed 0.001" in result.output
+
+
+def test_textures_are_summed_up():
+    row = {"reference_memory": 0, "ours_memory": 0, "count": 2, "reference": "loop", "ratio": 1.0, "per_second": 4.0}
+    row |= {"target": None} | case().verdict([0.0], [0.0])
+    seconds = {"glcm": (6.0, 1.0), "lbp": (2.0, 0.5), "wavelet": (1.0, 0.5)}
+    found = {n: row | {"stage": n, "reference_seconds": a, "ours_seconds": b} for n, (a, b) in seconds.items()}
+    assert table.rows(found).splitlines()[-1].endswith("2         9.00    2.00    4.5       6")
+
+
+def test_profile_counts_operations_and_bytes():
+    import torch
+
+    from semlib.bench import profile
+
+    with profile.Traffic() as traffic:
+        _ = torch.ones(10, 20).T @ torch.ones(10, 5)
+    assert traffic.bytes == 4 * (200 + 50 + 200 + 50 + 100)
+    text = profile.roofline({"float32": 1e9, "bfloat16": 2e9, "copy": 1e9, "device": "cpu"}, 2e9, 3e9, 6.0)
+    assert "1.000 s of arithmetic, 3.000 s of memory" in text and "memory: 50% of its peak" in text
+
+
+def test_peaks_are_rates_of_this_machine():
+    found = machine.peaks(side=64, megabytes=1, repeats=1)
+    assert all(found[name] > 1e6 for name in ("float32", "bfloat16", "copy"))
