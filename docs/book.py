@@ -33,7 +33,7 @@ def _inline_math(self, node):
 
 
 def _display_math(self, node):
-    self.body.append(f'<div class="math">{convert(node.astext(), display="block")}</div>\n')
+    self.body.append(f'<div class="formula">{convert(node.astext(), display="block")}</div>\n')
     raise nodes.SkipNode
 
 
