@@ -172,11 +172,18 @@ def test_profile_counts_operations_and_bytes():
 
     with profile.Traffic() as traffic:
         _ = torch.ones(10, 20).T @ torch.ones(10, 5)
-    assert traffic.bytes == 4 * (200 + 50 + 200 + 50 + 100)
-    text = profile.roofline({"float32": 1e9, "bfloat16": 2e9, "copy": 1e9, "device": "cpu"}, 2e9, 3e9, 6.0)
-    assert "1.000 s of arithmetic, 3.000 s of memory" in text and "memory: 50% of its peak" in text
+    assert traffic.product == "float32" and traffic.bytes == 4 * (200 + 50 + 200 + 50 + 100)
+    text = profile.roofline({"float32": 1e9, "bfloat16": 2e9, "copy": 1e9, "device": "cpu"}, "bfloat16", 2e9, 3e9, 6.0)
+    assert "1.000 s of bfloat16 arithmetic, 3.000 s of memory" in text and "memory: 50% of its peak" in text
 
 
 def test_peaks_are_rates_of_this_machine():
     found = machine.peaks(side=64, megabytes=1, repeats=1)
     assert all(found[name] > 1e6 for name in ("float32", "bfloat16", "copy"))
+
+
+def test_the_profile_sees_functions_in_other_threads():
+    from semlib.bench.profile import profile
+
+    text = profile(replace(stages.STAGES["glcm"], options={"count": 2, "size": 32}))
+    assert "_glcm_properties" in text and "not counted" in text

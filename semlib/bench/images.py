@@ -48,7 +48,7 @@ def preprocess(count=64, size=480, side=512):
     )  # fmt: skip
 
 
-def glcm(count=24, size=512):
+def glcm(count=64, size=512):
     """Five GLCM properties, four angles, 256 levels."""
     from skimage.feature import graycomatrix, graycoprops
 
@@ -68,7 +68,7 @@ def glcm(count=24, size=512):
     return Case("GLCM", "scikit-image", reference, ours, "images", count, 1e-6)
 
 
-def lbp(count=24, size=512):
+def lbp(count=64, size=512):
     """Histograms of uniform local binary patterns."""
     from skimage.feature import local_binary_pattern
 
@@ -83,7 +83,7 @@ def lbp(count=24, size=512):
     return Case("LBP", "scikit-image", reference, lambda: features.lbp(images, progress=False), "images", count, 1e-6)
 
 
-def wavelet(count=24, size=512):
+def wavelet(count=64, size=512):
     """Mean absolute value and deviation of the subbands of db2, two levels."""
     import pywt
 

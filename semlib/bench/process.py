@@ -3,11 +3,11 @@
 import itertools
 import multiprocessing
 import os
+import sys
 import tempfile
 import threading
 import time
 import traceback
-import warnings
 from contextlib import contextmanager, nullcontext, suppress
 from unittest import mock
 
@@ -140,12 +140,12 @@ class Failure(str):
 
 @contextmanager
 def _worker(target, *arguments):
-    """A new process with a pipe to it, without progress bars, whose temporary files go when it ends."""
+    """A new process with a pipe to it; its bars and warnings are not shown, its temporary files go when it ends."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_guarded, args=(theirs, target, *arguments))
     with tempfile.TemporaryDirectory() as folder:
-        with mock.patch.dict(os.environ, TQDM_DISABLE="1", TMPDIR=folder):
+        with mock.patch.dict(os.environ, TMPDIR=folder):
             process.start()
         theirs.close()
         try:
@@ -156,7 +156,7 @@ def _worker(target, *arguments):
 
 
 def _guarded(pipe, target, *arguments):
-    warnings.filterwarnings("ignore")
+    sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     try:
         target(pipe, *arguments)
     except (EOFError, BrokenPipeError):

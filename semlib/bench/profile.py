@@ -1,8 +1,10 @@
 """Where the time of a stage goes: its costliest operators or functions, and the roofline."""
 
+import contextlib
 import cProfile
 import io
 import pstats
+import threading
 import time
 import warnings
 
@@ -43,45 +45,69 @@ def profile(stage):
     with FlopCounterMode(display=False) as operations, Traffic() as traffic:
         case.ours()
     work = case.work[0] + operations.get_total_flops(), case.work[1] + traffic.bytes
-    parts = [roofline(machine.peaks(), *work, seconds)]
+    parts = [roofline(machine.peaks(), traffic.product, *work, seconds)]
     if traffic.bytes:
         with record(activities=[ProfilerActivity.CPU]) as found:
             case.ours()
         parts.append(found.key_averages().table(sort_by="self_cpu_time_total", row_limit=TOP, max_name_column_width=40))
-    calls = cProfile.Profile()
-    calls.runcall(case.ours)
+    return "\n\n".join([case.title, *parts, functions(case.ours)])
+
+
+def functions(work):
+    """Python's costliest functions, those of other threads among them, as text."""
+    profiles = []
+
+    def begin(*_):
+        profiles.append(cProfile.Profile())
+        with contextlib.suppress(ValueError):  # from Python 3.12 on the first one sees all threads
+            profiles[-1].enable()
+
+    threading.setprofile(begin)
+    begin()
+    try:
+        work()
+    finally:
+        threading.setprofile(None)
+        for one in profiles:
+            one.disable()
     text = io.StringIO()
-    pstats.Stats(calls, stream=text).strip_dirs().sort_stats("tottime").print_stats(TOP)
-    return "\n\n".join([case.title, *parts, text.getvalue().strip()])
+    found = pstats.Stats(*(one for one in profiles if one.getstats()), stream=text)
+    found.strip_dirs().sort_stats("tottime").print_stats(TOP)
+    return text.getvalue().strip()
 
 
-def roofline(peaks, operations, traffic, seconds):
-    """What the machine's measured peaks allow beside what was measured, as text."""
-    best = max(peaks["float32"], peaks["bfloat16"])
-    bounds = {"arithmetic": operations / best, "memory": traffic / peaks["copy"]}
+def roofline(peaks, product, operations, traffic, seconds):
+    """What the machine's measured peaks allow beside what was measured, as text; `product` is the number format."""
+    bounds = {"arithmetic": operations / peaks[product], "memory": traffic / peaks["copy"]}
     limit = max(bounds, key=bounds.get)
     lines = [
         f"peaks      {peaks['float32'] / 1e9:.0f} Gop/s float32, {peaks['bfloat16'] / 1e9:.0f} Gop/s bfloat16 "
         f"(product of 2048 x 2048), {peaks['copy'] / 1e9:.1f} GB/s (copy), on {peaks['device']}",
-        f"work       {operations / 1e9:.2f} Gop, {traffic / 1e9:.2f} GB",
-        f"at least   {bounds['arithmetic']:.3f} s of arithmetic, {bounds['memory']:.3f} s of memory",
         f"measured   {seconds:.3f} s",
     ]
-    if bounds[limit]:
-        lines.append(f"limit      {limit}: {bounds[limit] / seconds:.0%} of its peak")
-    return "\n".join(lines)
+    if not bounds[limit]:
+        return "\n".join([*lines, "work       not counted: NumPy and others"])
+    return "\n".join([
+        *lines,
+        f"work       {operations / 1e9:.2f} Gop, {traffic / 1e9:.2f} GB",
+        f"at least   {bounds['arithmetic']:.3f} s of {product} arithmetic, {bounds['memory']:.3f} s of memory",
+        f"limit      {limit}: {bounds[limit] / seconds:.0%} of its peak",
+    ])  # fmt: skip
 
 
 class Traffic(TorchDispatchMode):
-    """Within ``with``: `bytes` that PyTorch's operators read and wrote; views move nothing."""
+    """Within ``with``: `bytes` that PyTorch's operators read and wrote (views move nothing), and `product`, the lowest
+    format of numbers among them."""
 
     def __init__(self):
         super().__init__()
-        self.bytes = 0
+        self.bytes, self.product = 0, "float32"
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         result = function(*args, **(kwargs or {}))
         if not function.is_view:
             tensors = [x for x in tree_leaves((args, kwargs, result)) if isinstance(x, torch.Tensor)]
+            if any(x.dtype == torch.bfloat16 for x in tensors):
+                self.product = "bfloat16"
             self.bytes += sum(x.numel() * x.element_size() for x in tensors)
         return result
