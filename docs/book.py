@@ -86,9 +86,8 @@ def _table(rows, notebooks=""):
     """Rows of papers.csv as a Markdown table; `notebooks` is the way to their pages, empty to leave them out."""
     lines = ["| section | what | code |", "| --- | --- | --- |"]
     for row in rows:
-        code = f"{{py:obj}}`{row['code'].removeprefix('semlib.')} <{row['code']}>`"
         there = f" in [{row['notebook'][:2]}]({notebooks}{row['notebook']}.ipynb)" if notebooks else ""
-        lines.append(f"| {row['section']} | {row['what']} | {code}{there} |")
+        lines.append(f"| {row['section']} | {row['what']} | {{py:obj}}`~{row['code']}`{there} |")
     return "\n".join(lines) + "\n"
 
 
