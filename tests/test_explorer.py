@@ -214,6 +214,13 @@ def test_file_needs_no_network_and_says_synthetic(stored):
     assert frame.startswith("<div><iframe srcdoc=") and "<script" not in frame
 
 
+def test_names_of_digits_stay_names(stored):
+    for file in (stored.manifest, stored.figures / "embedding_2d.csv"):
+        table = pd.read_csv(file, dtype=str, keep_default_na=False)
+        table.assign(image_id=[f"{i:03d}" for i in range(40)]).to_csv(file, index=False)
+    assert explorer.write("synthetic").is_file()
+
+
 def test_missing_or_foreign_coordinates_are_refused(stored):
     coordinates = stored.figures / "embedding_2d.csv"
     pd.read_csv(coordinates).iloc[::-1].to_csv(coordinates, index=False)

@@ -59,11 +59,12 @@ def _of(dataset, seed, neighbours):
     where = paths.of(dataset)
     if not (where.figures / "embedding_2d.csv").exists():
         raise FileNotFoundError(f"{where.figures / 'embedding_2d.csv'} is missing: run notebook 06")
-    table, manifest = pd.read_csv(where.figures / "embedding_2d.csv"), datasets.load_manifest(dataset)
+    table = pd.read_csv(where.figures / "embedding_2d.csv", dtype={"image_id": str})  # "007" is a name, not a number
+    manifest = datasets.load_manifest(dataset)
     images, spaces = np.load(where.level(0), mmap_mode="r"), stored.methods(dataset, seed)
     spaces["Proposed SSL"] = spaces["Proposed SSL"][0]
     sizes = {len(table), len(manifest), len(images), *map(len, spaces.values())}
-    if len(sizes) > 1 or table["image_id"].astype(str).tolist() != manifest["image_id"].tolist():
+    if len(sizes) > 1 or table["image_id"].tolist() != manifest["image_id"].tolist():
         raise ValueError(f"{where.figures / 'embedding_2d.csv'} shows other images than the data: run notebook 06")
     views = {
         (name, view): table[[f"{name} {view} 1", f"{name} {view} 2"]].to_numpy()
