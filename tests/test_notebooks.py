@@ -191,7 +191,10 @@ def test_second_run_skips_every_notebook(quick):
 
 @pytest.mark.slow
 @BY_NAME
-def test_solutions_are_right(file, quick, capsys):
+def test_solutions_are_right(file, quick, capsys, monkeypatch):
+    figures = quick[-1].parent
+    monkeypatch.setenv("SEMLIB_DATA", str(figures.parent / "data"))
+    monkeypatch.setenv("SEMLIB_FIGURES", str(figures))
     runpy.run_path(paths.NOTEBOOKS / "solutions" / f"{file.stem}.py")
     asked = sum(1 for cell in cells(file, "code") if "-exercise-" in cell["id"])
     assert capsys.readouterr().out.count(" is right") == asked
