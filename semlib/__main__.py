@@ -75,7 +75,7 @@ def reproduce(dataset, profile, only, more, start, force, seed, parameters):
     """
     from semlib.run import reproduce as run
 
-    for name in ("SIGTERM", "SIGHUP"):
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # a shell may start background jobs that ignore SIGINT
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.default_int_handler)
     names = [name for value in (*only, *more) for name in value.split(",") if name]
