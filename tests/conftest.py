@@ -123,3 +123,16 @@ def pretrained():
 def with_weights(pretrained, monkeypatch):
     """Let `weights.load` find them whatever the data folder of the test."""
     monkeypatch.setattr(weights, "load", pretrained.__getitem__)
+
+
+@pytest.fixture
+def styled_figures():
+    """The suite's style of figures for one test; they are closed after it."""
+    import matplotlib.pyplot as plt
+
+    from semlib import report
+
+    with plt.rc_context():
+        report.style()
+        yield
+    plt.close("all")

@@ -7,15 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from semlib import plots, report
+from semlib import plots
 
-
-@pytest.fixture(autouse=True)
-def styled_figures():
-    with plt.rc_context():
-        report.style()
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("styled_figures")
 
 
 @pytest.fixture

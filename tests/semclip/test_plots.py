@@ -9,18 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from semlib import report
 from semlib.semclip import plots, tables
 
+pytestmark = pytest.mark.usefixtures("styled_figures")
 CLASSES = ["defect-free", "bridge", "copper residue"]
-
-
-@pytest.fixture(autouse=True)
-def styled_figures():
-    with plt.rc_context():
-        report.style()
-        yield
-    plt.close("all")
 
 
 @pytest.fixture
