@@ -56,9 +56,9 @@ def reasons(before, now):
 
 
 def files(pattern, paths):
-    """Sorted files that match a declared glob such as "data/ssl/*/embeddings.npy"; hidden files do not count.
+    """Sorted files that match a declared glob such as ``data/ssl/*/embeddings.npy``; hidden files do not count.
 
-    "source/*" is every file of an own folder; it is nothing in a built-in data set, whose raw files a run makes.
+    ``source/*`` is every file of an own folder; it is nothing in a built-in data set, whose raw files a run makes.
     """
     if not pattern.startswith("source/"):
         root, rest = _split(pattern, paths)

@@ -38,7 +38,7 @@ def regions(mask, *, guard=GUARD, width=WIDTH):
 
 
 def cnr(image, signal, background):
-    """Contrast-to-noise ratio |mu_s - mu_b| / sigma_b, 0 to infinity.
+    """Contrast-to-noise ratio ``|mu_s - mu_b| / sigma_b``, 0 to infinity.
 
     Smoothing and compression of the dynamic range inflate it (doi 10.1109/TUFFC.2019.2956855): see `gcnr`.
 

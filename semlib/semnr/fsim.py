@@ -49,8 +49,8 @@ def compare(reference, image):
 def phase_congruency(x):
     """Where the Fourier components of x (h, w) are in phase, 0 to 1 (Kovesi's PC2 as the paper uses it).
 
-    Per orientation, with even and odd responses e_s + i o_s and their sum's direction (c, d): energy =
-    |sum_s (e_s, o_s)| - sum_s |e_s d - o_s c| less a noise threshold, over the sum of the amplitudes.
+    Per orientation, with even and odd responses e_s + i o_s and their sum's direction (c, d):
+    energy = ``|sum_s (e_s, o_s)| - sum_s |e_s d - o_s c|`` less a noise threshold, over the sum of the amplitudes.
     """
     filters, noise_constants = _bank(*x.shape)
     spectrum = torch.fft.fft2(x)
