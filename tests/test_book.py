@@ -3,16 +3,19 @@
 import csv
 import importlib
 import json
+import pkgutil
+import re
 import shutil
 import subprocess
 import sys
 
 import pytest
 
+import semlib
 from semlib import paths
 from semlib.driver.notebook import numbered
 from semlib.paths import ROOT
-from tests.test_explorer import Browser
+from tests.browser import Browser
 
 DOCS = ROOT / "docs"
 with open(DOCS / "papers.csv", encoding="utf-8", newline="") as file:
@@ -31,6 +34,12 @@ def test_a_row_names_a_notebook_and_documented_code(row):
 def test_each_notebook_and_each_work_has_rows():
     assert {row["notebook"] for row in ROWS} == NOTEBOOKS
     assert {row["work"] for row in ROWS} == {"Sci Rep 2026", "SEM-CLIP", "SEMNR"}
+
+
+def test_each_module_has_a_page():
+    listed = re.findall(r"^   (semlib[\w.]*)$", (DOCS / "api.md").read_text(encoding="utf-8"), re.M)
+    modules = {module.name for module in pkgutil.iter_modules(semlib.__path__, "semlib.")} - {"semlib.__main__"}
+    assert set(listed) == modules and len(listed) == len(modules), "autosummary adds what lies below these"
 
 
 def test_pictures_of_the_guides_are_small():
@@ -110,14 +119,10 @@ def test_pages_say_whether_they_were_executed_and_link_to_papers_and_code(site):
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 390])
 def test_in_a_browser(site, tmp_path, width):
-    if not shutil.which("chromium"):
-        pytest.skip("no chromium (Debian: apt-get install chromium)")
     html, _ = site
-    browser = Browser(tmp_path / "profile", width=width)
-    try:
+    with Browser(tmp_path / "profile", width=width) as browser:
         for page in ("index", "own-data", "papers", "notebooks/04_ssl_training", "api/semlib.morphology.loss"):
-            browser.do("Page.navigate", url=f"file://{html}/{page}.html")
-            browser.ask(f"location.pathname.endsWith('{page}.html') && document.readyState == 'complete'")
+            browser.open(html / f"{page}.html")
             assert browser.ask("document.querySelector('h1').innerText.length")
             assert browser.ask("[...document.images].every(i => i.complete && i.naturalWidth > 0)"), page
             assert browser.ask("document.documentElement.scrollWidth <= innerWidth"), f"{page} is wider than the screen"
@@ -125,5 +130,3 @@ def test_in_a_browser(site, tmp_path, width):
         results = "[...document.querySelectorAll('#search-results li a')].map(a => a.href)"
         browser.ask(f"{results}.some(address => address.includes('05_baselines.html'))")
         assert browser.said == [], "no error, no warning, nothing asked of a network"
-    finally:
-        browser.close()

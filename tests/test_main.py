@@ -18,12 +18,6 @@ def call(*arguments):
     return CliRunner().invoke(main, arguments, prog_name="semlib")
 
 
-@pytest.fixture(autouse=True)
-def folders(tmp_path, monkeypatch):
-    monkeypatch.setenv("SEMLIB_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("SEMLIB_FIGURES", str(tmp_path / "figures"))
-
-
 @pytest.fixture
 def asked(monkeypatch):
     """What the command passes on to semlib.run.reproduce."""

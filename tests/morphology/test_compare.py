@@ -6,13 +6,6 @@ from scipy import stats
 from semlib.morphology import compare, evaluate
 
 
-@pytest.fixture
-def blobs():
-    rng = np.random.default_rng(0)
-    labels = np.repeat(np.arange(3), [20, 30, 50])
-    return rng.normal(size=(100, 4)) * 0.1 + 10 * np.eye(4)[labels], labels + 1
-
-
 def summarise(methods, labels=None, *, draws=20, **options):
     return compare.summary(compare.runs(methods, labels, progress=False, **options), draws=draws)
 

@@ -16,13 +16,6 @@ from sklearn.metrics.cluster import contingency_matrix, expected_mutual_informat
 from semlib.morphology import evaluate
 
 
-@pytest.fixture
-def blobs():
-    rng = np.random.default_rng(0)
-    labels = np.repeat(np.arange(3), [20, 30, 50])
-    return rng.normal(size=(100, 4)) * 0.1 + 10 * np.eye(4)[labels], labels + 1
-
-
 def test_separate_blobs_are_found(blobs):
     scores = evaluate.cluster_scores(*blobs, k=3)
     assert scores["nmi"] == scores["ami"] == scores["ari"] == pytest.approx(1)
