@@ -214,8 +214,8 @@ def test_three_real_images_pass_as_an_own_folder_without_labels(tmp_path):
     folder.mkdir()
     for image in REAL.glob("*.png"):
         shutil.copy(image, folder)
-    few = {"k": "2", "pca_components": "3"}
-    done = reproduce(folder, "quick", only=[f"{n:02}" for n in range(1, 7)], parameters=few, stream=io.StringIO())
+    clustering = [f"{n:02}" for n in range(1, 7)]
+    done = reproduce(folder, "quick", only=clustering, parameters={"k": "2"}, stream=io.StringIO())
     assert all(done.values())
     place = paths.of(folder)
     rows = list(csv.DictReader((place.figures / "table1.csv").open()))
