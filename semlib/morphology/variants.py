@@ -1,22 +1,27 @@
 """Candidates for a better training recipe, compared under one budget: chosen on one simulated set, reported on another.
 
-``python -m semlib.morphology.variants`` writes ``figures/synthetic/ssl_variants.csv``.
+``python -m semlib.morphology.variants`` writes ``ssl_variants.csv`` beside this file, five seeds each.
 """
 
 import dataclasses
 import json
 from functools import partial
+from pathlib import Path
 
+import click
 import numpy as np
 import pandas as pd
 import torch
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from semlib import paths
-from semlib.images import preprocess, pyramid, scan, simulate
+from semlib.images import parallel, preprocess, pyramid, scan, simulate
 from semlib.morphology import controls, evaluate, features, recipe, train
+from semlib.morphology.device import best_device
 from semlib.morphology.encoder import Readout
 
+STORED = Path(__file__).with_name("ssl_variants.csv")
 SCORES = ["nmi", "ari", "knn_macro", "probe", "silhouette", "silhouette_5", "rankme"]
 BEAT = ["nmi", "ari", "knn_macro", "probe"]  # against every row of Table 1; silhouette_5 against the paper's recipe
 PAPER, OURS = recipe.METHODS["paper"], recipe.METHODS["ours"]
@@ -86,8 +91,10 @@ def _report(count):
 SETS = {"selection": _selection, "report": _report}
 
 
-def compare(levels, labels, folder, *, seeds=range(2), epochs=10, names=tuple(VARIANTS), progress=True):
+def compare(levels, labels, folder, *, seeds=range(2), epochs=10, names=tuple(VARIANTS), workers=None, progress=True):
     """Train every variant with every seed and score it beside the baselines.
+
+    Images this small do not keep two cores busy, so each training has one core and several run at a time.
 
     Parameters
     ----------
@@ -102,6 +109,9 @@ def compare(levels, labels, folder, *, seeds=range(2), epochs=10, names=tuple(VA
         The same for all.
     names : sequence of str
         Keys of `VARIANTS`.
+    workers : int, optional
+        Trainings at a time, one a CPU when not given; one on a GPU. The results do not depend on it.
+    progress : bool
 
     Returns
     -------
@@ -112,15 +122,24 @@ def compare(levels, labels, folder, *, seeds=range(2), epochs=10, names=tuple(VA
     rows = []
     for name, embeddings in _baselines(levels[0]).items():
         rows += [{"method": name, "seed": s} | score(embeddings, labels, seed=s) | {"why": "baseline"} for s in seeds]
-    for name in tqdm(names, desc="variants", unit="variant", disable=not progress):
-        chosen, why = VARIANTS[name]
-        for s in seeds:
-            place = folder / name.replace(",", "").replace(" ", "-") / f"seed-{s}"
-            train.train(levels, place, method=chosen, seed=s, epochs=epochs, labels=labels, progress=False)
-            cost = json.loads((place / "cost.json").read_text())["seconds"]
-            scores = score(np.load(place / "embeddings.npy"), labels, seed=s)
-            rows.append({"method": name, "seed": s} | scores | {"seconds": cost, "why": why})
+    runs = [(name, s) for name in names for s in seeds]
+    places = [folder / name.replace(",", "").replace(" ", "-") / f"seed-{s}" for name, s in runs]
+    jobs = [(levels, labels, place, name, s, epochs) for place, (name, s) in zip(places, runs, strict=True)]
+    workers = 1 if best_device() != "cpu" else workers
+    found = parallel.spread(_trained, jobs, workers, 1)
+    rows += tqdm(found, total=len(jobs), desc="variants", unit="training", disable=not progress)
     return pd.DataFrame(rows)
+
+
+def _trained(job):
+    """One training of `compare` and its row."""
+    levels, labels, place, name, seed, epochs = job
+    chosen, why = VARIANTS[name]
+    with threadpool_limits(1):
+        train.train(levels, place, method=chosen, seed=seed, epochs=epochs, labels=labels, progress=False)
+        scores = score(np.load(place / "embeddings.npy"), labels, seed=seed)
+    cost = json.loads((place / "cost.json").read_text())["seconds"]
+    return {"method": name, "seed": seed} | scores | {"seconds": cost, "why": why}
 
 
 def score(embeddings, labels, *, seed=0):
@@ -177,9 +196,24 @@ def study(folder, count=400, *, size=128, seeds=range(2), epochs=10, names=tuple
     return pd.concat(tables, ignore_index=True)
 
 
+def stored():
+    """The table of ``python -m semlib.morphology.variants`` that comes with semlib, as `study` returns it."""
+    return pd.read_csv(STORED)
+
+
+@click.command()
+@click.option("--images", default=400, show_default=True, help="Simulated images in each of the two sets.")
+@click.option("--epochs", default=10, show_default=True, help="Passes over the images.")
+@click.option("--seeds", default=5, show_default=True, help="Trainings of each recipe.")
+@click.option("--out", type=click.Path(path_type=Path), default=STORED, show_default="beside the module")
+def main(images, epochs, seeds, out):
+    """Compare all recipes on both simulated sets and write the table; a killed run goes on."""
+    folder = paths.of("synthetic").variants.with_name(f"ssl-variants-{images}-{epochs}")
+    result = study(folder, images, seeds=range(seeds), epochs=epochs)
+    with paths.atomic(out) as temporary:
+        result.round(4).to_csv(temporary, index=False)
+    click.echo(result[["set", "method", *SCORES, "seconds"]].round(3).to_string())
+
+
 if __name__ == "__main__":
-    where = paths.of("synthetic")
-    result = study(where.variants)
-    with paths.atomic(where.figures / "ssl_variants.csv") as temporary:
-        result.to_csv(temporary, index=False)
-    print(result[["set", "method", *SCORES, "seconds"]].round(3).to_string())
+    main()
