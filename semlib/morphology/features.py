@@ -14,6 +14,7 @@ from scipy.linalg import eigh
 from tqdm import tqdm
 
 DIAGONAL = 0.70711  # scikit-image rounds the sampling points of LBP to five decimals
+CORNER, SIDE, CENTRE = 70711, 29289, 129289  # d, 1 - d and 2 - d for it, times 100,000
 
 
 def glcm(images, *, distances=(1,), angles=(0, 45, 90, 135), levels=256, progress=True):
@@ -169,26 +170,46 @@ def _glcm_properties(image, dy, dx, levels):
 
 
 def _lbp_one(image, bins):
-    padded = np.pad(image, 1).astype(np.float64)
-    height, width = image.shape
-    shift = {(y, x): padded[1 + y : 1 + y + height, 1 + x : 1 + x + width] for y in (-1, 0, 1) for x in (-1, 0, 1)}
-    ring = [(0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1)]
+    padded = np.pad(image, 1)
+    weighted = {weight: padded * np.int32(weight) for weight in (SIDE, CORNER, CENTRE)}
     code = np.zeros(image.shape, np.uint8)
-    for bit, (y, x) in enumerate(ring):
-        value = shift[y, x] if y * x == 0 else _diagonal(shift, y, x)
-        code |= (value >= shift[0, 0]).view(np.uint8) << bit
+    for bit, (y, x) in enumerate([(0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1)]):
+        above = _diagonal(padded, weighted, y, x) if y and x else _shift(padded, y, x) >= image
+        code |= above.view(np.uint8) << np.uint8(bit)
     patterns = np.bincount(code.ravel(), minlength=256)
     return np.bincount(bins, weights=patterns) / code.size
 
 
-def _diagonal(shift, y, x):
-    """Bilinear value at (y, x) * 0.70711, rounded step by step as scikit-image does, so that ties fall alike."""
-    height, width = shift[0, 0].shape
-    rows, columns = sorted((0, y)), sorted((0, x))
-    lower = np.mod(np.arange(height) + y * DIAGONAL, 1)[:, None]
-    right = np.mod(np.arange(width) + x * DIAGONAL, 1)
-    top = (1 - right) * shift[rows[0], columns[0]] + right * shift[rows[0], columns[1]]
-    bottom = (1 - right) * shift[rows[1], columns[0]] + right * shift[rows[1], columns[1]]
+def _shift(padded, y, x):
+    """The image moved by (y, x)."""
+    return padded[1 + y : padded.shape[0] - 1 + y, 1 + x : padded.shape[1] - 1 + x]
+
+
+def _diagonal(padded, weighted, y, x):
+    """Where the bilinear value at (y, x) * DIAGONAL is at least the centre.
+
+    With d for DIAGONAL and divided by d, this is (1 - d) (sum of the two sides) + d corner >= (2 - d) centre: exact in
+    integers but where both are the same. There scikit-image's rounding decides, which `_bilinear` repeats.
+    """
+    value = _shift(weighted[SIDE], y, 0) + _shift(weighted[SIDE], 0, x)
+    value += _shift(weighted[CORNER], y, x)
+    centre = _shift(weighted[CENTRE], 0, 0)
+    above = value >= centre
+    ties = np.flatnonzero(value == centre)
+    rows = ties // value.shape[1]
+    columns = ties - rows * value.shape[1]
+    above[rows, columns] = _bilinear(padded, rows, columns, y, x) >= padded[1:, 1:][rows, columns]
+    return above
+
+
+def _bilinear(padded, rows, columns, y, x):
+    """Bilinear values at (y, x) * DIAGONAL from some pixels, rounded step by step as scikit-image does."""
+    height, width = padded.shape
+    lower = np.mod(np.arange(height) + y * DIAGONAL, 1)[rows]
+    right = np.mod(np.arange(width) + x * DIAGONAL, 1)[columns]
+    start = (rows + min(y, 0) + 1) * width + columns + min(x, 0) + 1
+    corners = (padded.ravel()[start + step] for step in (0, 1, width, width + 1))
+    top, bottom = ((1 - right) * next(corners) + right * next(corners) for _ in range(2))
     return (1 - lower) * top + lower * bottom
 
 

@@ -42,6 +42,20 @@ def test_lbp_equals_scikit_image(images, method, bins):
     np.testing.assert_allclose(ours.sum(axis=1), 1, rtol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["flat", "ramp along y", "ramp along x", "few greys"])
+def test_lbp_where_neighbours_equal_the_centre(name):
+    ramp = np.repeat(np.arange(100, dtype=np.uint8), 2)
+    image = {
+        "flat": np.full((97, 150), 77, np.uint8),
+        "ramp along y": np.tile(ramp[:, None], 70),
+        "ramp along x": np.tile(ramp, (70, 1)),
+        "few greys": np.random.default_rng(0).integers(0, 3, (130, 90), np.uint8) * 100,
+    }[name]
+    codes = local_binary_pattern(image, 8, 1, "default").astype(int)
+    ours = features.lbp(image[None], method="default", progress=False)[0]
+    np.testing.assert_array_equal(ours, (np.bincount(codes.ravel(), minlength=256) / codes.size).astype(np.float32))
+
+
 @pytest.mark.parametrize("family", ["haar", "db2"])
 def test_wavelet_statistics_equal_pywavelets(images, family):
     expected = []
