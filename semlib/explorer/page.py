@@ -160,7 +160,7 @@ def _plots(dots, colourings, titles):
 def _plot(dots, groups, filters, title, axes):
     """One view: a renderer for each group, hidden by its name in the legend."""
     plot = figure(
-        title=title, height=460, min_width=340, sizing_mode="stretch_width", output_backend="webgl",
+        title=title, height=460, min_width=340, sizing_mode="stretch_width",
         tools="pan,wheel_zoom,box_zoom,lasso_select,reset,save", active_scroll="wheel_zoom",
     )  # fmt: skip
     plot.axis.visible = plot.grid.visible = False
