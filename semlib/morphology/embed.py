@@ -1,5 +1,6 @@
 """Two-dimensional views of an embedding: UMAP and t-SNE over one shared neighbour search."""
 
+import contextlib
 import warnings
 
 import numpy as np
@@ -57,6 +58,7 @@ def umap(embeddings, shared, *, n_neighbors=15, min_dist=0.1, seed=0):
     """
     from umap import UMAP  # takes seconds to import: only where it is used
 
+    _keep_compiled()
     count = min(n_neighbors, shared[0].shape[1] - 1)
     start = principal_start(embeddings, spread=10)
     model = UMAP(
@@ -66,6 +68,17 @@ def umap(embeddings, shared, *, n_neighbors=15, min_dist=0.1, seed=0):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="precomputed_knn")  # no search index: no new points are asked for
         return model.fit_transform(np.asarray(embeddings, dtype=np.float32))
+
+
+def _keep_compiled():
+    """Let numba keep on disk what umap-learn would compile anew in each process, for several seconds."""
+    from numba.core.dispatcher import Dispatcher
+    from umap import layouts, umap_
+
+    for function in [*vars(layouts).values(), *vars(umap_).values()]:
+        if isinstance(function, Dispatcher) and not function.signatures:
+            with contextlib.suppress(RuntimeError):  # no folder to write to
+                function.enable_caching()
 
 
 def tsne(embeddings, shared, *, perplexity=30, seed=0):

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
@@ -57,3 +61,20 @@ def test_too_few_or_identical_embeddings():
         embed.neighbours(np.zeros((2, 4)))
     with pytest.raises(ValueError, match="all 5 embeddings are the same"):
         embed.tsne(np.ones((5, 4)), embed.neighbours(np.ones((5, 4))))
+
+
+@pytest.mark.slow
+def test_another_process_finds_umap_compiled_and_gives_the_same_layout(tmp_path):
+    program = """if True:
+        import numpy as np
+        from semlib.morphology import embed
+        points = np.random.default_rng(0).standard_normal((60, 5))
+        layout = embed.umap(points, embed.neighbours(points))
+        from umap import layouts, umap_
+        functions = umap_.smooth_knn_dist, layouts._nb_optimize_layout_euclidean_single_epoch
+        print([sum(f.stats.cache_hits.values()) for f in functions], layout.tobytes().hex())
+    """
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    run = [subprocess.check_output([sys.executable, "-c", program], text=True, env=environment) for _ in range(2)]
+    (first, layout), (second, again) = (text.rsplit(maxsplit=1) for text in run)
+    assert (first, second) == ("[0, 0]", "[1, 1]") and layout == again
