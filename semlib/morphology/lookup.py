@@ -78,7 +78,7 @@ def _write(out, dataset, table, images, rows, distances, first=None):
 
     found = table.iloc[rows][["image_id", "path", "label"]].assign(distance=distances).reset_index(drop=True)
     found.insert(0, "rank", np.arange(1, len(found) + 1))
-    titles = [f"{r.rank}. {r.image_id[:8]}\nlabel {r.label or '–'}, {r.distance:.3g}" for r in found.itertuples()]
+    titles = [f"{r.rank}. {r.image_id[:12]}\nlabel {r.label or '–'}, {r.distance:.3g}" for r in found.itertuples()]
     shown = [images[row] for row in rows]
     if first:
         titles, shown = [first[0], *titles], [first[1], *shown]

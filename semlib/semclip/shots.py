@@ -74,7 +74,8 @@ def positions(labels, prompts):
     labels = np.asarray(labels).tolist()
     if unknown := sorted({str(label) for label in labels if label not in numbers}):
         known = ", ".join(f"{label} {name}" for label, name in zip(prompts.labels, prompts.classes, strict=True))
-        raise ValueError(f"unknown class {', '.join(unknown)}: the prompts have {known}")
+        hint = "name others in a copy of semlib/semclip/prompts.csv (--prompts)"
+        raise ValueError(f"unknown class {', '.join(unknown)}: the prompts have {known}; {hint}")
     return np.array([numbers[label] for label in labels], int)
 
 
