@@ -7,7 +7,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from semlib import paths
-from semlib.images import datasets, preprocess, simulate, text
+from semlib.images import datasets, preprocess, presets, simulate, text
 from semlib.semclip import shots
 from semlib.semclip.episodes import Pool
 from semlib.semclip.prompts import CARINTHIA, Prompts
@@ -64,8 +64,9 @@ def images(dataset, *, n=1332, size=240, seed=0, prompts=None):
         code = simulate.sources_digest(simulate.ALL_RENDERERS)
         folder = where.data / "semclip" / f"images-{n}-{size}-{seed}-{code}"
         simulate.write_arrays(folder, n, seed=seed, size=size)
-        arrays = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("images", "labels", "masks"))
-        return Pool(*arrays, prompts.classes, prompts.normal)
+        arrays = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("images", "labels", "masks")]
+        written = np.array([presets.has_text(seed, i, int(label)) for i, label in enumerate(arrays[1])])
+        return Pool(*arrays, prompts.classes, prompts.normal, written)
     table, read, masks = _labelled(dataset), [], []
     for row in tqdm(table.itertuples(), total=len(table), desc="read", unit="image"):
         image = preprocess.decode(where.raw / row.path)
@@ -86,7 +87,7 @@ def only_used(pool, episodes):
         replace(e, support=np.array([place[i] for i in e.support]), test=np.array([place[i] for i in e.test]))
         for e in episodes
     ]
-    return replace(pool, images=pool.images[used], labels=pool.labels[used], masks=pool.masks[used]), moved
+    return pool.take(used), moved
 
 
 def burn_text(images, *, seed=0):

@@ -1,7 +1,7 @@
 """K-shot episodes: which images a method may learn from and which test it; what a method is and what it gives."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,8 @@ class Pool:
     """All images that an experiment knows.
 
     images : uint8 array (N, H, W); labels : int array (N,), numbers in `classes`; masks : bool array (N, H, W), the
-    defects; classes : list of str; normal : int, number of the defect-free class.
+    defects; classes : list of str; normal : int, number of the defect-free class; text : bool array (N,), images with
+    burnt-in text, None where that is not known.
     """
 
     images: np.ndarray
@@ -22,6 +23,7 @@ class Pool:
     masks: np.ndarray
     classes: list
     normal: int
+    text: np.ndarray | None = None
 
     def __post_init__(self):
         if self.masks.shape != self.images.shape or self.labels.shape != self.images.shape[:1]:
@@ -31,6 +33,11 @@ class Pool:
             raise ValueError(f"labels {unknown} are no numbers of the {len(self.classes)} classes {self.classes}")
         if not 0 <= self.normal < len(self.classes):
             raise ValueError(f"normal = {self.normal} is no number of the classes {self.classes}")
+
+    def take(self, rows):
+        """The pool of these images alone."""
+        text = None if self.text is None else self.text[rows]
+        return replace(self, images=self.images[rows], labels=self.labels[rows], masks=self.masks[rows], text=text)
 
     def counts(self):
         """Images of each class, int array (C,)."""
@@ -103,9 +110,9 @@ def without(pool, names):
         raise ValueError(f"{pool.classes[pool.normal]!r} is the defect-free class, which every method needs")
     classes = [name for name in pool.classes if name not in set(names)]
     numbers = np.array([classes.index(name) if name in classes else -1 for name in pool.classes])
-    kept = numbers[pool.labels] >= 0
-    labels = numbers[pool.labels[kept]]
-    return Pool(pool.images[kept], labels, pool.masks[kept], classes, classes.index(pool.classes[pool.normal]))
+    left = pool.take(numbers[pool.labels] >= 0)
+    normal = classes.index(pool.classes[pool.normal])
+    return replace(left, labels=numbers[left.labels], classes=classes, normal=normal)
 
 
 def episodes(pool, *, shots=(1, 2, 5, 10), seeds=range(5), n_test=40, n_test_min=5):

@@ -48,7 +48,7 @@ def transformation_layers(tokens, masks, projection, texts, *, normal, grid, tem
     """
     covered = reduce_masks(masks, [FINER * side for side in grid])
     weight = float((1 - covered).sum() / covered.sum().clamp_min(1))
-    tokens = tokens.permute(1, 2, 0, 3, 4)
+    tokens = tokens.permute(1, 2, 0, 3, 4).contiguous()
     change = torch.zeros(*tokens.shape[:2], *projection.shape, requires_grad=True)
     optimiser = torch.optim.AdamW([change], lr=learning_rate * float(projection.std()), weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(steps, 1))
