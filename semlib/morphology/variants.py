@@ -1,6 +1,6 @@
 """Candidates for a better training recipe, compared under one budget: chosen on one simulated set, reported on another.
 
-``python -m semlib.morphology.variants`` writes ``ssl_variants.csv`` beside this file, five seeds each.
+``python -m semlib.morphology.variants`` writes ``ssl_variants.csv`` beside this file (the stored table: ``--seeds 3``).
 """
 
 import dataclasses

@@ -54,3 +54,12 @@ def test_every_candidate_is_another_recipe_with_its_reason():
     assert len(set(recipes)) == len(recipes) and all(why for _, why in variants.VARIANTS.values())
     assert variants.VARIANTS["paper"][0] == recipe.METHODS["paper"]
     assert variants.VARIANTS["ours"][0] == recipe.METHODS["ours"]
+
+
+def test_the_stored_comparison_has_every_candidate_on_both_sets():
+    table = variants.stored()
+    for _, part in table.groupby("set"):
+        assert set(variants.VARIANTS) | set(evaluate.BASELINES) <= set(part["method"])
+        assert part[variants.SCORES].notna().all().all() and (part["seeds"] >= 3).all()
+        assert set(variants.verdict(part)["score"]) == {*variants.BEAT, "silhouette_5"}
+    assert set(table["set"]) == set(variants.SETS)
