@@ -8,7 +8,7 @@ ARGS    ?=
 PY    := .venv/bin/python
 STAMP := .venv/.installed
 
-.PHONY: help setup reproduce test test-fast lab bench gallery book lint clean
+.PHONY: help setup reproduce test test-fast lab bench gallery book colab lint clean
 
 help:
 	@echo "make reproduce   run the notebooks into figures/   (DATASET=$(DATASET) PROFILE=$(PROFILE) SEED=$(SEED) ARGS=...)"
@@ -18,6 +18,7 @@ help:
 	@echo "make bench       each fast path beside its plain reference"
 	@echo "make gallery     the README's pictures, from figures/synthetic/"
 	@echo "make book        the site from the executed notebooks   (docs/_build/html; DATASET=$(DATASET))"
+	@echo "make colab       the repository's address in the Colab links   (REPO=owner/name, once after publishing)"
 	@echo "make lint        ruff, on code and notebooks"
 	@echo "make setup       only the set-up, in .venv         (PYTHON=$(PYTHON), 3.11 to 3.13)"
 	@echo "make clean       remove caches and what the synthetic set made; .venv and other data sets stay"
@@ -54,6 +55,13 @@ gallery: $(STAMP)
 book: $(STAMP)
 	$(PY) -m sphinx -q -d docs/_build/doctrees -D dataset="$(DATASET)" docs docs/_build/html
 	@echo "the site: docs/_build/html/index.html"
+
+colab:
+	@test -n "$(REPO)" || { echo "Name the repository on GitHub: make colab REPO=owner/name"; exit 1; }
+	@old=$$(sed -n 's#^repository-code: https://github.com/##p' CITATION.cff); \
+	sed -i.old -e "s#github/$$old/blob#github/$(REPO)/blob#" -e "s#github.com/$$old /content#github.com/$(REPO) /content#" notebooks/*.ipynb; \
+	sed -i.old "s#^repository-code: .*#repository-code: https://github.com/$(REPO)#" CITATION.cff; \
+	rm -f notebooks/*.ipynb.old CITATION.cff.old
 
 lint: $(STAMP)
 	$(PY) -m ruff check .

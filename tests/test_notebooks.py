@@ -9,6 +9,7 @@ import re
 import runpy
 import shutil
 
+import nbformat
 import papermill
 import pytest
 
@@ -44,6 +45,17 @@ def test_is_stored_without_outputs_for_the_python3_kernel(file):
     assert "papermill" not in content["metadata"]
     for cell in cells(file, "code"):
         assert cell["outputs"] == [] and cell["execution_count"] is None, cell["id"]
+    written = nbformat.writes(nbformat.from_dict(content))
+    assert written.rstrip() == file.read_text(encoding="utf-8").rstrip(), "as the pre-commit hook writes it"
+
+
+@BY_NAME
+def test_colab_fetches_the_repository_that_citation_names(file):
+    citation = (paths.ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    (name,) = re.findall(r"^repository-code: https://github.com/(\S+)$", citation, re.M)
+    text = file.read_text(encoding="utf-8")
+    assert f"/github/{name}/blob/main/notebooks/{file.name}" in text, "make colab REPO=owner/name"
+    assert f"https://github.com/{name} /content/semlib" in text
 
 
 @BY_NAME
