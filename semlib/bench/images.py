@@ -10,7 +10,7 @@ import numpy as np
 from semlib.bench.case import Case, example_images
 
 
-def preprocess(count=64, size=480, side=512):
+def preprocess(count=256, size=480, side=512):
     """Decode JPEG files, crop, resize and downsample twice, from files to files."""
     from PIL import Image
     from skimage.transform import downscale_local_mean

@@ -1,11 +1,12 @@
-"""Work spread over processes that end with the one that started them, and the hidden folder its results wait in."""
+"""Work spread over threads, or over processes that end with the one that started them; a folder for finished parts."""
 
+import itertools
 import math
 import multiprocessing
 import os
 import shutil
 import threading
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 
 def spread(work, jobs, workers, chunk):
@@ -27,6 +28,26 @@ def spread(work, jobs, workers, chunk):
         return
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent) as pool:
         yield from pool.map(work, jobs, chunksize=chunk)
+
+
+def threads(work, jobs, workers, chunk=4):
+    """Results of `work` on each job, in order, never more than a few batches ahead of the reader.
+
+    Parameters
+    ----------
+    work : callable
+        Spends its time outside Python's lock.
+    jobs : sequence
+    workers : int
+    chunk : int
+        Jobs a thread gets at a time.
+    """
+    chunks, batch = [jobs[start : start + chunk] for start in range(0, len(jobs), chunk)], 4 * workers
+    with ThreadPoolExecutor(workers) as pool:
+        ahead = []
+        for start in range(0, len(chunks) + batch, batch):
+            ready, ahead = ahead, pool.map(lambda part: [*map(work, part)], chunks[start : start + batch])
+            yield from itertools.chain.from_iterable(ready)
 
 
 def _end_with_parent():

@@ -1,7 +1,6 @@
 """From image files to one uint8 array: decode, border crop, bicubic to a square, intensity range."""
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -9,7 +8,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from semlib import paths
-from semlib.images import datasets
+from semlib.images import datasets, parallel
 
 INTENSITIES = ("full", "stretch")
 LISTED = 10
@@ -155,7 +154,9 @@ def preprocess_dataset(dataset, *, border=4, size=512, intensity="full", skip_ba
             return None, reason if str(path) in reason else f"{where.raw / path}: {reason}"
 
     with paths.atomic(where.level(0)) as temporary:
-        reasons = _write(temporary, _ordered(work, table["path"], workers or 2 * os.cpu_count()), len(table), size)
+        reasons = _write(
+            temporary, parallel.threads(work, list(table["path"]), workers or 2 * os.cpu_count()), len(table), size
+        )
         bad = table.assign(reason=reasons)[[bool(reason) for reason in reasons]]
         if len(bad) and (not skip_bad or len(bad) == len(table)):
             raise ValueError(_listing(bad["reason"], len(table), skip_bad))
@@ -164,34 +165,23 @@ def preprocess_dataset(dataset, *, border=4, size=512, intensity="full", skip_ba
     return where.level(0)
 
 
-def _ordered(work, items, workers):
-    """Results of `work` in order, never more than a few batches ahead of the reader."""
-    batch = 16 * workers
-    with ThreadPoolExecutor(workers) as pool:
-        ahead = pool.map(work, items[:batch])
-        for start in range(batch, len(items) + batch, batch):
-            ready, ahead = ahead, pool.map(work, items[start : start + batch])
-            yield from ready
-
-
 def _write(path, results, n, size):
     """Write the good images as a .npy file, row by row; return one reason (or "") per image."""
     reasons = []
     with open(path, "wb") as file, tqdm(results, total=n, unit="image", desc="preprocessing") as bar:
-        _header(file, n, size)
+        write_header(file, (n, size, size))
         for image, reason in bar:
             reasons.append(reason)
             if image is not None:
-                file.write(image.tobytes())
+                file.write(image)
         file.seek(0)
-        _header(file, reasons.count(""), size)
+        write_header(file, (reasons.count(""), size, size))
     return reasons
 
 
-def _header(file, n, size):
-    """The .npy header; NumPy pads it such that its length does not depend on `n`."""
-    description = {"descr": "|u1", "fortran_order": False, "shape": (n, size, size)}
-    np.lib.format.write_array_header_1_0(file, description)
+def write_header(file, shape):
+    """The .npy header of uint8 `shape`; NumPy pads it such that its length does not depend on the number of images."""
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
 def _listing(reasons, n, skip_bad):

@@ -1,10 +1,14 @@
 """The image pyramid: levels L0, L1 (half) and L2 (quarter), by area."""
 
+import os
+
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
 from semlib import paths
+from semlib.images import parallel
+from semlib.images.preprocess import write_header
 
 FACTORS = (2, 4)
 
@@ -78,8 +82,8 @@ def radial_spectrum(images):
     return radii / side, mean[radii]
 
 
-def build_pyramid(dataset, *, chunk=64):
-    """Write ``level1.npy`` and ``level2.npy`` from ``level0.npy``, `chunk` images at a time.
+def build_pyramid(dataset, *, chunk=16):
+    """Write ``level1.npy`` and ``level2.npy`` from ``level0.npy``, `chunk` images at a time in a thread a core.
 
     Returns
     -------
@@ -94,23 +98,25 @@ def build_pyramid(dataset, *, chunk=64):
     if not where.level(0).exists():
         raise FileNotFoundError(f"{where.level(0)} is missing: run notebook 02, preprocess_dataset")
     n, height, width = np.load(where.level(0), mmap_mode="r").shape
-    pyramid(_rows(where.level(0), slice(1)))
+    pyramid(_rows(where.level(0), 0, 1))
+    starts = range(0, n, chunk)
+    levels = parallel.threads(lambda start: pyramid(_rows(where.level(0), start, chunk)), starts, os.cpu_count(), 1)
     with (
         paths.atomic(where.level(1)) as half,
         paths.atomic(where.level(2)) as quarter,
+        open(half, "wb") as one,
+        open(quarter, "wb") as two,
         tqdm(total=n, unit="image", desc="pyramid") as bar,
     ):
-        for file, factor in zip((half, quarter), FACTORS, strict=True):
-            np.lib.format.open_memmap(file, "w+", np.uint8, (n, height // factor, width // factor))
-        for start in range(0, n, chunk):
-            rows = slice(start, start + chunk)
-            images, *levels = pyramid(_rows(where.level(0), rows))
-            for file, level in zip((half, quarter), levels, strict=True):
-                _rows(file, rows, "r+")[:] = level
+        for file, factor in zip((one, two), FACTORS, strict=True):
+            write_header(file, (n, height // factor, width // factor))
+        for images, *smaller in levels:
+            for file, level in zip((one, two), smaller, strict=True):
+                file.write(level)
             bar.update(len(images))
     return where.level(1), where.level(2)
 
 
-def _rows(file, rows, mode="r"):
+def _rows(file, start, count):
     """Map some rows of a .npy file; mapped anew each time, so that no more than these stay in memory."""
-    return np.load(file, mmap_mode=mode)[rows]
+    return np.load(file, mmap_mode="r")[start : start + count]

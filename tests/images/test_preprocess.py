@@ -8,8 +8,9 @@ import tifffile
 from PIL import Image
 
 from semlib import paths
+from semlib.images import parallel
 from semlib.images.datasets import load_manifest, manifest
-from semlib.images.preprocess import _ordered, decode, preprocess, preprocess_dataset, try_decode
+from semlib.images.preprocess import decode, preprocess, preprocess_dataset, try_decode
 
 
 def noise(shape, seed=0):
@@ -307,7 +308,7 @@ def test_an_interrupted_run_leaves_the_old_file(own, monkeypatch):
 
 def test_threads_stay_close_ahead_of_the_writer():
     started = []
-    results = _ordered(lambda k: started.append(k) or k, list(range(500)), workers=2)
+    results = parallel.threads(lambda k: started.append(k) or k, list(range(500)), workers=2)
     for consumed, value in enumerate(results):
         assert value == consumed
         assert len(started) <= consumed + 64
