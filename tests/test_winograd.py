@@ -1,5 +1,6 @@
 """The fast convolution against torch's."""
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -7,15 +8,31 @@ from torch.nn import functional as F
 from semlib import winograd
 
 
-@pytest.mark.parametrize("shape", [(4, 4), (1, 1), (5, 7), (32, 32), (33, 66), (70, 3)])
-@pytest.mark.parametrize(("inside", "outside"), [(1, 2), (16, 8)])
-@pytest.mark.parametrize("tiles", [1, 7, 256])
-def test_equals_the_direct_convolution(shape, inside, outside, tiles, monkeypatch):
+def example(count, height, width, inside, outside):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((count, height, width, inside), np.float32)
+    return x, rng.standard_normal((outside, inside, 3, 3), np.float32), rng.standard_normal(outside, np.float32)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (1, 1), (5, 7), (32, 32), (33, 66), (70, 3)])
+@pytest.mark.parametrize(("inside", "outside"), [(32, 64), (96, 32)])
+@pytest.mark.parametrize(("count", "tiles"), [(1, 64), (3, 64), (3, 1), (3, 7)])
+def test_equals_the_direct_convolution(shape, inside, outside, count, tiles, monkeypatch):
     monkeypatch.setattr(winograd, "TILES", tiles)
-    rng = torch.Generator().manual_seed(0)
-    x = torch.randn(1, inside, *shape, generator=rng)
-    weight, bias = torch.randn(outside, inside, 3, 3, generator=rng), torch.randn(outside, generator=rng)
-    direct = F.conv2d(x.double(), weight.double(), bias.double(), padding=1)[0].permute(1, 2, 0)
-    ours = winograd.convolve(x[0].permute(1, 2, 0).contiguous(), winograd.transform(weight), bias)
-    assert ours.shape == direct.shape
-    assert (ours - direct).abs().max() < 1e-5 * direct.abs().max() + 1e-5
+    x, weight, bias = example(count, *shape, inside, outside)
+    image, kernel = torch.from_numpy(x).permute(0, 3, 1, 2).double(), torch.from_numpy(weight).double()
+    direct = F.conv2d(image, kernel, torch.from_numpy(bias).double(), padding=1).relu().permute(0, 2, 3, 1).numpy()
+    ours = winograd.convolve(x, winograd.transform(weight), bias)
+    assert ours.shape == direct.shape and ours.dtype == np.float32
+    assert np.abs(ours - direct).max() < 1e-4 * direct.max()
+
+
+def test_the_same_bits_each_time():
+    x, weight, bias = example(2, 75, 90, 32, 32)
+    kernels = winograd.transform(weight)
+    assert np.array_equal(winograd.convolve(x, kernels, bias), winograd.convolve(x, kernels, bias))
+
+
+def test_channels_that_do_not_fill_the_lanes():
+    with pytest.raises(ValueError, match="20 channels to 32: both must be multiples of 32"):
+        winograd.convolve(np.zeros((1, 8, 8, 20), np.float32), np.zeros((100, 20, 32), np.float32), np.zeros(32))

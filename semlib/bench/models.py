@@ -32,8 +32,7 @@ def trust(count=8, size=512):
             return [pair(tensors[0], other) for other in tensors[1:]]
 
     def ours():
-        known = trust.prepare(clean)
-        found = [trust.profile(known, candidate) for candidate in candidates]
+        found = trust.profiles(trust.prepare(clean), candidates)
         return [[one[name] for name in names] for one in found]
 
     title = "trust profile" if dists else "trust profile, no DISTS"

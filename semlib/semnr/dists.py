@@ -9,9 +9,11 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+from numba import njit
 from torch.nn import functional as F
 
 from semlib import vgg, weights
+from semlib.parallel import split
 
 SMALLEST = 32
 CHANNELS = (3, *vgg.CHANNELS)
@@ -39,49 +41,112 @@ def features(image):
 
     Returns
     -------
-    list of (maps less their mean (pixels, C), mean (C,), variance (C,))
-        Six entries: the image itself and five stages.
+    list of (maps less their mean (pixels, C), mean (C,), variance (C,)), float32 arrays
+        Six entries: the image itself, with one channel if it is grey, and five stages.
     """
-    x = torch.from_numpy(np.ascontiguousarray(image))
-    x = x[None, None] if x.ndim == 2 else x.permute(2, 0, 1)[None]
-    if min(x.shape[-2:]) > 256:
-        x = F.interpolate(x, scale_factor=256 / min(x.shape[-2:]), recompute_scale_factor=False, mode="bilinear")
-    maps = [x.expand(1, 3, -1, -1)[0].permute(1, 2, 0), *vgg.stages(x, pool=_l2_pool)]
+    x = _scaled(image)
+    maps = [x[0].permute(1, 2, 0), *vgg.stages(x, pool=_l2_pool)]
     return [_statistics(stage.reshape(-1, stage.shape[2])) for stage in maps]
 
 
 @torch.inference_mode()
-def compare(reference, image):
-    """DISTS of two results of `features`, 0 (equal) to about 1."""
-    similarity = 0.0
-    alphas, betas = _coefficients()
-    for (x, x_mean, x_var), (y, y_mean, y_var), alpha, beta in zip(reference, image, alphas, betas, strict=True):
-        covariance = (x * y).mean(0)
+def distances(reference, images):
+    """DISTS of images from a reference, 0 (equal) to about 1.
+
+    Parameters
+    ----------
+    reference : list
+        What `features` returns.
+    images : sequence of float32 array (H, W) or (H, W, 3)
+        Of the reference's size.
+
+    Returns
+    -------
+    list of float
+    """
+    alike, (alphas, betas) = np.zeros(len(images)), _coefficients()
+
+    def visit(number, stage, maps):
+        (x, x_mean, x_var), alpha, beta = reference[stage + 1], alphas[stage + 1], betas[stage + 1]
+        moved, square, product = _moments(maps, x.reshape(maps.shape), x_mean)
+        y_mean, y_var = x_mean + moved, square - moved**2
         structure = (2 * x_mean * y_mean + EPS) / (x_mean**2 + y_mean**2 + EPS)
-        texture = (2 * covariance + EPS) / (x_var + y_var + EPS)
-        similarity += float((alpha * structure).sum() + (beta * texture).sum())
-    return max(0.0, 1 - similarity)
+        texture = (2 * product + EPS) / (x_var + y_var + EPS)
+        alike[number] += (alpha * structure + beta * texture).sum()
+
+    scaled = [_scaled(image) for image in images]
+    for number, image in enumerate(scaled):
+        visit(number, -1, image[0].permute(1, 2, 0).numpy())
+    vgg.walk(scaled, visit, pool=_l2_pool)
+    return np.maximum(0, 1 - alike).tolist()
+
+
+def _scaled(image):
+    x = torch.from_numpy(np.ascontiguousarray(image))
+    x = x[None, None] if x.ndim == 2 else x.permute(2, 0, 1)[None]
+    if min(x.shape[-2:]) > 256:
+        x = F.interpolate(x, scale_factor=256 / min(x.shape[-2:]), recompute_scale_factor=False, mode="bilinear")
+    return x
 
 
 def _statistics(maps):
     mean = maps.mean(0)
     centred = maps - mean
-    return centred, mean, centred.square().mean(0)
+    return centred.numpy(), mean.numpy(), centred.square().mean(0).numpy()
+
+
+def _moments(y, x, shift):
+    """Means over the pixels, float64 (3, C), of y - shift, its square and its product with x; all (H, W, C)."""
+    sums = np.zeros((len(y), 3, y.shape[2]), np.float32)
+    split(_add_up, len(y), y, x, shift, sums)
+    return sums.sum(0, dtype=np.float64) / (y.shape[0] * y.shape[1])
+
+
+@njit(nogil=True, fastmath=True, cache=True)
+def _add_up(start, stop, y, x, shift, sums):
+    for row in range(start, stop):
+        first, second, mixed = sums[row]
+        for j in range(y.shape[1]):
+            a, b = y[row, j], x[row, j]
+            for c in range(len(shift)):
+                d = a[c] - shift[c]
+                first[c] += d
+                second[c] += d * d
+                mixed[c] += d * b[c]
 
 
 def _l2_pool(y):
-    """Square root of the Hann-weighted mean square, 3 x 3, every second pixel, (H, W, C); separable."""
-    y = F.pad(y.square(), (0, 0, 1, 1, 1, 1))
-    height, width, _ = y.shape
-    rows = y[: height - 2 : 2] + y[2:height:2]
-    rows.add_(y[1 : height - 1 : 2], alpha=2)
-    both = rows[:, : width - 2 : 2] + rows[:, 2:width:2]
-    return both.add_(rows[:, 1 : width - 1 : 2], alpha=2).div_(16).add_(1e-12).sqrt_()
+    """Square root of the Hann-weighted mean square, 3 x 3, every second pixel, (N, H, W, C)."""
+    count, height, width, channels = y.shape
+    pooled = np.empty((count, -(-height // 2), -(-width // 2), channels), np.float32)
+    split(_pool_rows, count * pooled.shape[1], y, pooled)
+    return pooled
+
+
+@njit(nogil=True, fastmath=True, cache=True)
+def _pool_rows(start, stop, y, pooled):
+    _, height, width, channels = y.shape
+    _, down, across, _ = pooled.shape
+    for row in range(start, stop):
+        image, top = row // down, row % down * 2
+        for j in range(across):
+            total = pooled[image, top // 2, j]
+            total[:] = 1e-12
+            for k in range(9):
+                up, left = k // 3 - 1, k % 3 - 1
+                if 0 <= top + up < height and 0 <= 2 * j + left < width:
+                    weight = np.float32((2 - abs(up)) * (2 - abs(left)) / 16)
+                    pixel = y[image, top + up, 2 * j + left]
+                    for c in range(channels):
+                        total[c] += weight * pixel[c] * pixel[c]
+            for c in range(channels):
+                total[c] = np.sqrt(total[c])
 
 
 @lru_cache(maxsize=1)
 def _coefficients():
     """alpha and beta by stage, normalised to a sum of one."""
-    both = {name: torch.from_numpy(values).flatten() for name, values in weights.load("dists").items()}
+    both = {name: values.ravel() for name, values in weights.load("dists").items()}
     total = both["alpha"].sum() + both["beta"].sum()
-    return [(both[name] / total).split(CHANNELS) for name in ("alpha", "beta")]
+    ends = np.cumsum(CHANNELS)[:-1]
+    return [np.split(both[name] / total, ends) for name in ("alpha", "beta")]

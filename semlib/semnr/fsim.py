@@ -9,6 +9,9 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+from numba import njit
+
+from semlib.parallel import split
 
 SMALLEST = 32
 SCALES = ORIENTATIONS = 4
@@ -53,20 +56,40 @@ def phase_congruency(x):
     energy = ``|sum_s (e_s, o_s)| - sum_s |e_s d - o_s c|`` less a noise threshold, over the sum of the amplitudes.
     """
     filters, noise_constants = _bank(*x.shape)
-    spectrum = torch.fft.fft2(x)
-    energy_all, amplitude_all = torch.full_like(x, EPS), torch.full_like(x, EPS)
-    for bank, constant in zip(filters, noise_constants, strict=True):
-        responses = torch.fft.ifft2(spectrum * bank)
-        amplitudes = responses.abs()
-        total = responses.sum(0)
-        magnitude = total.abs() + EPS
-        direction = total / magnitude
-        across = (responses.real * direction.imag - responses.imag * direction.real).abs().sum(0)
-        along = total.real * direction.real + total.imag * direction.imag
-        threshold = constant * amplitudes[0].median()
-        energy_all += (along - across - threshold).clamp_(min=0)
-        amplitude_all += amplitudes.sum(0)
-    return energy_all / amplitude_all
+    responses = torch.fft.ifft2(torch.fft.fft2(x) * filters)
+    parts = torch.view_as_real(responses).flatten(2, 3).numpy()  # orientation, scale, pixel, even and odd
+    finest = responses[:, 0].abs().flatten(1).numpy()
+    thresholds = np.empty(ORIENTATIONS, np.float32)
+    split(_medians, ORIENTATIONS, finest, np.array(noise_constants, np.float32), thresholds)
+    found = np.empty(x.numel(), np.float32)
+    split(_congruency, x.numel(), parts, thresholds, found)
+    return torch.from_numpy(found).view(x.shape)
+
+
+@njit(nogil=True, cache=True)
+def _medians(start, stop, amplitudes, constants, thresholds):
+    middle = (amplitudes.shape[1] - 1) // 2
+    for o in range(start, stop):
+        thresholds[o] = constants[o] * np.partition(amplitudes[o], middle)[middle]
+
+
+@njit(nogil=True, fastmath=True, cache=True)
+def _congruency(start, stop, parts, thresholds, found):
+    for pixel in range(start, stop):
+        energies = amplitudes = np.float32(EPS)
+        for o in range(ORIENTATIONS):
+            even = odd = across = np.float32(0)
+            for s in range(SCALES):
+                even += parts[o, s, pixel, 0]
+                odd += parts[o, s, pixel, 1]
+            magnitude = np.sqrt(even * even + odd * odd) + np.float32(EPS)
+            for s in range(SCALES):
+                e, i = parts[o, s, pixel, 0], parts[o, s, pixel, 1]
+                amplitudes += np.sqrt(e * e + i * i)
+                across += abs(e * odd - i * even)
+            along = (even * even + odd * odd) / magnitude
+            energies += max(along - across / magnitude - thresholds[o], np.float32(0))
+        found[pixel] = energies / amplitudes
 
 
 @lru_cache(maxsize=8)

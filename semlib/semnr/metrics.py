@@ -8,9 +8,9 @@ use_sample_covariance=False``, the mean taken where the window fits.
 from functools import cached_property, lru_cache
 
 import numpy as np
-import torch
-from torch.nn import functional as F
+from numba import njit
 
+from semlib.parallel import split
 from semlib.semnr import detect, inputs
 from semlib.semnr import dists as _dists
 from semlib.semnr import fsim as _fsim
@@ -58,7 +58,7 @@ def dists(reference, image):
     semlib.weights.WeightsError
         If VGG16 or the DISTS coefficients cannot be had.
     """
-    return _pairs(reference, image, SMALLEST, lambda a, b: _dists.compare(_dists.features(a), _dists.features(b)))
+    return _pairs(reference, image, SMALLEST, lambda a, b: _dists.distances(_dists.features(a), [b])[0])
 
 
 class Reference:
@@ -94,13 +94,21 @@ class Reference:
 
     def scores(self, image):
         """Metrics of a candidate (H, W): psnr (dB), ssim, fsim, dists (distance), cnr, gcnr, recall; NaN if unknown."""
-        _, image = inputs.images(self.image, image)
+        return self.all_scores([image])[0]
+
+    def all_scores(self, images):
+        """As `scores` for several candidates, a list of dict; quicker than one by one."""
+        images = [inputs.images(self.image, image)[1] for image in images]
+        distances = [np.nan] * len(images) if self.without_dists else _dists.distances(self._dists, images)
+        return [self._scores(image) | {"dists": distance} for image, distance in zip(images, distances, strict=True)]
+
+    def _scores(self, image):
         seen = self.signal is not None
         return {
             "psnr": _psnr(self.image, image),
             "ssim": _ssim(self._moments, _moments(image)),
             "fsim": _fsim.compare(self._fsim, _fsim.features(image)),
-            "dists": np.nan if self.without_dists else _dists.compare(self._dists, _dists.features(image)),
+            "dists": np.nan,
             "cnr": detect.cnr(image, self.signal, self.background) if seen else np.nan,
             "gcnr": detect.gcnr(image, self.signal, self.background) if seen else np.nan,
             "recall": np.nan if self.mask is None else detect.recall(image, self.mask, golden=self.golden),
@@ -138,27 +146,42 @@ def _psnr(reference, image):
 
 def _moments(image):
     """Image, local mean and local variance, as SSIM needs them of one image."""
-    image = torch.from_numpy(np.ascontiguousarray(image))
-    mean = _smooth(image)
-    return image, mean, _smooth(image * image) - mean * mean
+    mean = _smooth(image, np.ones_like(image))
+    return image, mean, _smooth(image, image) - mean * mean
 
 
 def _ssim(reference, image):
     (a, mean_a, var_a), (b, mean_b, var_b) = reference, image
     both = mean_a * mean_b
-    structure = (2 * (_smooth(a * b) - both) + C2) / (var_a + var_b + C2)
-    return float(((2 * both + C1) / (mean_a**2 + mean_b**2 + C1) * structure).mean())
+    structure = (2 * (_smooth(a, b) - both) + C2) / (var_a + var_b + C2)
+    return float(((2 * both + C1) / (mean_a**2 + mean_b**2 + C1) * structure).mean(dtype=np.float64))
 
 
-def _smooth(x):
-    """Gaussian window where it fits whole: (H, W) becomes (H - 10, W - 10)."""
-    kernel = _window()
-    x = F.conv2d(x[None, None], kernel.view(1, 1, 1, -1))
-    return F.conv2d(x, kernel.view(1, 1, -1, 1))[0, 0]
+def _smooth(a, b):
+    """Gaussian window of a * b where it fits whole: (H, W) becomes (H - 10, W - 10)."""
+    height, width = (side - WINDOW + 1 for side in a.shape)
+    found = np.empty((height, width), np.float32)
+    split(_smooth_rows, height, a, b, _window(), found)
+    return found
+
+
+@njit(nogil=True, fastmath=True, cache=True)
+def _smooth_rows(start, stop, a, b, window, found):
+    column = np.empty(a.shape[1], np.float32)
+    for row in range(start, stop):
+        column[:] = 0
+        for k in range(WINDOW):
+            for j in range(len(column)):
+                column[j] += window[k] * a[row + k, j] * b[row + k, j]
+        for j in range(found.shape[1]):
+            total = np.float32(0)
+            for k in range(WINDOW):
+                total += window[k] * column[j + k]
+            found[row, j] = total
 
 
 @lru_cache(maxsize=1)
 def _window():
-    x = torch.arange(WINDOW) - (WINDOW - 1) / 2
-    kernel = torch.exp(-(x**2) / (2 * SIGMA**2))
-    return kernel / kernel.sum()
+    x = np.arange(WINDOW) - (WINDOW - 1) / 2
+    kernel = np.exp(-(x**2) / (2 * SIGMA**2))
+    return (kernel / kernel.sum()).astype(np.float32)

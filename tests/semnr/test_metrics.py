@@ -82,12 +82,12 @@ def test_dists_reproduces_published_values(first, second, published, with_weight
     if not GOLDEN.is_dir():
         pytest.skip(f"the images of published DISTS values are not in {GOLDEN}")
     images = [np.asarray(Image.open(GOLDEN / name).convert("RGB"), np.float32) / 255 for name in (first, second)]
-    assert dists_module.compare(*map(dists_module.features, images)) == pytest.approx(published, abs=1e-3)
+    assert dists_module.distances(dists_module.features(images[0]), images[1:]) == pytest.approx([published], abs=1e-3)
 
 
 def test_grey_and_equal_colours_have_the_same_features(lines, with_weights):
     for a, b in zip(dists_module.features(lines[0]), dists_module.features(np.dstack([lines[0]] * 3)), strict=True):
-        assert torch.allclose(a[0], b[0], atol=1e-4)
+        assert np.abs(a[0] - b[0]).max() < 1e-4 * np.abs(b[0]).max()
 
 
 @pytest.mark.parametrize("metric", FULL_REFERENCE, ids=lambda metric: metric.__name__)
