@@ -38,10 +38,10 @@ VARIANTS = {  # name: recipe, why it was kept or dropped when `SETS["selection"]
     "ours, contrast": (_ours(changes=(*OURS.changes, "contrast")), "dropped: standardisation undoes it"),
     "ours, mean pooling": (_ours(pooling="mean"), "dropped: dilutes small defects"),
     "ours, attention": (_ours(pooling="attention"), "dropped: worse clusters and neighbours than the maximum"),
-    "ours, cosine": (_ours(loss="cosine"), "dropped: clusters as good, neighbours and probe worse"),
-    "ours, BYOL": (_ours(loss="byol"), "dropped: probe below that of the wavelets"),
+    "ours, cosine": (_ours(loss="cosine"), "dropped: clusters, neighbours and probe worse"),
+    "ours, BYOL": (_ours(loss="byol"), "dropped: NMI and ARI below those with VICReg"),
     "ours, Barlow": (_ours(loss="barlow"), "dropped: no better than VICReg"),
-    "ours, wider": (_ours(channels=(48, 96, 192)), "dropped: better probe alone, for twice the arithmetic"),
+    "ours, wider": (_ours(channels=(48, 96, 192)), "dropped: no better, for twice the arithmetic"),
     "paper with readout": (dataclasses.replace(PAPER, readout=True), "control: the readout alone"),
 }  # fmt: skip
 
