@@ -7,14 +7,16 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from torch.nn import functional as F
+from numba import njit
 
 from semlib import weights, winograd
+from semlib.parallel import split
 
 STAGES = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))  # convolutions before each pooling
 CHANNELS = (64, 128, 256, 512, 512)  # of each stage
 EARLY = 3  # stages that take one image at a time
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet
+_TAPS = 27  # of the first convolution
 
 
 def max_pool(y):
@@ -53,7 +55,7 @@ def walk(images, visit, *, count=5, pool=max_pool):
     """As `stages` for several images of one size; calls ``visit(number of the image, stage, array (H, W, C))``.
 
     The first stages take one image after the other, as their maps are large, the last ones all images at once, as
-    theirs are smaller than the weights.
+    theirs are smaller than the weights. Of each stage, and among the first stages, image 0 comes before the others.
     """
     middle = []
     for number, image in enumerate(images):
@@ -75,18 +77,30 @@ def _stage(number, y):
     return y
 
 
-@torch.inference_mode()
 def _first(x):
-    """First convolution and ReLU, (1, C, H, W) to array (1, H, W, 64); three equal channels are one and a constant."""
-    weight, bias = (torch.from_numpy(weights.load("vgg16")[f"features.0.{part}"]) for part in ("weight", "bias"))
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
-    if x.shape[1] == 1:
-        parts = [(weight / std).sum(1, keepdim=True), -(weight * mean / std).sum(1, keepdim=True)]
-        x, weight = torch.cat([x, torch.ones_like(x)], 1), torch.cat(parts, 1)
-    else:
-        x = (x - mean) / std
-    x = x.contiguous(memory_format=torch.channels_last)
-    return F.conv2d(x, weight, bias, padding=1).relu_().permute(0, 2, 3, 1).contiguous().numpy()
+    """First convolution and ReLU, (1, 1 or 3, H, W) to array (1, H, W, 64)."""
+    weight, bias = (weights.load("vgg16")[f"features.0.{part}"] for part in ("weight", "bias"))
+    mean, std = (np.array(values, np.float32)[:, None, None] for values in (MEAN, STD))
+    planes = (x[0].numpy() - mean) / std
+    y = np.empty((*planes.shape[1:], len(bias)), np.float32)
+    split(_convolve_rows, len(y), planes, weight.reshape(len(bias), _TAPS).T.copy(), bias, y)
+    return y[None]
+
+
+@njit(nogil=True, fastmath=True, cache=True)
+def _convolve_rows(start, stop, planes, weight, bias, y):
+    seen = np.zeros(_TAPS, np.float32)
+    for i in range(start, stop):
+        for j in range(y.shape[1]):
+            for tap in range(_TAPS):
+                row, column = i + tap // 3 % 3 - 1, j + tap % 3 - 1
+                inside = 0 <= row < y.shape[0] and 0 <= column < y.shape[1]
+                seen[tap] = planes[tap // 9, row, column] if inside else 0
+            for c in range(len(bias)):
+                total = bias[c]
+                for tap in range(_TAPS):
+                    total += seen[tap] * weight[tap, c]
+                y[i, j, c] = max(total, np.float32(0))
 
 
 @lru_cache(maxsize=1)

@@ -18,7 +18,7 @@ from semlib.parallel import split
 
 POINTS = (2 / 5, 4 / 5, 5 / 4, 5 / 2)  # each with both signs
 TILES = 64  # per block: matrices that are large enough and stay in the cache
-LANES = 32  # channels that are transformed together; their tile fits the smallest cache
+LANES = 16  # channels that are transformed together, a register of AVX-512
 _TILE, _STEP, _SIZE = 10, 8, 100
 _ROW = _TILE * LANES
 _LOCK, _BLAS, _KEPT = threading.Lock(), ThreadpoolController().select(user_api="blas"), threading.local()
@@ -64,8 +64,8 @@ def convolve(x, kernels, bias):
     y = np.empty((*x.shape[:3], len(bias)), np.float32)
     tiles = len(x) * -(-x.shape[1] // _STEP) * -(-x.shape[2] // _STEP)
     with _LOCK, _BLAS.limit(limits=1):  # the threads are ours
-        if tiles > 2 * TILES:
-            split(_blocks, tiles, x, kernels, bias, y)
+        if tiles >= 4 * TILES:
+            split(_block, tiles, x, kernels, bias, y, grain=TILES)
         else:
             values, products = _space("values", tiles, inside), _space("products", tiles, len(bias))
             split(_to_values, tiles, 0, x, values)
@@ -74,13 +74,12 @@ def convolve(x, kernels, bias):
     return y
 
 
-def _blocks(start, stop, x, kernels, bias, y):
-    for first in range(start, stop, TILES):
-        count = min(TILES, stop - first)
-        values, products = _space("values", count, x.shape[3]), _space("products", count, len(bias))
-        _to_values(0, count, first, x, values)
-        _multiply(0, _SIZE, values, kernels, products)
-        _to_pixels(0, count, first, products, bias, y)
+def _block(start, stop, x, kernels, bias, y):
+    count = stop - start
+    values, products = _space("values", count, x.shape[3]), _space("products", count, len(bias))
+    _to_values(0, count, start, x, values)
+    _multiply(0, _SIZE, values, kernels, products)
+    _to_pixels(0, count, start, products, bias, y)
 
 
 def _space(name, tiles, channels):

@@ -34,5 +34,5 @@ def test_the_same_bits_each_time():
 
 
 def test_channels_that_do_not_fill_the_lanes():
-    with pytest.raises(ValueError, match="20 channels to 32: both must be multiples of 32"):
+    with pytest.raises(ValueError, match="20 channels to 32: both must be multiples of 16"):
         winograd.convolve(np.zeros((1, 8, 8, 20), np.float32), np.zeros((100, 20, 32), np.float32), np.zeros(32))

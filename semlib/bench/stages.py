@@ -24,7 +24,7 @@ class Stage:
     repeats : int
         Timed runs; 0 takes the first.
     fresh : bool
-        Measured once, from the start of a new interpreter.
+        Measured from the start of a new interpreter.
     growth : dict, optional
         Arguments of `make` with which our side is measured for several counts.
     share : float
@@ -53,9 +53,9 @@ STAGES = {
     "ssl-step": Stage(learning.ssl_step, target=4, repeats=1, growth={"size": 64}),
     "embed": Stage(learning.embed, growth={"size": 64}),
     "kmeans": Stage(learning.kmeans, growth={}),
-    "umap": Stage(learning.umap, target=4, fresh=True, growth={}),
-    "tsne": Stage(learning.tsne, fresh=True, growth={}),
-    "trust": Stage(models.trust, target=5, repeats=1, growth={"size": 64}, share=1 / 8),
+    "umap": Stage(learning.umap, {"count": 1000}, target=4, fresh=True, growth={}),
+    "tsne": Stage(learning.tsne, {"count": 1000}, repeats=1, fresh=True, growth={}),
+    "trust": Stage(models.trust, target=5, repeats=3, growth={"size": 64}, share=1 / 8),
     "semclip-features": Stage(models.semclip_features, growth={"size": 64}, share=1 / 8),
     "semclip-episode": Stage(models.semclip_episode, repeats=1),
     "simulate": Stage(images.simulate, repeats=0, growth={"size": 64}, share=1 / 8),

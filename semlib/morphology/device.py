@@ -21,6 +21,13 @@ def autocast(device):
     return torch.autocast(device, torch.bfloat16, enabled=native)
 
 
+def resident(levels, device):
+    """Levels (uint8) as tensors on a GPU where they take at most half of its free memory, else as they are."""
+    if device == "cpu" or sum(level.nbytes for level in levels) > torch.cuda.mem_get_info()[0] / 2:
+        return levels
+    return [torch.tensor(level, device=device) for level in levels]
+
+
 def reuse_memory():
     """Make glibc keep freed buffers, so that each training step on a CPU does not fault them in anew.
 

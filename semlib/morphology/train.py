@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from semlib.morphology import evaluate, probe, recipe
 from semlib.morphology.augment import augment
-from semlib.morphology.device import autocast, best_device, reuse_memory
+from semlib.morphology.device import autocast, best_device, resident, reuse_memory
 from semlib.morphology.distributed import Team, main
 from semlib.morphology.encoder import Readout, to_input
 from semlib.morphology.loss import normalised_std, rankme
@@ -92,11 +92,11 @@ def train(
     parts = {"learner": learner, "optimiser": optimiser}
     history = _resume(folder, config, parts)
     model = team.parallel(learner)
-    steps = len(_batches(count, batch_size, seed, 0))
+    steps, data = len(_batches(count, batch_size, seed, 0)), resident(levels, device)
     done = len(history) * steps
     with tqdm(total=epochs * steps, initial=done, desc=f"SSL seed {seed}", unit="step", disable=not progress) as bar:
         for epoch in range(len(history), epochs):
-            row = _epoch(levels, labels, model, optimiser, device, epoch, config, bar, team)
+            row = _epoch(data, labels, model, optimiser, device, epoch, config, bar, team)
             history.append({"epoch": epoch + 1} | row)
             if team.rank == 0:
                 _checkpoint(folder, config, parts, history)
@@ -139,7 +139,7 @@ def _epoch(levels, labels, model, optimiser, device, epoch, config, bar, team):
     generator = torch.Generator().manual_seed(int(source.generate_state(1)[0]))
     for rows in _batches(len(levels[0]), config["batch_size"], config["seed"], epoch):
         own = team.share(rows)
-        views = [to_input(np.array(level[own]), device) for level in levels]
+        views = [to_input(level[own], device) for level in levels]
         if learner.recipe.changes and len(own):
             views = [augment(view, learner.recipe.changes, generator) for view in views]
         loss, embeddings = model(views, autocast(device), team.join(len(rows)))

@@ -30,23 +30,22 @@ def unavailable():
     return None
 
 
-@torch.inference_mode()
-def features(image):
-    """VGG16 features of one image, with their means and variances.
+class Features:
+    """VGG16 features of one image, computed together with those of the first images that are compared to it.
 
     Parameters
     ----------
     image : float32 array (H, W), grey in [0, 1], or (H, W, 3)
         Brought to 256 pixels on its shorter side if that is longer, as the authors do.
 
-    Returns
-    -------
-    list of (maps less their mean (pixels, C), mean (C,), variance (C,)), float32 arrays
-        Six entries: the image itself, with one channel if it is grey, and five stages.
+    Attributes
+    ----------
+    stages : list of (maps float32 (H, W, C), mean float32 (C,), variance float64 (C,))
+        Six entries: the image itself, with one channel if it is grey, and five stages; empty at first.
     """
-    x = _scaled(image)
-    maps = [x[0].permute(1, 2, 0), *vgg.stages(x, pool=_l2_pool)]
-    return [_statistics(stage.reshape(-1, stage.shape[2])) for stage in maps]
+
+    def __init__(self, image):
+        self.image, self.stages = image, []
 
 
 @torch.inference_mode()
@@ -55,8 +54,7 @@ def distances(reference, images):
 
     Parameters
     ----------
-    reference : list
-        What `features` returns.
+    reference : Features
     images : sequence of float32 array (H, W) or (H, W, 3)
         Of the reference's size.
 
@@ -64,20 +62,25 @@ def distances(reference, images):
     -------
     list of float
     """
-    alike, (alphas, betas) = np.zeros(len(images)), _coefficients()
+    alike, (alphas, betas), known = np.zeros(len(images)), _coefficients(), list(reference.stages)
+    new = [] if known else [reference.image]
 
     def visit(number, stage, maps):
-        (x, x_mean, x_var), alpha, beta = reference[stage + 1], alphas[stage + 1], betas[stage + 1]
-        moved, square, product = _moments(maps, x.reshape(maps.shape), x_mean)
+        if number < len(new):
+            known.append(_statistics(maps))
+            return
+        (x, x_mean, x_var), alpha, beta = known[stage + 1], alphas[stage + 1], betas[stage + 1]
+        moved, square, product = _moments(maps, x, x_mean)
         y_mean, y_var = x_mean + moved, square - moved**2
         structure = (2 * x_mean * y_mean + EPS) / (x_mean**2 + y_mean**2 + EPS)
         texture = (2 * product + EPS) / (x_var + y_var + EPS)
-        alike[number] += (alpha * structure + beta * texture).sum()
+        alike[number - len(new)] += (alpha * structure + beta * texture).sum()
 
-    scaled = [_scaled(image) for image in images]
+    scaled = [_scaled(image) for image in (*new, *images)]
     for number, image in enumerate(scaled):
         visit(number, -1, image[0].permute(1, 2, 0).numpy())
     vgg.walk(scaled, visit, pool=_l2_pool)
+    reference.stages = known
     return np.maximum(0, 1 - alike).tolist()
 
 
@@ -90,13 +93,13 @@ def _scaled(image):
 
 
 def _statistics(maps):
-    mean = maps.mean(0)
-    centred = maps - mean
-    return centred.numpy(), mean.numpy(), centred.square().mean(0).numpy()
+    mean = _moments(maps, maps, np.zeros(maps.shape[2], np.float32))[0].astype(np.float32)
+    moved, square, _ = _moments(maps, maps, mean)
+    return maps, mean, square - moved**2
 
 
 def _moments(y, x, shift):
-    """Means over the pixels, float64 (3, C), of y - shift, its square and its product with x; all (H, W, C)."""
+    """Means over the pixels, float64 (3, C), of y - shift, of its square and of its product with x - shift."""
     sums = np.zeros((len(y), 3, y.shape[2]), np.float32)
     split(_add_up, len(y), y, x, shift, sums)
     return sums.sum(0, dtype=np.float64) / (y.shape[0] * y.shape[1])
@@ -112,7 +115,7 @@ def _add_up(start, stop, y, x, shift, sums):
                 d = a[c] - shift[c]
                 first[c] += d
                 second[c] += d * d
-                mixed[c] += d * b[c]
+                mixed[c] += d * (b[c] - shift[c])
 
 
 def _l2_pool(y):

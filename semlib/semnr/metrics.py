@@ -58,7 +58,7 @@ def dists(reference, image):
     semlib.weights.WeightsError
         If VGG16 or the DISTS coefficients cannot be had.
     """
-    return _pairs(reference, image, SMALLEST, lambda a, b: _dists.distances(_dists.features(a), [b])[0])
+    return _pairs(reference, image, SMALLEST, lambda a, b: _dists.distances(_dists.Features(a), [b])[0])
 
 
 class Reference:
@@ -129,7 +129,7 @@ class Reference:
 
     @cached_property
     def _dists(self):
-        return _dists.features(self.image)
+        return _dists.Features(self.image)
 
 
 def _pairs(reference, image, smallest, score):

@@ -82,11 +82,14 @@ def test_dists_reproduces_published_values(first, second, published, with_weight
     if not GOLDEN.is_dir():
         pytest.skip(f"the images of published DISTS values are not in {GOLDEN}")
     images = [np.asarray(Image.open(GOLDEN / name).convert("RGB"), np.float32) / 255 for name in (first, second)]
-    assert dists_module.distances(dists_module.features(images[0]), images[1:]) == pytest.approx([published], abs=1e-3)
+    assert dists_module.distances(dists_module.Features(images[0]), images[1:]) == pytest.approx([published], abs=1e-3)
 
 
 def test_grey_and_equal_colours_have_the_same_features(lines, with_weights):
-    for a, b in zip(dists_module.features(lines[0]), dists_module.features(np.dstack([lines[0]] * 3)), strict=True):
+    grey, colour = (dists_module.Features(image) for image in (lines[0], np.dstack([lines[0]] * 3)))
+    for known in (grey, colour):
+        assert dists_module.distances(known, [known.image]) == pytest.approx([0], abs=1e-6) and len(known.stages) == 6
+    for a, b in zip(grey.stages, colour.stages, strict=True):
         assert np.abs(a[0] - b[0]).max() < 1e-4 * np.abs(b[0]).max()
 
 
