@@ -2,14 +2,16 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 from semlib import paths
 from semlib.bench import __main__ as command
-from semlib.bench import machine, process, stages, table
+from semlib.bench import gpu, machine, process, scaling, stages, table
 from semlib.bench.case import Case, example_embeddings, example_images
 
 TINY = {
@@ -22,6 +24,7 @@ TINY = {
     "ssl-step": {"count": 8, "size": 32, "batch_size": 4},
     "embed": {"count": 4, "size": 64},
     "kmeans": {"count": 90},
+    "minibatch": {"count": 600, "dim": 8, "rows": 50},
     "tsne": {"count": 90},
     "trust": {"count": 2, "size": 48},
     "semclip-features": {"count": 2, "size": 64},
@@ -187,3 +190,62 @@ def test_the_profile_sees_functions_in_other_threads():
 
     text = profile(replace(stages.STAGES["glcm"], options={"count": 2, "size": 32}))
     assert "_glcm_properties" in text and "not counted" in text
+
+
+@pytest.fixture
+def measured():
+    """A finished bench: each stage two images a second on two cores, memory 10 MB + 1 kB an image, time as N^1.5."""
+    counts = [100, 400]
+    cost = {"counts": counts, "seconds": [n**1.5 for n in counts], "memory": [1e7 + 1e3 * n for n in counts]}
+    facts = {"cpu": "a processor", "cpu_count": 2, "memory": 2**34, "gpu": None}
+    return {"machine": facts, "stages": {n: {"per_second": 2.0} for n in scaling.STAGES}, "growth": {"lbp": cost}}
+
+
+def test_costs_of_many_images(measured):
+    text = scaling.page(measured, {"lbp": 80})
+    assert "| LBP | 2 | 139 h | 13,889 h | 1,388,889 h | 14 h | 1,356 h |" in text  # 1e6 / 2 / 3600; cluster: 2 / 2048
+    assert "15 epochs | 0.133 | 2,083 h | 208,333 h | 20,833,333 h |  |  |" in text
+    assert "| LBP | 80 | 80.0MB | 8.00GB | 800GB |" in text
+    assert "| lbp | 400 | 10 | 1.0 | 1.50 |" in text
+    assert "a processor, 2 cores, 16 GiB of memory, GPU: none" in text
+
+
+def test_bytes_an_image_are_those_of_the_results():
+    found = scaling.sizes(64)
+    assert set(found) == set(scaling.STAGES) - {"ssl-step"}
+    assert found["preprocess"] == 64**2 + 32**2 + 16**2 and found["embed"] == 128 * 4
+
+
+def test_the_page_on_scaling_needs_a_whole_bench(measured, tmp_path):
+    run = CliRunner()
+    missing = run.invoke(scaling.main, ["--bench", str(tmp_path / "none.json"), "--docs", str(tmp_path)])
+    assert missing.exit_code == 1 and "none.json does not exist: run make bench" in missing.output
+    del measured["stages"]["lbp"]
+    (tmp_path / "bench.json").write_text(json.dumps(measured))
+    partial = run.invoke(scaling.main, ["--bench", str(tmp_path / "bench.json"), "--docs", str(tmp_path)])
+    assert partial.exit_code == 1 and "the bench has no lbp: run make bench" in partial.output
+    assert not (tmp_path / "scaling.md").exists()
+
+
+def test_the_stored_page_on_scaling_is_that_of_the_stored_bench():
+    docs = Path(__file__).parents[1] / "docs"
+    assert (docs / "scaling.md").read_text() == scaling.page(
+        json.loads((docs / "bench.json").read_text()), scaling.sizes()
+    )
+
+
+def test_the_measurement_of_a_gpu_runs_on_a_cpu(monkeypatch):
+    monkeypatch.setattr(machine, "peaks", lambda: {"float32": 1e9, "bfloat16": 1e9})
+    found = gpu.measure(count=20, size=32, batch_size=4, device="cpu")
+    for part in ("epoch", "embedding"):
+        row = found[part]
+        assert row["per_second"] == pytest.approx(20 / row["seconds"])
+        assert row["share_of_peak"] == pytest.approx(row["operations"] / row["seconds"] / 1e9)
+    assert found["epoch"]["operations"] > 3 * found["embedding"]["operations"]  # three scales, forth and back
+    assert "20 images of 32 x 32" in gpu.table(found)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_without_a_gpu_the_command_says_so(tmp_path):
+    result = CliRunner().invoke(command.main, ["--gpu", "--out", str(tmp_path / "bench-gpu.json")])
+    assert result.exit_code == 1 and "no GPU here" in result.output and not list(tmp_path.iterdir())

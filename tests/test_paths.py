@@ -8,6 +8,7 @@ def test_data_and_figures_move_with_the_environment(tmp_path):
     assert place.data == tmp_path / "data" / "synthetic" and place.figures == tmp_path / "figures" / "synthetic"
     assert place.raw == place.data / "raw" and place.archive == place.raw / "data.zip"
     assert place.ssl(3).parts[-2:] == ("ssl", "seed-3") and place.level(2).name == "level2.npy"
+    assert place.ssl(3, "ours").parts[-2:] == ("ssl-ours", "seed-3")
 
 
 def test_a_folder_is_only_read_and_named_after_itself(tmp_path):

@@ -18,8 +18,9 @@ NAMES = click.Choice(list(STAGES))
 @click.option("--only", multiple=True, type=NAMES, metavar="STAGE", help=f"One of {', '.join(STAGES)}; repeatable.")
 @click.option("--growth/--no-growth", default=True, show_default=True, help="Also cost and memory over N.")
 @click.option("--profile", "profiled", type=NAMES, metavar="STAGE", help="Show what limits a stage, and nothing else.")
-@click.option("--out", type=click.Path(path_type=Path), help="Default: figures/bench.json.")
-def main(only, growth, profiled, out):
+@click.option("--gpu", "on_gpu", is_flag=True, help="Measure training and embedding on this machine's GPU instead.")
+@click.option("--out", type=click.Path(path_type=Path), help="Default: figures/bench.json, or bench-gpu.json.")
+def main(only, growth, profiled, on_gpu, out):
     """Measure each fast path beside its plain reference; exit code 1 if values differ.
 
     What is measured is written after each stage. With --only, the other stages of the file stay.
@@ -29,7 +30,10 @@ def main(only, growth, profiled, out):
 
         click.echo(profile(STAGES[profiled]))
         return
-    out = out or paths.figures_root() / "bench.json"
+    out = out or paths.figures_root() / ("bench-gpu.json" if on_gpu else "bench.json")
+    if on_gpu:
+        _gpu(out)
+        return
     found = bench(only, out, growth=growth)
     click.echo(table.rows(found["stages"]))
     if found["growth"]:
@@ -68,6 +72,18 @@ def bench(only, out, *, growth=True):
             _write(out, found)
             bar.update()
     return found
+
+
+def _gpu(out):
+    import torch
+
+    from semlib.bench import gpu
+
+    if not torch.cuda.is_available():
+        raise click.ClickException(gpu.NO_GPU)
+    found = gpu.measure()
+    _write(out, found)
+    click.echo(gpu.table(found))
 
 
 def _write(out, found):

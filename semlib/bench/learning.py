@@ -1,6 +1,8 @@
 """Cases of the learned representation: training, embedding, clustering, two-dimensional views."""
 
 import copy
+import tempfile
+from pathlib import Path
 
 import numpy as np
 
@@ -106,6 +108,36 @@ def kmeans(count=2000):
         return [scores[name] for name in names]
 
     return Case("k-means and scores", "scikit-learn", reference, ours, "images", count, 1e-6)
+
+
+def minibatch(count=50_000, dim=128, rows=256):
+    """k-means over shards, as for images by the million, with the silhouette's estimate; the shards lie on the disk."""
+    from sklearn.cluster import KMeans
+
+    from semlib.cluster import groups, shards
+
+    folder, embeddings = Path(tempfile.mkdtemp()), example_embeddings(count, dim)[0]
+    parts = np.split(embeddings, range(rows, count, rows))
+    shards.begin(folder, {"chunk": rows})
+    for index, part in enumerate(parts):
+        shards.write(folder, index, "", part, {})
+    shards.finish(folder, parts, [])
+
+    def reference():
+        return KMeans(6, n_init=10, random_state=0).fit_predict(embeddings)
+
+    def ours():
+        groups.write(folder, progress=False)
+        return np.load(folder / "clusters.npy")
+
+    def tightness(labels):
+        centres = np.array([embeddings[labels == k].mean(0) for k in range(6)])
+        return -np.square(embeddings - centres[labels]).sum() / count
+
+    return Case(
+        "k-means over shards", "scikit-learn, in memory", reference, ours, "images", count, 0.01, check=tightness,
+        compared="-inertia an image", quality=True,
+    )  # fmt: skip
 
 
 def umap(count=2000):

@@ -28,7 +28,7 @@ class Stage:
     growth : dict, optional
         Arguments of `make` with which our side is measured for several counts.
     share : float
-        Part of `COUNTS` that is used there, where an image costs much.
+        Factor of `COUNTS` there: below 1 where an image costs much, above where it costs little.
     usual : bool
         Measured when no stage is named.
     """
@@ -53,6 +53,7 @@ STAGES = {
     "ssl-step": Stage(learning.ssl_step, target=4, repeats=1, growth={"size": 64}),
     "embed": Stage(learning.embed, growth={"size": 64}),
     "kmeans": Stage(learning.kmeans, growth={}),
+    "minibatch": Stage(learning.minibatch, repeats=1, growth={}, share=20),
     "umap": Stage(learning.umap, {"count": 1000}, target=4, fresh=True, growth={}),
     "tsne": Stage(learning.tsne, {"count": 1000}, repeats=1, fresh=True, growth={}),
     "trust": Stage(models.trust, target=5, repeats=3, growth={"size": 64}, share=1 / 8),

@@ -110,7 +110,7 @@ def train(
 
 
 def embed(encoder, images, *, batch_size=64, device=None, progress=True):
-    """Embed uint8 images (N, H, W) as float32 (N, 128) with the encoder in evaluation mode.
+    """Embed images, uint8 array or tensor (N, H, W), as float32 (N, 128) with the encoder in evaluation mode.
 
     In float32 throughout: bfloat16 rounds away what little an embedding near collapse still tells apart.
     """
@@ -119,7 +119,8 @@ def embed(encoder, images, *, batch_size=64, device=None, progress=True):
     chunks = []
     with torch.inference_mode():
         for start in tqdm(range(0, len(images), batch_size), desc="embed L0", unit="batch", disable=not progress):
-            batch = np.array(images[start : start + batch_size])
+            batch = images[start : start + batch_size]
+            batch = batch if torch.is_tensor(batch) else np.array(batch)
             chunks.append(encoder(to_input(batch, device)).float().cpu().numpy())
     return np.concatenate(chunks)
 
