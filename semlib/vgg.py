@@ -14,7 +14,7 @@ from semlib.parallel import split
 
 STAGES = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))  # convolutions before each pooling
 CHANNELS = (64, 128, 256, 512, 512)  # of each stage
-EARLY = 3  # stages that take one image at a time
+SMALL, TOGETHER = 48**2, 16  # pixels of maps that go through a stage together, and how many images do
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet
 _TAPS = 27  # of the first convolution
 
@@ -54,20 +54,28 @@ def stages(image, *, count=5, pool=max_pool):
 def walk(images, visit, *, count=5, pool=max_pool):
     """As `stages` for several images of one size; calls ``visit(number of the image, stage, array (H, W, C))``.
 
-    The first stages take one image after the other, as their maps are large, the last ones all images at once, as
-    theirs are smaller than the weights. Of each stage, and among the first stages, image 0 comes before the others.
+    Stages with large maps take one image after the other, the others `TOGETHER` images at once, as their weights are
+    larger than the maps; values differ by rounding at most, and only where a map is a single tile of the convolution.
+    Of each stage image 0 comes before all others.
     """
+    for first in range(0, len(images), TOGETHER):
+        _walk(images[first : first + TOGETHER], first, visit, count, pool)
+
+
+def _walk(images, first, visit, count, pool):
+    height, width = images[0].shape[-2:]
+    alone = sum(height * width >> 2 * stage > SMALL for stage in range(count))
     middle = []
-    for number, image in enumerate(images):
+    for number, image in enumerate(images, first):
         y = _first(image)
-        for stage in range(min(count, EARLY)):
+        for stage in range(alone):
             y = _stage(stage, pool(y) if stage else y)
             visit(number, stage, y[0])
-        middle.append(pool(y) if count > EARLY else y)
-    y = np.concatenate(middle) if count > EARLY else None
-    for stage in range(EARLY, count):
-        y = _stage(stage, pool(y) if stage > EARLY else y)
-        for number, one in enumerate(y):
+        middle.append(y)
+    y = np.concatenate(middle)
+    for stage in range(alone, count):
+        y = _stage(stage, pool(y) if stage else y)
+        for number, one in enumerate(y, first):
             visit(number, stage, one)
 
 

@@ -44,6 +44,25 @@ def test_fewer_stages_are_the_first_ones(with_weights):
     assert all(torch.equal(a, b) for a, b in zip(vgg.stages(image, count=3), whole[:3], strict=True))
 
 
+def test_several_images_at_a_time(with_weights, monkeypatch):
+    monkeypatch.setattr(vgg, "TOGETHER", 2)
+    generator = torch.Generator().manual_seed(2)
+    images, found = [torch.rand(1, 1, 72, 80, generator=generator) for _ in range(5)], {}
+    order = []
+
+    def visit(number, stage, maps):
+        found[number, stage] = maps
+        order.append((number, stage))
+
+    vgg.walk(images, visit)
+    assert all(order.index((0, stage)) < order.index((n, stage)) for n in range(1, 5) for stage in range(5))
+    for number, image in enumerate(images):
+        for stage, alone in enumerate(vgg.stages(image)):
+            np.testing.assert_allclose(
+                found[number, stage], alone.numpy(), rtol=1e-3, atol=1e-3 * np.abs(alone.numpy()).max()
+            )
+
+
 def test_max_pool_drops_an_odd_rest():
     x = torch.rand(2, 7, 5, 3, generator=torch.Generator().manual_seed(0))
     direct = torch.nn.functional.max_pool2d(x.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1)

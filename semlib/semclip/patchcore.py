@@ -65,13 +65,28 @@ def vgg_features(images, *, size=160, dimension=128, seed=0, progress=True):
     mix = _projection(channels, dimension, seed)
     tokens = np.empty((len(images), (size // 4) ** 2, dimension), np.float16)
     pooled = np.empty((len(images), channels), np.float32)
-    for i, image in enumerate(tqdm(images, desc="VGG16", unit="image", disable=not progress)):
-        x = torch.from_numpy(image.astype(np.float32) / 255)[None, None]
-        x = F.interpolate(x, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
-        levels = vgg.stages(x, count=4)[2:]
-        pooled[i] = torch.cat([level.amax((0, 1)) for level in levels])
-        tokens[i] = (_patches(*levels) @ mix).half()
+    with tqdm(total=len(images), desc="VGG16", unit="image", disable=not progress) as bar:
+        for start in range(0, len(images), vgg.TOGETHER):
+            levels = _levels(images[start : start + vgg.TOGETHER], size)
+            for i, pair in enumerate(levels, start):
+                pooled[i] = torch.cat([level.amax((0, 1)) for level in pair])
+                tokens[i] = (_patches(*pair) @ mix).half()
+            bar.update(len(levels))
     return VggFeatures(tokens, pooled)
+
+
+def _levels(images, size):
+    """relu3_3 and relu4_3 of each image, tensors (h, w, C)."""
+    x = torch.from_numpy(images.astype(np.float32) / 255)[:, None]
+    x = F.interpolate(x, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
+    found = [[] for _ in images]
+
+    def visit(number, stage, maps):
+        if stage >= 2:
+            found[number].append(torch.from_numpy(maps))
+
+    vgg.walk(x.split(1), visit, count=4)
+    return found
 
 
 def patchcore(tokens, *, bank=1000, neighbours=9, seed=0, name="PatchCore (VGG16)"):
