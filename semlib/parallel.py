@@ -1,10 +1,11 @@
-"""Threads for compiled loops that release the interpreter, as many as PyTorch uses."""
+"""Threads: for compiled loops that release the interpreter, and for several small computations side by side."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 import torch
+from threadpoolctl import threadpool_limits
 
 
 def split(kernel, count, *arguments, grain=None):
@@ -32,6 +33,31 @@ def split(kernel, count, *arguments, grain=None):
     work()
     for job in jobs:
         job.result()
+
+
+def side_by_side(jobs, limit=4):
+    """Call functions without arguments, up to `limit` at a time; yields their results in order.
+
+    Each gets its share of PyTorch's threads: work on small tensors gains more from company than from a second thread.
+    The first error stops what has not begun.
+
+    Parameters
+    ----------
+    jobs : sequence of callable
+        Must not use PyTorch's global generator, which they would share.
+    limit : int
+    """
+    threads = torch.get_num_threads()
+    workers = max(1, min(limit, threads, len(jobs)))
+    share = threads // workers
+    try:
+        with (
+            threadpool_limits(share, "blas"),
+            ThreadPoolExecutor(workers, None, torch.set_num_threads, (share,)) as pool,
+        ):
+            yield from pool.map(lambda job: job(), jobs)
+    finally:
+        torch.set_num_threads(threads)  # threads that begin later would have a share only
 
 
 @lru_cache

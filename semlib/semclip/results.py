@@ -63,6 +63,7 @@ def ablation(segmentation, classification):
         difference full minus variant.
     """
     both = segmentation.merge(classification, on=tables.KEYS)[[*tables.KEYS, *ABLATION_METRICS]]
+    both["method"] = both["method"].replace("SEM-CLIP", "full")
     full = both[both["method"] == "full"].set_index(["k", "seed"])[ABLATION_METRICS]
     gains = full.loc[list(zip(both["k"], both["seed"], strict=True))].to_numpy() - both[ABLATION_METRICS].to_numpy()
     both[[f"{name} gain" for name in ABLATION_METRICS]] = gains

@@ -4,11 +4,13 @@ import hashlib
 import json
 import re
 import time
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 from tqdm import tqdm
 
+from semlib.parallel import side_by_side
 from semlib.paths import atomic
 from semlib.semclip import metrics
 
@@ -43,22 +45,24 @@ def evaluate(pool, episodes, methods, *, folder=None, digest=""):
     names = [method.name for method in methods]
     if len(set(names)) < len(names):
         raise ValueError(f"methods share a name: {names}")
-    known, tables = {}, {"segmentation": [], "classification": []}
-    with tqdm(total=len(methods) * len(episodes), desc="episodes", unit="run") as bar:
-        for method in methods:
-            for episode in episodes:
-                key = _key(method, episode, digest)
-                path = folder and Path(folder) / f"{key}.json"
-                if key not in known:
-                    known[key] = _read(path) or _run(pool, episode, method, path)
-                head = {"method": method.name, "supervision": method.supervision, "k": episode.k, "seed": episode.seed}
-                for name, rows in tables.items():
-                    if known[key][name]:
-                        rows.append(head | known[key][name])
-                bar.update()
+    wanted = [(method, episode, _key(method, episode, digest)) for method in methods for episode in episodes]
+    known, tables = _known(pool, wanted, folder), {"segmentation": [], "classification": []}
+    for method, episode, key in wanted:
+        head = {"method": method.name, "supervision": method.supervision, "k": episode.k, "seed": episode.seed}
+        for name, rows in tables.items():
+            if known[key][name]:
+                rows.append(head | known[key][name])
     columns = ["method", "supervision", "k", "seed"]
     segmentation = pd.DataFrame(tables["segmentation"], columns=[*columns, *metrics.SEGMENTATION])
     return segmentation, pd.DataFrame(tables["classification"], columns=[*columns, *metrics.CLASSIFICATION])
+
+
+def maps(pool, episode, methods, names):
+    """Anomaly maps (n, H, W) of an episode's tests by those of the methods that are named, a dict."""
+    named = {method.name: method for method in methods}
+    some = [name for name in names if name in named]
+    done = side_by_side([partial(named[name].run, pool, episode) for name in some])
+    return {name: result.maps for name, result in zip(some, done, strict=True)}
 
 
 def times(folder):
@@ -66,6 +70,20 @@ def times(folder):
     columns = ["method", "k", "seed", "seconds"]
     found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(Path(folder).glob("*.json"))]
     return pd.DataFrame([{name: run[name] for name in columns} for run in found], columns=columns)
+
+
+def _known(pool, wanted, folder):
+    """Key -> run, read where it is there, else done, several at a time."""
+    jobs = {}
+    for method, episode, key in wanted:
+        path = folder and Path(folder) / f"{key}.json"
+        jobs.setdefault(key, partial(_read_or_run, pool, episode, method, path))
+    done = side_by_side(list(jobs.values()))
+    return dict(zip(jobs, tqdm(done, total=len(jobs), desc="episodes", unit="run"), strict=True))
+
+
+def _read_or_run(pool, episode, method, path):
+    return _read(path) or _run(pool, episode, method, path)
 
 
 def _key(method, episode, digest):

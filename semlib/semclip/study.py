@@ -11,6 +11,7 @@ from semlib.semclip.features import Features
 from semlib.semclip.model import SemClip
 
 HERE = Path(__file__).parent
+FULL = "SEM-CLIP"
 ABLATIONS = {
     "without V-V": {"vv": False},
     "without redundant-feature removal": {"remove_redundant": False},
@@ -46,7 +47,7 @@ def vgg_features(images, folder, *, size=160):
     return patchcore.VggFeatures(**cache.cached(folder, images, encode, key=key, title="encode, VGG16"))
 
 
-def sem_clip(features, backbone, prompts, name="SEM-CLIP", *, supervision="labels + masks", plain=False, **options):
+def sem_clip(features, backbone, prompts, name=FULL, *, supervision="labels + masks", plain=False, **options):
     """SEM-CLIP as a method of the study; `options` are those of `SemClip`, `plain` takes CLIP's own plain prompts."""
     prompts = prompts.plain() if plain else prompts
 
@@ -76,5 +77,5 @@ def sem_clips(features, backbone, prompts):
 
 def ablations(features, backbone, prompts):
     """SEM-CLIP with one part left out at a time."""
-    parts = {"full": {}} | ABLATIONS
+    parts = {FULL: {}} | ABLATIONS
     return [sem_clip(features, backbone, prompts, name, **options) for name, options in parts.items()]

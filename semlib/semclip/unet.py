@@ -1,5 +1,7 @@
 """A U-Net from scratch on the masks of the support: what the masks alone are worth."""
 
+import threading
+
 import numpy as np
 import torch
 from torch.nn import functional as F
@@ -11,6 +13,7 @@ from semlib.unet import UNet
 
 FOLD = 2  # the network sees 2 x 2 pixels as channels of one, which makes it four times as fast
 CHUNK = 32  # images that are segmented at a time
+_SEEDING = threading.Lock()  # PyTorch draws weights from one generator for all threads
 
 
 def unet(*, steps=100, batch_size=12, side=120, crop=64, learning_rate=6e-3, seed=0):
@@ -44,7 +47,7 @@ def unet(*, steps=100, batch_size=12, side=120, crop=64, learning_rate=6e-3, see
 
     def run(pool, episode):
         covered = reduce_masks(shot_masks(pool, episode), (side, side))
-        with torch.random.fork_rng(devices=[]):
+        with _SEEDING, torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = UNet(residual=False, inside=FOLD**2, outside=FOLD**2).to(memory_format=torch.channels_last)
         optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate)

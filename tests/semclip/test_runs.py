@@ -58,9 +58,9 @@ def test_a_killed_run_goes_on_and_gives_the_same_tables(pool, tmp_path):
     drawn, calls = draw(pool), []
     with pytest.raises(KeyboardInterrupt):
         runs.evaluate(pool, drawn, [method("a", calls=calls, stop=4)], folder=tmp_path)
-    assert len(list(tmp_path.iterdir())) == 3
+    assert 3 <= len(list(tmp_path.iterdir())) < 9  # other threads end what they have begun
     resumed = runs.evaluate(pool, drawn, [method("a", calls=calls)], folder=tmp_path)
-    assert len(calls) == 10 and calls[3] == calls[4]
+    assert len(calls) == 10 and len(set(calls)) == 9 and calls.count(calls[3]) == 2
     for table, expected in zip(resumed, runs.evaluate(pool, drawn, [method("a")]), strict=True):
         pd.testing.assert_frame_equal(table, expected, check_exact=True)
     again = runs.evaluate(pool, drawn, [method("a", calls=calls)], folder=tmp_path)
