@@ -1,5 +1,6 @@
 """SEM-CLIP (arXiv 2502.14884): few-shot classification and segmentation with texts, two paths and two small layers."""
 
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from semlib.semclip.backbone import Backbone
 from semlib.semclip.features import Features
 from semlib.semclip.prompts import Prompts
 
-CHUNK = 32  # images whose tokens are in float32 at a time
+CHUNK = 8  # images whose tokens are in float32 at a time; few stay in the cache
 TOP = 0.01  # part of the pixels whose mean is the map's say in the anomaly score
 
 
@@ -165,6 +166,12 @@ class SemClip:
         kept = max(1, round(TOP * pixels.shape[1]))
         top = np.partition(pixels, -kept, axis=1)[:, -kept:].mean(1)
         return (top + 1 - probabilities[:, self.prompts.normal]) / 2
+
+    def again(self, seed):
+        """The same model with another seed, not fitted; the texts are not embedded again."""
+        other = copy(self)
+        other.options, other.transform, other.head = self.options | {"seed": seed}, None, None
+        return other
 
     def save(self, folder):
         """Write ``model.safetensors`` and ``model.json``, from which `load` makes the same model again."""

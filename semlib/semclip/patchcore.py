@@ -150,18 +150,18 @@ def coreset(rows, size, seed=0):
     return rows[chosen]
 
 
-def squared_distances(rows, memory):
-    """Squared Euclidean distances, tensor (n, m), of rows (n, D) and memory (m, D)."""
-    lengths = rows.square().sum(1)[:, None] + memory.square().sum(1)
-    return torch.addmm(lengths, rows, memory.T, alpha=-2).clamp_(min=0)
+def nearest(rows, memory):
+    """Squared Euclidean distance to the nearest row of the memory (m, D), and which it is, for each of rows (n, D)."""
+    least, which = torch.addmm(memory.square().sum(1), rows, memory.T, alpha=-2).min(1)
+    return (least + rows.square().sum(1)).clamp_(min=0), which
 
 
 def _distances(rows, memory, around):
     """Distance of each patch to the memory (P,), and the image's weighted score."""
-    squared, nearest = squared_distances(rows, memory).min(1)
+    squared, closest = nearest(rows, memory)
     distances = squared.sqrt()
     worst = int(distances.argmax())
-    others = (memory[around[nearest[worst]]] - rows[worst]).norm(dim=1)
+    others = (memory[around[closest[worst]]] - rows[worst]).norm(dim=1)
     share = (distances[worst] - others.logsumexp(0)).exp() if len(memory) > 1 else 0.0
     return distances, (1 - share) * distances[worst]
 

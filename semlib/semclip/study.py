@@ -1,5 +1,6 @@
 """The few-shot study of notebook 07: SEM-CLIP and its ablations as methods, features from the cache."""
 
+from functools import cache as cache_result
 from pathlib import Path
 
 import numpy as np
@@ -51,8 +52,12 @@ def sem_clip(features, backbone, prompts, name=FULL, *, supervision="labels + ma
     """SEM-CLIP as a method of the study; `options` are those of `SemClip`, `plain` takes CLIP's own plain prompts."""
     prompts = prompts.plain() if plain else prompts
 
+    @cache_result
+    def untrained():
+        return SemClip(backbone, prompts, **options)
+
     def run(pool, episode):
-        model = SemClip(backbone, prompts, seed=episode.seed, **options)
+        model = untrained().again(episode.seed)
         shape, support, test = pool.images.shape[1:], features[episode.support], features[episode.test]
         if supervision == "none":
             prediction = model.zero_shot(test, shape)

@@ -53,8 +53,9 @@ def unet(*, steps=100, batch_size=12, side=120, crop=64, learning_rate=6e-3, see
         optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(steps, 1))
         images, rng = _reduced(pool.images[episode.support], side), np.random.default_rng(seed)
+        defects = [mask.nonzero().numpy() for mask in covered]
         for _ in range(steps):
-            x, y = _crops(images, covered, rng, batch_size, crop)
+            x, y = _crops(images, covered, defects, rng, batch_size, crop)
             logits = _logits(network, x)
             loss = F.binary_cross_entropy_with_logits(logits, y) + dice_loss(logits.sigmoid(), y)
             optimiser.zero_grad(set_to_none=True)
@@ -75,15 +76,14 @@ def _reduced(images, side):
     return (x - mean) / std.clamp(min=1e-6)
 
 
-def _crops(images, covered, rng, count, crop):
+def _crops(images, covered, defects, rng, count, crop):
     """Crops (count, crop, crop) of images and masks; every other one holds a pixel of a defect, where there is one."""
     pairs = []
     for number, i in enumerate(rng.integers(len(images), size=count)):
         room = images.shape[1] - crop
         top, left = rng.integers(room + 1, size=2)
-        defect = covered[i].nonzero()
-        if number % 2 and len(defect):
-            inside = defect[rng.integers(len(defect))].numpy() - rng.integers(crop, size=2)
+        if number % 2 and len(defect := defects[i]):
+            inside = defect[rng.integers(len(defect))] - rng.integers(crop, size=2)
             top, left = np.clip(inside, 0, room)
         turned = [axis for axis in (0, 1) if rng.random() < 0.5]
         pairs.append([x[i, top : top + crop, left : left + crop].flip(turned) for x in (images, covered)])

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from semlib.semclip.episodes import Method, Result
 from semlib.semclip.maps import enlarge
-from semlib.semclip.patchcore import coreset, squared_distances
+from semlib.semclip.patchcore import coreset, nearest
 from semlib.semclip.support import normal_shots
 
 WINDOWS = (2, 3)  # sides in patches: the paper's small and mid scale
@@ -124,7 +124,7 @@ class _Windows:
         """Distance to the nearest of the shots' patches and windows, mean of the scales (n, gh, gw)."""
         total = torch.zeros(len(rows), *self.grid)
         for window, scale, memory in zip((1, *WINDOWS), self.scales(rows), memories, strict=True):
-            squared = squared_distances(scale.flatten(2).mT.flatten(0, 1), memory).amin(1)
+            squared, _ = nearest(scale.flatten(2).mT.flatten(0, 1), memory)
             total += spread((squared / 4).view(len(rows), *scale.shape[2:]), window)
         return total / (1 + len(WINDOWS))
 

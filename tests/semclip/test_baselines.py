@@ -194,7 +194,8 @@ def test_unet_crops_hold_a_defect_every_other_time_and_fit_their_masks():
     images = torch.arange(2 * 24 * 24.0).view(2, 24, 24)
     covered = torch.zeros(2, 24, 24)
     covered[0, 23, 2] = 1
-    x, y = unet._crops(images, covered, np.random.default_rng(0), 200, 8)
+    defects = [mask.nonzero().numpy() for mask in covered]
+    x, y = unet._crops(images, covered, defects, np.random.default_rng(0), 200, 8)
     assert x.shape == y.shape == (200, 8, 8)
     assert torch.equal(y > 0, x == images[0, 23, 2])
     first = x[1::2].amax((1, 2)) < 24 * 24

@@ -54,10 +54,12 @@ def test_coreset_takes_one_of_each_cluster():
     assert torch.equal(patchcore.coreset(rows, 180), rows)
 
 
-def test_squared_distances():
+def test_nearest_rows():
     a, b = (torch.from_numpy(np.random.default_rng(k).normal(size=(20 + k, 5))) for k in range(2))
-    assert torch.allclose(patchcore.squared_distances(a, b), torch.cdist(a, b) ** 2)
-    assert (patchcore.squared_distances(a, a) >= 0).all()
+    squared, which = patchcore.nearest(a, b)
+    direct = torch.cdist(a, b).min(1)
+    assert torch.allclose(squared, direct.values**2) and torch.equal(which, direct.indices)
+    assert (patchcore.nearest(a, a)[0] >= 0).all()
 
 
 def test_vgg_features_keep_the_distances_of_the_averaged_levels(with_weights):
