@@ -10,8 +10,11 @@ from PIL import Image
 from semlib import paths
 from semlib.paths import atomic
 
-# Okabe and Ito's colours, told apart with any colour vision
-PALETTE = ["#0072B2", "#E69F00", "#999999", "#D55E00", "#CC79A7", "#009E73", "#56B4E9", "#F0E442", "#000000", "#8C510A"]
+# Okabe and Ito's colours, told apart with any colour vision; brown and violet for the tenth and eleventh method
+PALETTE = [
+    "#0072B2", "#E69F00", "#999999", "#D55E00", "#CC79A7", "#009E73", "#56B4E9", "#F0E442", "#000000",
+    "#8C510A", "#6A3D9A",
+]  # fmt: skip
 STYLE = {
     "figure.dpi": 100, "savefig.dpi": 150, "savefig.bbox": "tight", "figure.constrained_layout.use": True,
     "font.size": 10, "axes.titlesize": 11, "axes.spines.top": False, "axes.spines.right": False,
