@@ -109,7 +109,7 @@ def shot_curves(summary, metrics, *, first="SEM-CLIP", columns=3):
         axis.axis("off")
     for axis, metric in zip(axes.flat, metrics, strict=False):
         for i, (name, part) in enumerate(summary.groupby("method", sort=False)):
-            _curve(axis, part.set_index("k").reindex(shots), metric, (i - (len(methods) - 1) / 2) * 0.07, looks[name])
+            _curve(axis, part.set_index("k").reindex(shots), metric, (i - (len(methods) - 1) / 2) * 0.04, looks[name])
         axis.set(title=metric, xlabel="shots a class", xticks=range(len(shots)), xticklabels=shots)
         axis.yaxis.set_major_locator(MaxNLocator(6))
         axis.grid(axis="y", color="0.9", lw=0.6)
