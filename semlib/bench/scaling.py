@@ -129,8 +129,9 @@ them: store the levels only for what you train on.
 
 ## Memory
 
-A worker holds one chunk: {chunk} images of 512 x 512 are {shard} MiB. The bench follows time and peak memory over N;
-there the inputs are held in memory and count, and images are small (64 x 64; 128 x 128 when preprocessed).
+A worker holds one chunk: {chunk} images of 512 x 512 are {shard} MiB. The bench follows time and peak memory over N, on
+small images (64 x 64; 128 x 128 when preprocessed) that lie in memory and do not count. What grows with N are mostly
+the results, which `bulk` writes chunk by chunk: patch tokens of SEM-CLIP, simulated images, embeddings.
 
 {memory}
 
