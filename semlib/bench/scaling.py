@@ -5,7 +5,6 @@ cores is an assumption, and the page says so.
 """
 
 import json
-import shutil
 from pathlib import Path
 
 import click
@@ -72,7 +71,7 @@ def _hours(stages, share):
         rate = stages[name]["per_second"] / (EPOCHS if name == "ssl-step" else 1)
         hours = [n / rate / 3600 for n in COUNTS]
         hours += [h * share for h in hours[1:]] if name != "ssl-step" else []
-        lines.append((title, f"{rate:.3g}", *(f"{h:,.0f} h" if h >= 10 else f"{h:.2g} h" for h in hours)))
+        lines.append((title, *(f"{x:,.0f}" if x >= 10 else f"{x:.2g}" for x in (rate, *hours))))
     return _table(lines)
 
 
@@ -106,7 +105,7 @@ Written by `python -m semlib.bench.scaling` from a finished `make bench`; the me
 
 Measured on: {cpu}, {cores} cores, {ram} GiB of memory, GPU: {gpu}.
 
-## Hours
+## Hours for 1, 100 and 10,000 million images
 
 One machine as measured, and {machines} machines of {each} cores ({many:,} cores). **The cluster was not measured**: its
 hours are those of one machine times {cores}/{many:,}. What was tested is that two worker processes give the result of
@@ -148,13 +147,14 @@ def main(bench, docs):
     bench = bench or paths.figures_root() / "bench.json"
     if not bench.is_file():
         raise click.ClickException(f"{bench} does not exist: run make bench")
+    measured = bench.read_text()
     try:
-        text = page(json.loads(bench.read_text()), sizes())
+        text = page(json.loads(measured), sizes())
     except ValueError as error:
         raise click.ClickException(f"{bench}: {error}") from None
-    shutil.copyfile(bench, docs / "bench.json")
-    with paths.atomic(docs / "scaling.md") as temporary:
-        temporary.write_text(text)
+    for name, content in (("bench.json", measured), ("scaling.md", text)):
+        with paths.atomic(docs / name) as temporary:
+            temporary.write_text(content)
     click.echo(docs / "scaling.md")
 
 
