@@ -99,8 +99,8 @@ def test_thumbnail_is_a_small_jpeg_that_uses_all_greys():
 def test_groups_are_complete_and_small_ones_lie_on_top():
     values = np.repeat(np.arange(14), np.arange(1, 15))
     found = page._by_value(values)
-    assert len(found["names"]) == 10 == len(set(found["colours"])) and found["names"][0] == "13 (14)"
-    assert found["names"][-1] == "others (15)", "0 to 4, with 1 to 5 images"
+    assert len(found["names"]) == 11 == len(set(found["colours"])) and found["names"][0] == "13 (14)"
+    assert found["names"][-1] == "others (10)", "0 to 3, with 1 to 4 images"
     assert sorted(sum(found["rows"], [])) == list(range(len(values)))
     ranks = page._by_rank(np.arange(200.0))
     assert ranks["names"] == ["other 80 % (160)", "next 15 % (30)", "next 4 % (8)", "highest 1 % (2)"]
