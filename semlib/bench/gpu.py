@@ -42,8 +42,8 @@ def measure(count=4591, size=512, batch_size=32, device="cuda"):
     learner = recipe.Learner(recipe.find("paper")).to(device, memory_format=torch.channels_last)
     quick = "bfloat16" if devices.autocast(device)._enabled else "float32"
     runs = {"epoch": (_epoch(learner, batch_size, device), quick), "embedding": (_embed(learner, device), "float32")}
-    found = {"machine": machine.facts(), "peaks": machine.peaks(), "count": count, "size": size}
-    found |= {"batch_size": batch_size}
+    found = {"machine": machine.facts(), "peaks": machine.peaks()}
+    found |= {"count": count, "size": size, "batch_size": batch_size}
     for name, (run, arithmetic) in runs.items():
         found[name] = {"format": arithmetic} | _rate(run, data, 4 * batch_size, found["peaks"][arithmetic])
     return found

@@ -76,10 +76,10 @@ def _hours(stages, share):
 
 
 def _disk(written):
-    sizes = {STAGES[name]: [size * n for n in COUNTS] for name, size in written.items()}
-    each = zip(sizes.items(), written.values(), strict=True)
-    lines = [(title, f"{size:,}", *(tqdm.format_sizeof(n, "B") for n in row)) for (title, row), size in each]
-    return _table([("stage", "bytes an image", *MILLIONS), *lines])
+    lines = [("stage", "bytes an image", *MILLIONS)]
+    for name, size in written.items():
+        lines.append((STAGES[name], f"{size:,}", *(tqdm.format_sizeof(n * size, "B") for n in COUNTS)))
+    return _table(lines)
 
 
 def _memory(growth):
