@@ -103,13 +103,13 @@ def save_table(table, dataset, name, caption, *, digits=3, csv=None, data=None):
 
 
 def gallery(dataset, names, *, width=900):
-    """Copy figures of a run into ``figures/gallery/``, small enough for the README: `width` pixels, 64 colours."""
+    """Copy figures of a run into ``figures/gallery/``, at the size of the README: `width` pixels."""
     for name in names:
         with Image.open(paths.of(dataset).figures / f"{name}.png") as image:
             size = width, round(image.height * width / image.width)
-            small = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+            small = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)  # no palette: rare colours would go
         with atomic(paths.figures_root() / "gallery" / f"{name}.png") as temporary:
-            small.quantize(64).save(temporary, optimize=True)
+            small.save(temporary, optimize=True)
 
 
 def with_interval(table, name):
