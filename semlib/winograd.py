@@ -11,7 +11,9 @@ The transforms are compiled by Numba: some 10 s on the very first call, later fr
 import threading
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
 from threadpoolctl import ThreadpoolController
 
 from semlib.parallel import split
@@ -20,7 +22,7 @@ POINTS = (2 / 5, 4 / 5, 5 / 4, 5 / 2)  # each with both signs
 TILES = 64  # per block: matrices that are large enough and stay in the cache
 LANES = 16  # channels that are transformed together, a register of AVX-512
 _TILE, _STEP, _SIZE = 10, 8, 100
-_ROW = _TILE * LANES
+_ROW, _END = _TILE * LANES, _SIZE * LANES
 _LOCK, _BLAS, _KEPT = threading.Lock(), ThreadpoolController().select(user_api="blas"), threading.local()
 
 
@@ -98,43 +100,76 @@ def _multiply(start, stop, values, kernels, products):
     np.matmul(left, kernels[start:stop], out=right)
 
 
+def _lanes(context, builder, signature, arguments):
+    """Pointers to `LANES` numbers of each array, from (array, flat index, array, flat index, ...)."""
+    kind, addresses = ir.VectorType(ir.FloatType(), LANES).as_pointer(), []
+    for of, array, index in zip(signature.args[::2], arguments[::2], arguments[1::2], strict=True):
+        start = context.make_array(of)(context, builder, array).data
+        addresses.append(builder.bitcast(builder.gep(start, [index]), kind))
+    return addresses
+
+
+@intrinsic
+def _copy(_context, target, to, source, start):
+    """Copy `LANES` numbers between contiguous arrays, at flat indices: of a loop the compiler makes a slow memcpy."""
+
+    def generate(context, builder, signature, arguments):
+        there, here = _lanes(context, builder, signature, arguments)
+        builder.store(builder.load(here, align=4), there, align=4)
+        return context.get_dummy_value()
+
+    return types.void(target, to, source, start), generate
+
+
+@intrinsic
+def _rectify(_context, target, to, source, start, bias, lane):
+    """As `_copy`, with the bias added and what is negative set to zero."""
+
+    def generate(context, builder, signature, arguments):
+        there, *here = _lanes(context, builder, signature, arguments)
+        value = builder.fadd(*(builder.load(numbers, align=4) for numbers in here))
+        zero = ir.Constant(value.type, None)
+        value = builder.select(builder.fcmp_unordered(">", value, zero), value, zero)
+        builder.store(value, there, align=4)
+        return context.get_dummy_value()
+
+    return types.void(target, to, source, start, bias, lane), generate
+
+
 @njit(nogil=True, fastmath=True, cache=True)
 def _to_values(start, stop, first, x, values):
     """B^T x B of the tiles from `start` to `stop`; `first` is the number of the block's first tile."""
     _, height, width, channels = x.shape
-    p = np.empty(_SIZE * LANES, np.float32)
+    p = np.zeros(_END + LANES, np.float32)
     for t in range(start, stop):
         image, top, left = _place(first + t, height, width)
         for lane in range(0, channels, LANES):
-            for k in range(_SIZE):
-                i, j = top + k // _TILE - 1, left + k % _TILE - 1
-                if 0 <= i < height and 0 <= j < width:
-                    for c in range(LANES):
-                        p[k * LANES + c] = x[image, i, j, lane + c]
-                else:
-                    for c in range(LANES):
-                        p[k * LANES + c] = 0
+            for i in range(_TILE):
+                for j in range(_TILE):
+                    row, column, k = top + i - 1, left + j - 1, i * _ROW + j * LANES
+                    if 0 <= row < height and 0 <= column < width:
+                        _copy(p, k, x, ((image * height + row) * width + column) * channels + lane)
+                    else:
+                        _copy(p, k, p, _END)
             for i in range(_TILE):
                 for c in range(i * _ROW, i * _ROW + LANES):
                     _forth(p, c, LANES)
             for c in range(_ROW):
                 _forth(p, c, _ROW)
             for k in range(_SIZE):
-                for c in range(LANES):
-                    values[k, t * channels + lane + c] = p[k * LANES + c]
+                _copy(values, k * values.shape[1] + t * channels + lane, p, k * LANES)
 
 
 @njit(nogil=True, fastmath=True, cache=True)
 def _to_pixels(start, stop, first, products, bias, y):
     """max(0, A^T products A + bias), as `_to_values`."""
     _, height, width, channels = y.shape
-    p = np.empty(_SIZE * LANES, np.float32)
+    p = np.empty(_END, np.float32)
     for t in range(start, stop):
         image, top, left = _place(first + t, height, width)
         for lane in range(0, channels, LANES):
             for k in range(_SIZE):
-                for c in range(LANES):
-                    p[k * LANES + c] = products[k, t * channels + lane + c]
+                _copy(p, k * LANES, products, k * products.shape[1] + t * channels + lane)
             for c in range(_ROW):
                 _back(p, c, _ROW)
             for i in range(_STEP):
@@ -142,9 +177,8 @@ def _to_pixels(start, stop, first, products, bias, y):
                     _back(p, c, LANES)
             for i in range(min(_STEP, height - top)):
                 for j in range(min(_STEP, width - left)):
-                    k = i * _ROW + j * LANES
-                    for c in range(LANES):
-                        y[image, top + i, left + j, lane + c] = max(p[k + c] + bias[lane + c], np.float32(0))
+                    to = ((image * height + top + i) * width + left + j) * channels + lane
+                    _rectify(y, to, p, i * _ROW + j * LANES, bias, lane)
 
 
 @njit(inline="always")
