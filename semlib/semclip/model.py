@@ -173,6 +173,14 @@ class SemClip:
         other.options, other.transform, other.head = self.options | {"seed": seed}, None, None
         return other
 
+    def fused(self, fusion):
+        """The same model, fitted as it is, with another weight of CLIP's score; training does not depend on it."""
+        if not 0 <= fusion <= 1:
+            raise ValueError(f"fusion {fusion}: expected 0 to 1")
+        other = copy(self)
+        other.options = self.options | {"fusion": fusion}
+        return other
+
     def save(self, folder):
         """Write ``model.safetensors`` and ``model.json``, from which `load` makes the same model again."""
         store.save(self, folder)

@@ -1,6 +1,7 @@
 """The few-shot study of notebook 07: SEM-CLIP and its ablations as methods, features from the cache."""
 
 from functools import cache as cache_result
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -48,39 +49,68 @@ def vgg_features(images, folder, *, size=160):
     return patchcore.VggFeatures(**cache.cached(folder, images, encode, key=key, title="encode, VGG16"))
 
 
-def sem_clip(features, backbone, prompts, name=FULL, *, supervision="labels + masks", plain=False, **options):
-    """SEM-CLIP as a method of the study; `options` are those of `SemClip`, `plain` takes CLIP's own plain prompts."""
-    prompts = prompts.plain() if plain else prompts
+def sem_clip(
+    features, backbone, prompts, name=FULL, *, supervision="labels + masks", plain=False, fusion=0.5, fits=None,
+    **options,
+):  # fmt: skip
+    """SEM-CLIP as a method of the study.
+
+    Parameters
+    ----------
+    features : Features
+        Of all images of the pool.
+    backbone : Backbone
+    prompts : Prompts
+    name, supervision : str
+    plain : bool
+        Take CLIP's own plain prompts.
+    fusion : float
+        As in `SemClip`, on whose training it has no influence.
+    fits : dict, optional
+        Keeps the fitted models, so that methods which share it train the same model on the same shots once.
+    **options
+        The others of `SemClip`.
+
+    Returns
+    -------
+    Method
+    """
+    prompts, fits = prompts.plain() if plain else prompts, {} if fits is None else fits
 
     @cache_result
     def untrained():
         return SemClip(backbone, prompts, **options)
 
+    def fitted(pool, episode):
+        support = episode.support
+        labels, masks = np.array(prompts.labels)[pool.labels[support]], pool.masks[support]
+        key = cache.digest(plain, sorted(options.items()), episode.seed, support, labels, masks)
+        if key not in fits:
+            fits[key] = untrained().again(episode.seed).fit(features[support], labels, masks)
+        return fits[key]
+
     def run(pool, episode):
-        model = untrained().again(episode.seed)
-        shape, support, test = pool.images.shape[1:], features[episode.support], features[episode.test]
+        shape, test = pool.images.shape[1:], features[episode.test]
         if supervision == "none":
-            prediction = model.zero_shot(test, shape)
+            prediction = untrained().zero_shot(test, shape)
         else:
-            labels = np.array(prompts.labels)[pool.labels[episode.support]]
-            prediction = model.fit(support, labels, pool.masks[episode.support]).predict(test, shape)
-        return Result(prediction.class_probabilities, prediction.anomaly_maps, model.anomaly_scores(prediction))
+            prediction = fitted(pool, episode).fused(fusion).predict(test, shape)
+        return Result(prediction.class_probabilities, prediction.anomaly_maps, untrained().anomaly_scores(prediction))
 
     return Method(name, supervision, run)
 
 
-def sem_clips(features, backbone, prompts):
+def sem_clips(features, backbone, prompts, fits=None):
     """SEM-CLIP at three degrees of supervision, so that each competitor meets its equal."""
+    make = partial(sem_clip, features, backbone, prompts, fits=fits)
     return [
-        sem_clip(features, backbone, prompts),
-        sem_clip(features, backbone, prompts, "SEM-CLIP, labels only", supervision="labels", transformation=False),
-        sem_clip(
-            features, backbone, prompts, "SEM-CLIP, zero-shot", supervision="none", transformation=False, fusion=1.0
-        ),
+        make(),
+        make("SEM-CLIP, labels only", supervision="labels", transformation=False),
+        make("SEM-CLIP, zero-shot", supervision="none", transformation=False),
     ]
 
 
-def ablations(features, backbone, prompts):
+def ablations(features, backbone, prompts, fits=None):
     """SEM-CLIP with one part left out at a time."""
     parts = {FULL: {}} | ABLATIONS
-    return [sem_clip(features, backbone, prompts, name, **options) for name, options in parts.items()]
+    return [sem_clip(features, backbone, prompts, name, fits=fits, **options) for name, options in parts.items()]

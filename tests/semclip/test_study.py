@@ -51,3 +51,20 @@ def test_ablations_differ_from_the_full_model(spots_pool, spots_backbone, spots_
     for other in others:
         same = np.array_equal(full.maps, other.maps) and np.array_equal(full.probabilities, other.probabilities)
         assert not same
+
+
+def test_methods_that_share_fits_train_a_model_once_for_the_same_shots(spots_pool, spots_backbone, spots_prompts):
+    first, second = episodes.episodes(spots_pool, shots=(2,), seeds=range(2), n_test=2, n_test_min=2)
+    seen, fits = spots_backbone.encode_images(spots_pool.images), {}
+    full, *others = study.ablations(seen, spots_backbone, spots_prompts, fits)
+    head = next(method for method in others if method.name == "head alone")
+    found = [method.run(spots_pool, first) for method in (full, head)]
+    assert len(fits) == 1
+    alone = study.sem_clip(seen, spots_backbone, spots_prompts, fusion=0.0).run(spots_pool, first)
+    assert np.array_equal(found[1].probabilities, alone.probabilities)
+    assert np.array_equal(found[0].maps, alone.maps) and not np.array_equal(found[0].probabilities, alone.probabilities)
+    head.run(spots_pool, second)
+    masks = spots_pool.masks.copy()
+    masks[first.support[-1]] = np.roll(masks[first.support[-1]], 20, axis=0)
+    head.run(episodes.Pool(spots_pool.images, spots_pool.labels, masks, spots_pool.classes, spots_pool.normal), first)
+    assert len(fits) == 3
