@@ -30,7 +30,7 @@ def sliders(clean, mask, *, seed=0):
         print("the sliders need ipywidgets: python -m pip install ipywidgets, then restart the kernel")
         return
     reference = trust.prepare(clean, mask=mask)
-    dose = FloatLogSlider(value=40, min=1, max=3, step=0.1, description="electrons/px")
+    dose = FloatLogSlider(value=40, min=1, max=3, step=0.1, description="dose")
     strength = FloatSlider(value=0.4, min=0, max=1, step=0.1, description="strength", continuous_update=False)
 
     def show(method, dose, strength):
