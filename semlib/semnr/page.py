@@ -7,9 +7,10 @@ import pandas as pd
 from PIL import Image, UnidentifiedImageError
 
 from semlib.paths import atomic
-from semlib.semnr import trust
+from semlib.semnr import registration, trust
 
 ENDINGS = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
+APART = 1.0  # pixels between two images from which on the page says so; noise and jitter alone can make half of it
 COLUMNS = ("psnr", "ssim", "fsim", "dists", "cnr", "gcnr", "recall", "area")
 
 
@@ -76,6 +77,7 @@ def write(reference, restored, out, *, mask=None, noisy=None):
     images = {"noisy": noisy, "restored": restored}
     images = {name: read(path) for name, path in images.items() if path is not None}
     found = {name: trust.profile(known, image) for name, image in images.items()}
+    found["restored"]["notes"] += _apart(known.image, images["restored"])
     before = found.get("noisy")
     judged = trust.verdict(before, found["restored"]) if before else None
     table = pd.DataFrame([{"image": name} | {c: p[c] for c in COLUMNS} for name, p in found.items()])
@@ -93,6 +95,19 @@ def write(reference, restored, out, *, mask=None, noisy=None):
     with atomic(out.with_name(f"{out.name}.csv")) as temporary:
         table.to_csv(temporary, index=False)
     return table
+
+
+def _apart(reference, restored):
+    """A warning in a list, where the restored image lies beside the reference."""
+    down, right = registration.displacement(restored, reference)
+    if max(abs(down), abs(right)) < APART:
+        return []
+    where = f"{abs(down):.1f} px {'below' if down > 0 else 'above'}, {abs(right):.1f} px to the "
+    where += "right" if right > 0 else "left"
+    return [
+        f"The restored image seems to lie beside the reference ({where}, by phase correlation): bring them together "
+        "first, or the numbers measure the drift (semlib.semnr.registration)."
+    ]
 
 
 def folder(place):

@@ -56,6 +56,8 @@ def polygon(axis, scaled, before=None):
     axis.set_theta_direction(-1)
     axis.set(ylim=(0, 1), yticks=[0.5, 1.0], yticklabels=[], xticks=angles)
     axis.set_xticklabels([LABELS[name] for name in kept], fontsize=8)
+    for label, angle in zip(axis.get_xticklabels(), angles, strict=True):
+        label.set_horizontalalignment(["center", "left", "right"][round(np.sign(round(np.sin(angle), 3)))])
     axis.tick_params(axis="x", pad=4)
 
 

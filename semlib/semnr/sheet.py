@@ -51,7 +51,7 @@ def _numbers(axis, found, before, said):
     rows = [
         [
             plots.NAMES[name] + (" (dB)" if name == "psnr" else ""),
-            *(f"{profile[name]:.3f}" for profile in (before, found) if profile),
+            *(_number(profile[name]) for profile in (before, found) if profile),
         ]
         for name in plots.NAMES
     ]
@@ -64,3 +64,7 @@ def _numbers(axis, found, before, said):
     lines = [textwrap.fill(textwrap.shorten(line, 240), 78) for line in ([said] if said else []) + found["notes"]]
     text = axis.text(0.02, 0.0, "\n".join(lines), fontsize=9, va="bottom", transform=axis.transAxes)
     text.set_in_layout(False)
+
+
+def _number(value):
+    return "–" if np.isnan(value) else f"{value:.3f}"

@@ -4,16 +4,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import ndimage
 
-from semlib.semnr import compare, interactive, metrics, plots, stress, trust
-
-
-@pytest.fixture
-def field():
-    """Smooth random field, 180 x 160, in [0, 1]."""
-    image = ndimage.gaussian_filter(np.random.default_rng(0).random((180, 160)), 3)
-    return np.float32((image - image.min()) / np.ptp(image))
+from semlib.semnr import compare, interactive, plots, stress, trust
 
 
 @pytest.fixture
@@ -50,37 +42,6 @@ def test_the_starkest_pair():
 def test_severity_table(lines, without_weights):
     table = compare.severity(lines[0][None], lines[1][None], severities=(0.2, 0.8), progress=False)
     assert len(table) == 14 and (table.groupby("damage")["psnr"].diff().dropna() < 0).all()
-
-
-@pytest.mark.parametrize("shift", [(0.0, 0.0), (-3.4, 1.6), (2.25, -4.5)])
-def test_registration_finds_a_known_shift(field, shift):
-    moved = np.clip(ndimage.shift(field, shift, order=3, mode="nearest"), 0, 1)
-    noisy = np.float32(np.clip(moved + np.random.default_rng(1).normal(0, 0.05, field.shape), 0, 1))
-    given, truth, there, found = compare.register(noisy, field)
-    assert found.mean(0) == pytest.approx(shift, abs=0.15)
-    assert given.shape == truth.shape == there.shape
-    assert metrics.psnr(truth, given) > 25.5
-    if any(shift):
-        assert metrics.psnr(truth, given) > metrics.psnr(there, given) + 3
-
-
-def test_registration_follows_drift_and_ignores_the_data_bar(field):
-    rows, columns = np.mgrid[: len(field), : field.shape[1]].astype(float)
-    drifted = ndimage.map_coordinates(field, (rows, columns - rows / 60), order=3, mode="nearest")
-    noisy = np.float32(np.clip(drifted + np.random.default_rng(1).normal(0, 0.05, field.shape), 0, 1))
-    bar = np.zeros((20, field.shape[1]), np.float32)
-    given, truth, _, found = compare.register(np.vstack([noisy, bar]), np.vstack([field, bar]))
-    assert found[:, 1] == pytest.approx([0, 3], abs=0.3)
-    assert len(given) <= len(field) and metrics.psnr(truth, given) > 25
-
-
-def test_real_pairs_register_better_than_they_lie():
-    pairs = compare.pairs(count=2)
-    if not pairs:
-        pytest.skip(f"no real pairs in {compare.KRISS}")
-    for _, noisy, clean in pairs:
-        given, truth, there, _ = compare.register(noisy, clean)
-        assert metrics.psnr(truth, given) > metrics.psnr(there, given) + 0.3
 
 
 def test_no_pairs_in_an_empty_folder(tmp_path):

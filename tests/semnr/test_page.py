@@ -1,5 +1,7 @@
 """The one-page profile from files, and the command line."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -34,6 +36,13 @@ def test_command_line_writes_a_png_and_a_csv(files, with_weights):
     assert table.loc["restored", "verdict"] == "no conflict"
     with Image.open(f"{out}.png") as picture:
         assert min(picture.size) > 500
+
+
+def test_the_page_says_that_images_lie_apart(files, without_weights):
+    images = {name: page.read(files / f"{name}.png") for name in ("reference", "restored")}
+    assert page._apart(images["reference"], images["restored"]) == []
+    (said,) = page._apart(images["reference"], np.roll(images["restored"], (3, -2), (0, 1)))
+    assert re.search(r"\([12]\.\d px below, [12]\.\d px to the left", said)
 
 
 def test_without_mask_and_weights(files, without_weights, monkeypatch):
