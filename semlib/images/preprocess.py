@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from semlib import paths
 from semlib.images import datasets, parallel
+from semlib.images.resize import bicubic
 
 INTENSITIES = ("full", "stretch")
 LISTED = 10
@@ -94,8 +95,8 @@ def preprocess(image, *, border=4, size=512, intensity="full"):
     square = image[top : top + side, left : left + side]
     if square.min() == square.max():
         raise ValueError(f"constant (all {square[0, 0]})")
-    resized = Image.fromarray(square).resize((size, size), Image.Resampling.BICUBIC)
-    return np.asarray(_stretch(resized) if intensity == "stretch" else resized)
+    resized = bicubic(square, size)
+    return np.asarray(_stretch(Image.fromarray(resized))) if intensity == "stretch" else resized
 
 
 def _check_options(border, size, intensity):
