@@ -113,7 +113,7 @@ def examples(backbone, *, sets=None, shown=("SEM-CLIP", "U-Net", "PatchCore (VGG
         one = next(i for i in episode.test if tiles.pool.labels[i] != tiles.pool.normal)
         pool, (episode,) = data.only_used(tiles.pool, [replace(episode, test=np.array([one]))])
         competing = methods(name, pool, backbone, folder / "features", vgg_size=vgg_size)
-        maps = {name: found[0] for name, found in runs.maps(pool, episode, competing, shown).items()}
+        maps = {name: found.maps[0] for name, found in runs.results(pool, episode, competing, shown).items()}
         rows.append((pool.images[episode.test[0]], pool.masks[episode.test[0]], maps, f"{name}\n{episode.k} shots"))
     if not rows:
         return {}

@@ -15,7 +15,7 @@ from semlib.paths import atomic
 from semlib.semclip import metrics
 
 
-def evaluate(pool, episodes, methods, *, folder=None, digest=""):
+def evaluate(pool, episodes, methods, *, folder=None, digest="", kept=None):
     """Run every method on every episode.
 
     Parameters
@@ -28,6 +28,9 @@ def evaluate(pool, episodes, methods, *, folder=None, digest=""):
         Keeps a small JSON file for each (method, episode), so that a killed run goes on where it stopped.
     digest : str
         Stands for everything else that a result depends on (images, weights, settings, code); another runs anew.
+    kept : dict, optional
+        Receives the `Result` of each method on the last episode, for `results`; of a run read from `folder` there is
+        none.
 
     Returns
     -------
@@ -46,7 +49,8 @@ def evaluate(pool, episodes, methods, *, folder=None, digest=""):
     if len(set(names)) < len(names):
         raise ValueError(f"methods share a name: {names}")
     wanted = [(method, episode, _key(method, episode, digest)) for method in methods for episode in episodes]
-    known, tables = _known(pool, wanted, folder), {"segmentation": [], "classification": []}
+    last = {_key(method, episodes[-1], digest) for method in methods if kept is not None and episodes}
+    known, tables = _known(pool, wanted, folder, last, kept), {"segmentation": [], "classification": []}
     for method, episode, key in wanted:
         head = {"method": method.name, "supervision": method.supervision, "k": episode.k, "seed": episode.seed}
         for name, rows in tables.items():
@@ -57,12 +61,28 @@ def evaluate(pool, episodes, methods, *, folder=None, digest=""):
     return segmentation, pd.DataFrame(tables["classification"], columns=[*columns, *metrics.CLASSIFICATION])
 
 
-def maps(pool, episode, methods, names):
-    """Anomaly maps (n, H, W) of an episode's tests by those of the methods that are named, a dict."""
-    named = {method.name: method for method in methods}
-    some = [name for name in names if name in named]
-    done = side_by_side([partial(named[name].run, pool, episode) for name in some])
-    return {name: result.maps for name, result in zip(some, done, strict=True)}
+def results(pool, episode, methods, names, kept=None):
+    """Results of the methods that are named on one episode: those that `evaluate` kept of it, the others run again.
+
+    Parameters
+    ----------
+    pool : Pool
+    episode : Episode
+        With `kept`: the last one of `evaluate`.
+    methods : list of Method
+    names : sequence of str
+        One without a method is left out.
+    kept : dict, optional
+
+    Returns
+    -------
+    dict of str to Result
+    """
+    kept, named = dict(kept or {}), {method.name: method for method in methods if method.name in names}
+    missing = [name for name in named if name not in kept]
+    done = side_by_side([partial(named[name].run, pool, episode) for name in missing])
+    kept.update(zip(missing, done, strict=True))
+    return {name: kept[name] for name in names if name in named}
 
 
 def times(folder):
@@ -72,18 +92,18 @@ def times(folder):
     return pd.DataFrame([{name: run[name] for name in columns} for run in found], columns=columns)
 
 
-def _known(pool, wanted, folder):
-    """Key -> run, read where it is there, else done, several at a time."""
+def _known(pool, wanted, folder, last, kept):
+    """Key -> run, read where it is there, else done, several at a time; `kept` gets the results of the keys `last`."""
     jobs = {}
     for method, episode, key in wanted:
         path = folder and Path(folder) / f"{key}.json"
-        jobs.setdefault(key, partial(_read_or_run, pool, episode, method, path))
+        jobs.setdefault(key, partial(_read_or_run, pool, episode, method, path, kept if key in last else None))
     done = side_by_side(list(jobs.values()))
     return dict(zip(jobs, tqdm(done, total=len(jobs), desc="episodes", unit="run"), strict=True))
 
 
-def _read_or_run(pool, episode, method, path):
-    return _read(path) or _run(pool, episode, method, path)
+def _read_or_run(pool, episode, method, path, kept):
+    return _read(path) or _run(pool, episode, method, path, kept)
 
 
 def _key(method, episode, digest):
@@ -105,7 +125,7 @@ def _read(path):
         raise ValueError(f"{path} is not a result of a run: delete it") from error
 
 
-def _run(pool, episode, method, path):
+def _run(pool, episode, method, path, kept):
     start = time.perf_counter()
     try:
         result = method.run(pool, episode)
@@ -114,6 +134,8 @@ def _run(pool, episode, method, path):
         run |= _scores(pool, episode, result)
     except Exception as error:
         raise RuntimeError(f"{method.name} failed on {episode.k} shots, seed {episode.seed}: {error}") from error
+    if kept is not None:
+        kept[method.name] = result
     if path is not None:
         with atomic(path) as temporary:
             temporary.write_text(json.dumps(run, indent=1), encoding="utf-8")

@@ -108,3 +108,17 @@ def test_an_unreadable_result_is_named(pool, tmp_path):
 def test_two_methods_of_one_name(pool):
     with pytest.raises(ValueError, match="share a name"):
         runs.evaluate(pool, draw(pool), [method("a"), method("a")])
+
+
+def test_results_of_the_last_episode_are_kept_and_what_is_missing_runs_again(pool, tmp_path):
+    drawn, calls, kept = draw(pool), [], {}
+    methods = [method("a", calls=calls), method("zero-shot", "none", calls)]
+    runs.evaluate(pool, drawn, methods, folder=tmp_path, kept=kept)
+    assert set(kept) == {"a", "zero-shot"} and len(calls) == 10
+    found = runs.results(pool, drawn[-1], methods, ["zero-shot", "a", "absent"], kept)
+    assert list(found) == ["zero-shot", "a"] and len(calls) == 10
+    resumed = {}
+    runs.evaluate(pool, drawn, methods, folder=tmp_path, kept=resumed)
+    assert resumed == {}
+    again = runs.results(pool, drawn[-1], methods, ["a"], resumed)["a"]
+    assert len(calls) == 11 and np.array_equal(again.maps, found["a"].maps)
