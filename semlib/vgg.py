@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numba import njit
 
-from semlib import weights, winograd
+from semlib import memory, weights, winograd
 from semlib.parallel import split
 
 STAGES = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))  # convolutions before each pooling
@@ -58,6 +58,7 @@ def walk(images, visit, *, count=5, pool=max_pool):
     larger than the maps; values differ by rounding at most, and only where a map is a single tile of the convolution.
     Of each stage image 0 comes before all others.
     """
+    memory.reuse()
     for first in range(0, len(images), TOGETHER):
         _walk(images[first : first + TOGETHER], first, visit, count, pool)
 

@@ -14,6 +14,7 @@ def ssl_step(count=64, size=512, batch_size=32):
     import torch
     from tqdm import tqdm
 
+    from semlib import memory
     from semlib.images.pyramid import pyramid
     from semlib.morphology import device, recipe, train
 
@@ -41,7 +42,7 @@ def ssl_step(count=64, size=512, batch_size=32):
 
     def ours():
         if where == "cpu":
-            device.reuse_memory()
+            memory.reuse()
         learner = copy.deepcopy(start).to(where, memory_format=torch.channels_last)
         optimiser = torch.optim.Adam(learner.trained(), lr=1e-3)
         config, bar = {"seed": 0, "batch_size": batch_size}, tqdm(disable=True)

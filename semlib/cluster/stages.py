@@ -28,7 +28,7 @@ class Stage:
     code: tuple
 
 
-_IMAGES = ("cluster/stages.py", "images/preprocess.py")
+_IMAGES = ("cluster/stages.py", "images/preprocess.py", "images/resize.py")
 _TRUST = ("cluster/stages.py", "vgg.py", "winograd.py", "parallel.py") + tuple(
     f"semnr/{name}.py" for name in ("page", "trust", "metrics", "inputs", "detect", "degrade", "dists", "fsim")
 )

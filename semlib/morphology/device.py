@@ -1,7 +1,4 @@
-"""Where and how a training computes: device, number format, memory."""
-
-import ctypes
-import platform
+"""Where and how a training computes: device and number format."""
 
 import torch
 
@@ -26,17 +23,3 @@ def resident(levels, device):
     if device == "cpu" or sum(level.nbytes for level in levels) > torch.cuda.mem_get_info()[0] / 2:
         return levels
     return [torch.tensor(level, device=device) for level in levels]
-
-
-def reuse_memory():
-    """Make glibc keep freed buffers, so that each training step on a CPU does not fault them in anew.
-
-    Returning hundreds of megabytes to the system and asking for them again costs more time than
-    the arithmetic on them. Does nothing without glibc.
-    """
-    if platform.libc_ver()[0] == "glibc":
-        mmap_max, trim_threshold, top_pad = -4, -1, -2  # names of malloc.h
-        libc = ctypes.CDLL(None)
-        libc.mallopt(mmap_max, 0)
-        libc.mallopt(trim_threshold, 2**31 - 1)
-        libc.mallopt(top_pad, 2**28)

@@ -11,9 +11,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
+from semlib import memory
 from semlib.morphology import evaluate, probe, recipe
 from semlib.morphology.augment import augment
-from semlib.morphology.device import autocast, best_device, resident, reuse_memory
+from semlib.morphology.device import autocast, best_device, resident
 from semlib.morphology.distributed import Team, main
 from semlib.morphology.encoder import Readout, to_input
 from semlib.morphology.loss import normalised_std, rankme
@@ -85,7 +86,7 @@ def train(
         return pd.read_csv(folder / "history.csv")
 
     if device == "cpu":
-        reuse_memory()
+        memory.reuse()
     torch.manual_seed(seed)
     learner = team.synchronise(recipe.Learner(chosen, pairs)).to(device, memory_format=torch.channels_last)
     optimiser = torch.optim.Adam(learner.trained(), lr=learning_rate)

@@ -110,12 +110,16 @@ def _add_up(start, stop, y, x, shift, sums):
     for row in range(start, stop):
         first, second, mixed = sums[row]
         for j in range(y.shape[1]):
-            a, b = y[row, j], x[row, j]
-            for c in range(len(shift)):
-                d = a[c] - shift[c]
-                first[c] += d
-                second[c] += d * d
-                mixed[c] += d * (b[c] - shift[c])
+            _add_pixel(y[row, j], x[row, j], shift, first, second, mixed)
+
+
+@njit(nogil=True, fastmath=True, cache=True)
+def _add_pixel(a, b, shift, first, second, mixed):
+    for c in range(len(shift)):
+        d = a[c] - shift[c]
+        first[c] += d
+        second[c] += d * d
+        mixed[c] += d * (b[c] - shift[c])
 
 
 def _l2_pool(y):
