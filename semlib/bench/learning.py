@@ -9,7 +9,7 @@ import numpy as np
 from semlib.bench.case import Case, example_embeddings, example_images
 
 
-def ssl_step(count=64, size=512, batch_size=32):
+def ssl_step(count=32, size=512, batch_size=32):
     """Training steps of the paper's recipe at three scales, from the same weights."""
     import torch
     from tqdm import tqdm

@@ -50,7 +50,7 @@ STAGES = {
     "wavelet": Stage(images.wavelet, growth={"size": 64}),
     "pca": Stage(images.pca, growth={"size": 64}),
     "pca-randomised": Stage(images.pca_randomised, target=1, repeats=1),
-    "ssl-step": Stage(learning.ssl_step, {"count": 32}, target=4, repeats=1, growth={"size": 64}),
+    "ssl-step": Stage(learning.ssl_step, target=4, repeats=1, growth={"size": 64}),
     "embed": Stage(learning.embed, growth={"size": 64}),
     "kmeans": Stage(learning.kmeans, growth={}),
     "minibatch": Stage(learning.minibatch, repeats=1, growth={}, share=20),

@@ -37,7 +37,7 @@ def register(noisy, clean):
 
 
 def displacement(a, b):
-    """How far image b lies from image a, float (2,): rows and columns in pixels; both float (H, W) of one size."""
+    """How far image a lies below and to the right of image b, float (2,), in pixels; both float (H, W), of one size."""
     height = _above_data_bar(a, b)
     return _shift(a[:height], b[:height]) if height >= SMALLEST else np.zeros(2)
 
