@@ -55,8 +55,7 @@ def walk(images, visit, *, count=5, pool=max_pool):
     """As `stages` for several images of one size; calls ``visit(number of the image, stage, array (H, W, C))``.
 
     Stages with large maps take one image after the other, the others `TOGETHER` images at once, as their weights are
-    larger than the maps; values differ by rounding at most, and only where a map is a single tile of the convolution.
-    Of each stage image 0 comes before all others.
+    larger than the maps; the values are the same. Of each stage image 0 comes before all others.
     """
     memory.reuse()
     for first in range(0, len(images), TOGETHER):

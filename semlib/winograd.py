@@ -11,19 +11,18 @@ The transforms are compiled by Numba: some 10 s on the very first call, later fr
 import threading
 
 import numpy as np
-from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
-from threadpoolctl import ThreadpoolController
 
+from semlib.matmul import multiply, pack, vectors
 from semlib.parallel import split
 
 POINTS = (2 / 5, 4 / 5, 5 / 4, 5 / 2)  # each with both signs
-TILES = 64  # per block: matrices that are large enough and stay in the cache
+TILES = 24  # per block: what becomes of them stays in the cache
 LANES = 16  # channels that are transformed together, a register of AVX-512
 _TILE, _STEP, _SIZE = 10, 8, 100
 _ROW, _END = _TILE * LANES, _SIZE * LANES
-_LOCK, _BLAS, _KEPT = threading.Lock(), ThreadpoolController().select(user_api="blas"), threading.local()
+_KEPT = threading.local()
 
 
 def _product(points):
@@ -37,13 +36,13 @@ _POWERS = tuple(tuple(np.float32(p**k) for p in POINTS) for k in range(_STEP))
 
 
 def transform(weight):
-    """Kernels, float array (out, in, 3, 3), as matrices (100, in, out), once for all images."""
+    """Kernels, float array (out, in, 3, 3), as 100 matrices for `matmul.multiply`, once for all images."""
     points = np.array([0, *(sign * p for p in POINTS for sign in (1, -1))])
     apart = points[:, None] - points + np.eye(len(points))
     g = np.vstack([points[:, None] ** np.arange(3) / apart.prod(1, keepdims=True), [0, 0, 1]])
     both = np.einsum("ij,lk->iljk", g, g).reshape(_SIZE, 9).astype(np.float32)
     outside, inside = weight.shape[:2]
-    return (both @ np.transpose(weight, (2, 3, 1, 0)).reshape(9, -1)).reshape(_SIZE, inside, outside)
+    return pack((both @ np.transpose(weight, (2, 3, 1, 0)).reshape(9, -1)).reshape(_SIZE, inside, outside))
 
 
 def convolve(x, kernels, bias):
@@ -52,27 +51,36 @@ def convolve(x, kernels, bias):
     Parameters
     ----------
     x : float32 array (N, H, W, in)
-        Channels, here and of the result, in multiples of `LANES`.
-    kernels : float32 array (100, in, out)
-        See `transform`.
+        Channels in multiples of `LANES`.
+    kernels : float32 array
+        Of `transform`.
     bias : float32 array (out,)
 
     Returns
     -------
     float32 array (N, H, W, out)
+
+    Raises
+    ------
+    ValueError
+        If the channels are no multiple of `LANES`, or not those of the kernels.
     """
-    if (inside := x.shape[3]) % LANES or len(bias) % LANES:
-        raise ValueError(f"{inside} channels to {len(bias)}: both must be multiples of {LANES}")
+    _, panels, inside, columns = kernels.shape
+    if x.shape[3] != inside or len(bias) != panels * columns or inside % LANES:
+        raise ValueError(
+            f"{x.shape[3]} channels to {len(bias)}: the kernels have {inside} and {panels * columns}, "
+            f"and the first must be a multiple of {LANES}"
+        )
+    x = np.ascontiguousarray(x, np.float32)
     y = np.empty((*x.shape[:3], len(bias)), np.float32)
     tiles = len(x) * -(-x.shape[1] // _STEP) * -(-x.shape[2] // _STEP)
-    with _LOCK, _BLAS.limit(limits=1):  # the threads are ours
-        if tiles >= 4 * TILES:
-            split(_block, tiles, x, kernels, bias, y, grain=TILES)
-        else:
-            values, products = _space("values", tiles, inside), _space("products", tiles, len(bias))
-            split(_to_values, tiles, 0, x, values)
-            split(_multiply, _SIZE, values, kernels, products)
-            split(_to_pixels, tiles, 0, products, bias, y)
+    if tiles >= 4 * TILES:
+        split(_block, tiles, x, kernels, bias, y, grain=TILES)
+    else:
+        values, products = _space("values", tiles, inside), _space("products", tiles, len(bias))
+        split(_to_values, tiles, 0, x, values)
+        split(multiply, _SIZE, tiles, values, kernels, products)
+        split(_to_pixels, tiles, 0, products, bias, y)
     return y
 
 
@@ -80,7 +88,7 @@ def _block(start, stop, x, kernels, bias, y):
     count = stop - start
     values, products = _space("values", count, x.shape[3]), _space("products", count, len(bias))
     _to_values(0, count, start, x, values)
-    _multiply(0, _SIZE, values, kernels, products)
+    multiply(0, _SIZE, count, values, kernels, products)
     _to_pixels(0, count, start, products, bias, y)
 
 
@@ -93,47 +101,31 @@ def _space(name, tiles, channels):
     return getattr(_KEPT, name)[:size].reshape(shape)
 
 
-def _multiply(start, stop, values, kernels, products):
-    _, inside, outside = kernels.shape
-    left = values[start:stop, :-LANES].reshape(stop - start, -1, inside)
-    right = products[start:stop, :-LANES].reshape(stop - start, -1, outside)
-    np.matmul(left, kernels[start:stop], out=right)
-
-
-def _lanes(context, builder, signature, arguments):
-    """Pointers to `LANES` numbers of each array, from (array, flat index, array, flat index, ...)."""
-    kind, addresses = ir.VectorType(ir.FloatType(), LANES).as_pointer(), []
-    for of, array, index in zip(signature.args[::2], arguments[::2], arguments[1::2], strict=True):
-        start = context.make_array(of)(context, builder, array).data
-        addresses.append(builder.bitcast(builder.gep(start, [index]), kind))
-    return addresses
-
-
 @intrinsic
-def _copy(_context, target, to, source, start):
+def _copy(_context, to, at, source, start):
     """Copy `LANES` numbers between contiguous arrays, at flat indices: of a loop the compiler makes a slow memcpy."""
 
     def generate(context, builder, signature, arguments):
-        there, here = _lanes(context, builder, signature, arguments)
+        there, here = vectors(context, builder, signature.args, arguments, LANES)
         builder.store(builder.load(here, align=4), there, align=4)
         return context.get_dummy_value()
 
-    return types.void(target, to, source, start), generate
+    return types.void(to, at, source, start), generate
 
 
 @intrinsic
-def _rectify(_context, target, to, source, start, bias, lane):
+def _rectify(_context, to, at, source, start, bias, lane):
     """As `_copy`, with the bias added and what is negative set to zero."""
 
     def generate(context, builder, signature, arguments):
-        there, *here = _lanes(context, builder, signature, arguments)
+        there, *here = vectors(context, builder, signature.args, arguments, LANES)
         value = builder.fadd(*(builder.load(numbers, align=4) for numbers in here))
-        zero = ir.Constant(value.type, None)
+        zero = value.type(None)
         value = builder.select(builder.fcmp_unordered(">", value, zero), value, zero)
         builder.store(value, there, align=4)
         return context.get_dummy_value()
 
-    return types.void(target, to, source, start, bias, lane), generate
+    return types.void(to, at, source, start, bias, lane), generate
 
 
 @njit(nogil=True, fastmath=True, cache=True)

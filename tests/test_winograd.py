@@ -33,6 +33,15 @@ def test_the_same_bits_each_time():
     assert np.array_equal(winograd.convolve(x, kernels, bias), winograd.convolve(x, kernels, bias))
 
 
-def test_channels_that_do_not_fill_the_lanes():
-    with pytest.raises(ValueError, match="20 channels to 32: both must be multiples of 16"):
-        winograd.convolve(np.zeros((1, 8, 8, 20), np.float32), np.zeros((100, 20, 32), np.float32), np.zeros(32))
+def test_pixels_in_another_order_of_memory():
+    x, weight, bias = example(1, 20, 30, 32, 32)
+    turned = np.ascontiguousarray(x.swapaxes(1, 2)).swapaxes(1, 2)
+    kernels = winograd.transform(weight)
+    assert np.array_equal(winograd.convolve(turned, kernels, bias), winograd.convolve(x, kernels, bias))
+
+
+@pytest.mark.parametrize("inside", [20, 32])
+def test_channels_that_do_not_fit(inside):
+    x, weight, bias = example(1, 8, 8, inside, 32)
+    with pytest.raises(ValueError, match="the kernels have"):
+        winograd.convolve(x if inside == 20 else x[..., :16], winograd.transform(weight), bias)

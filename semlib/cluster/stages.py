@@ -29,7 +29,7 @@ class Stage:
 
 
 _IMAGES = ("cluster/stages.py", "images/preprocess.py", "images/resize.py")
-_TRUST = ("cluster/stages.py", "vgg.py", "winograd.py", "parallel.py") + tuple(
+_TRUST = ("cluster/stages.py", "vgg.py", "winograd.py", "matmul.py", "parallel.py") + tuple(
     f"semnr/{name}.py" for name in ("page", "trust", "metrics", "inputs", "detect", "degrade", "dists", "fsim")
 )
 STAGES = {
