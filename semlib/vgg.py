@@ -14,7 +14,7 @@ from semlib.parallel import split
 
 STAGES = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))  # convolutions before each pooling
 CHANNELS = (64, 128, 256, 512, 512)  # of each stage
-SMALL, TOGETHER = 48**2, 16  # pixels of maps that go through a stage together, and how many images do
+SMALL, TOGETHER = 64**2, 3  # pixels of maps that go through a stage together, and how many images do
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet
 _TAPS = 27  # of the first convolution
 

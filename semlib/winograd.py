@@ -19,6 +19,7 @@ from semlib.parallel import split
 
 POINTS = (2 / 5, 4 / 5, 5 / 4, 5 / 2)  # each with both signs
 TILES = 24  # per block: what becomes of them stays in the cache
+FEW = 200  # up to so many tiles threads share the products of all, so that each reads a part of the kernels only
 LANES = 16  # channels that are transformed together, a register of AVX-512
 _TILE, _STEP, _SIZE = 10, 8, 100
 _ROW, _END = _TILE * LANES, _SIZE * LANES
@@ -41,8 +42,8 @@ def transform(weight):
     apart = points[:, None] - points + np.eye(len(points))
     g = np.vstack([points[:, None] ** np.arange(3) / apart.prod(1, keepdims=True), [0, 0, 1]])
     both = np.einsum("ij,lk->iljk", g, g).reshape(_SIZE, 9).astype(np.float32)
-    outside, inside = weight.shape[:2]
-    return pack((both @ np.transpose(weight, (2, 3, 1, 0)).reshape(9, -1)).reshape(_SIZE, inside, outside))
+    taps = pack(np.transpose(weight, (2, 3, 1, 0)).reshape(9, *weight.shape[1::-1]))
+    return (both @ taps.reshape(9, -1)).reshape(_SIZE, *taps.shape[1:])
 
 
 def convolve(x, kernels, bias):
@@ -74,7 +75,7 @@ def convolve(x, kernels, bias):
     x = np.ascontiguousarray(x, np.float32)
     y = np.empty((*x.shape[:3], len(bias)), np.float32)
     tiles = len(x) * -(-x.shape[1] // _STEP) * -(-x.shape[2] // _STEP)
-    if tiles >= 4 * TILES:
+    if tiles > FEW:
         split(_block, tiles, x, kernels, bias, y, grain=TILES)
     else:
         values, products = _space("values", tiles, inside), _space("products", tiles, len(bias))

@@ -56,7 +56,7 @@ STAGES = {
     "minibatch": Stage(learning.minibatch, repeats=1, growth={}, share=20),
     "umap": Stage(learning.umap, {"count": 1000}, target=4, fresh=True, growth={}),
     "tsne": Stage(learning.tsne, {"count": 1000}, repeats=1, fresh=True, growth={}),
-    "trust": Stage(models.trust, target=5, repeats=3, growth={"size": 64}, share=1 / 8),
+    "trust": Stage(models.trust, target=5, repeats=5, growth={"size": 64}, share=1 / 8),
     "semclip-features": Stage(models.semclip_features, growth={"size": 64}, share=1 / 8),
     "semclip-episode": Stage(models.semclip_episode, repeats=1),
     "simulate": Stage(images.simulate, repeats=0, growth={"size": 64}, share=1 / 8),

@@ -50,7 +50,8 @@ def transformation_layers(tokens, masks, projection, texts, *, normal, grid, tem
     weight = float((1 - covered).sum() / covered.sum().clamp_min(1))
     tokens = tokens.permute(1, 2, 0, 3, 4).contiguous()
     change = torch.zeros(*tokens.shape[:2], *projection.shape, requires_grad=True)
-    optimiser = torch.optim.AdamW([change], lr=learning_rate * float(projection.std()), weight_decay=DECAY)
+    rate = learning_rate * float(projection.std())
+    optimiser = torch.optim.AdamW([change], lr=rate, weight_decay=DECAY, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(steps, 1))
     for rows in tqdm(batches(len(masks), steps, seed), desc="train", unit="step", delay=PATIENCE, leave=False):
         some = tokens[:, :, rows].float().flatten(2, 3)

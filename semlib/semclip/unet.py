@@ -50,7 +50,7 @@ def unet(*, steps=100, batch_size=12, side=120, crop=64, learning_rate=6e-3, see
         with _SEEDING, torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = UNet(residual=False, inside=FOLD**2, outside=FOLD**2).to(memory_format=torch.channels_last)
-        optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate)
+        optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(steps, 1))
         images, rng = _reduced(pool.images[episode.support], side), np.random.default_rng(seed)
         defects = [mask.nonzero().numpy() for mask in covered]
