@@ -37,7 +37,7 @@ def measure(count=4591, size=512, batch_size=32, device="cuda"):
     from semlib.morphology import recipe
 
     levels = pyramid(np.resize(example_images(min(count, BLOCK), size), (count, size, size)))
-    data = [torch.tensor(level, device=device) for level in levels]
+    data = devices.send(levels, device)
     torch.manual_seed(0)
     learner = recipe.Learner(recipe.find("paper")).to(device, memory_format=torch.channels_last)
     quick = "bfloat16" if devices.autocast(device)._enabled else "float32"

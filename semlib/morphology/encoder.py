@@ -120,8 +120,10 @@ class ProjectionHead(nn.Sequential):
 
 def to_input(images, device="cpu"):
     """Turn uint8 images (N, H, W) into encoder input: float32 (N, 1, H, W) in [0, 1], channels last."""
-    batch = torch.as_tensor(images, device=device).unsqueeze(1)
-    return batch.to(torch.float32, memory_format=torch.channels_last).div_(255)
+    batch = torch.as_tensor(images).unsqueeze(1)
+    if torch.device(device).type == "cuda" and not batch.is_cuda:
+        batch = batch.pin_memory()
+    return batch.to(device, non_blocking=True).to(torch.float32, memory_format=torch.channels_last).div_(255)
 
 
 def standardised(images):

@@ -100,9 +100,9 @@ def sem_clip(
     return Method(name, supervision, run)
 
 
-def sem_clips(features, backbone, prompts, fits=None):
-    """SEM-CLIP at three degrees of supervision, so that each competitor meets its equal."""
-    make = partial(sem_clip, features, backbone, prompts, fits=fits)
+def sem_clips(features, backbone, prompts, fits=None, **options):
+    """SEM-CLIP at three degrees of supervision, so that each competitor meets its equal; `options` are its own."""
+    make = partial(sem_clip, features, backbone, prompts, fits=fits, **options)
     return [
         make(),
         make("SEM-CLIP, labels only", supervision="labels", transformation=False),
@@ -110,7 +110,7 @@ def sem_clips(features, backbone, prompts, fits=None):
     ]
 
 
-def ablations(features, backbone, prompts, fits=None):
-    """SEM-CLIP with one part left out at a time."""
+def ablations(features, backbone, prompts, fits=None, **options):
+    """SEM-CLIP with one part left out at a time; `options` hold for all."""
     parts = {FULL: {}} | ABLATIONS
-    return [sem_clip(features, backbone, prompts, name, fits=fits, **options) for name, options in parts.items()]
+    return [sem_clip(features, backbone, prompts, name, fits=fits, **options | part) for name, part in parts.items()]
