@@ -38,6 +38,11 @@ def temporary_files(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
 
+@pytest.fixture(autouse=True)
+def nothing_loaded(monkeypatch):
+    monkeypatch.setattr(process, "LOADED", ())  # most tests need no library
+
+
 @pytest.fixture
 def use(monkeypatch):
     """Measure only these stages, small and followed over few images."""
@@ -118,6 +123,7 @@ def test_peak_sees_memory_that_is_given_back():
     assert 60e6 < rise < 90e6
 
 
+@pytest.mark.slow
 def test_both_sides_in_processes_of_their_own(use):
     row = process.compare(stages.STAGES["lbp"].make, TINY["lbp"], repeats=1)
     assert row["equal"] and row["count"] == 2
@@ -125,6 +131,7 @@ def test_both_sides_in_processes_of_their_own(use):
     assert row["per_second"] == 2 / row["ours_seconds"]
 
 
+@pytest.mark.slow
 def test_a_fresh_process_is_timed_from_its_start():
     row = process.compare(stages.STAGES["wavelet"].make, TINY["wavelet"], fresh=True)
     assert row["equal"] and row["ours_seconds"] > 0.1  # the start of Python is in it

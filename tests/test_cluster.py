@@ -233,6 +233,7 @@ def dask(tmp_path_factory):
             process.wait()
 
 
+@pytest.mark.slow
 def test_failing_chunks_are_tried_again(dask, tmp_path):
     def flaky(job, folder=tmp_path):
         tries = sum(1 for _ in folder.glob(f"{job['index']}-*"))
@@ -246,6 +247,7 @@ def test_failing_chunks_are_tried_again(dask, tmp_path):
     assert [str(error) for *_, error in found if error] == ["disk away"]
 
 
+@pytest.mark.slow
 def test_few_jobs_are_known_to_dask_at_a_time(dask, monkeypatch):
     monkeypatch.setattr(module, "AHEAD", 3)
     taken = []
@@ -260,6 +262,7 @@ def test_few_jobs_are_known_to_dask_at_a_time(dask, monkeypatch):
     assert done == 19
 
 
+@pytest.mark.slow
 def test_failed_chunks_are_named_and_the_others_done(dask, listing, encoder, tmp_path):
     blocked = tmp_path / "out" / "lbp" / "00000001.npy"
     blocked.mkdir(parents=True)

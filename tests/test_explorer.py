@@ -54,6 +54,7 @@ def browser(parts, tmp_path_factory):
         yield running
 
 
+@pytest.mark.slow
 def test_hover_click_colour_and_toggle_in_a_browser(browser, parts, tmp_path):
     lone = int(np.argmax(cdist(parts["spaces"]["Proposed SSL"][:, :2], parts["spaces"]["Proposed SSL"][:, :2]).sum(1)))
     x, y = browser.ask(f"place(0, {lone})")

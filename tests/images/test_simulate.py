@@ -187,6 +187,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path, monkeypatch
     assert made == [0, 1, 2, 2, 3]
 
 
+@pytest.mark.slow
 def test_the_bytes_do_not_depend_on_the_number_of_workers(tmp_path):
     one = simulate.write_archive(tmp_path / "1.zip", 9, seed=3, workers=1)
     two = simulate.write_archive(tmp_path / "2.zip", 9, seed=3, workers=2)
@@ -194,6 +195,7 @@ def test_the_bytes_do_not_depend_on_the_number_of_workers(tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("ps") is None, reason="reads the list of processes from ps")
+@pytest.mark.slow
 def test_a_run_killed_outright_leaves_no_worker(tmp_path):
     call = f"simulate.write_archive({str(tmp_path / 'data.zip')!r}, 4000, seed=2, workers=2)"
     code = f"from semlib.images import simulate\nif __name__ == '__main__':\n    {call}"

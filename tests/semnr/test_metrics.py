@@ -57,6 +57,7 @@ def test_equals_piq(metric, shape):
     assert metric(a, b) == pytest.approx(PIQ[metric](tensor(a), tensor(b)).item(), abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(96, 112), (300, 257)])
 def test_dists_equals_piq(shape, pretrained, with_weights):
     a, b = pair(shape)
