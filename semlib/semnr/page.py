@@ -86,7 +86,7 @@ def write(reference, restored, out, *, mask=None, noisy=None):
     figure = sheet.page(
         known.image, images["restored"], found["restored"], before=before, noisy=images.get("noisy"),
         said=judged and f"Verdict: {judged.flag}. Next: {judged.next}.",
-        title=f"{Path(restored).name} against {Path(reference).name}",
+        title=" against ".join(_told_apart(Path(restored), Path(reference))),
     )  # fmt: skip
     out = Path(out)
     with atomic(out.with_name(f"{out.name}.png")) as temporary:
@@ -95,6 +95,11 @@ def write(reference, restored, out, *, mask=None, noisy=None):
     with atomic(out.with_name(f"{out.name}.csv")) as temporary:
         table.to_csv(temporary, index=False)
     return table
+
+
+def _told_apart(one, other):
+    """Names of two files, with their folders where the names alone are the same."""
+    return [path.name if one.name != other.name else f"{path.parent.name}/{path.name}" for path in (one, other)]
 
 
 def _apart(reference, restored):

@@ -2,6 +2,7 @@
 
 import re
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from semlib.__main__ import main
-from semlib.semnr import page
+from semlib.semnr import page, sheet
 
 
 @pytest.fixture
@@ -43,6 +44,20 @@ def test_the_page_says_that_images_lie_apart(files, without_weights):
     assert page._apart(images["reference"], images["restored"]) == []
     (said,) = page._apart(images["reference"], np.roll(images["restored"], (3, -2), (0, 1)))
     assert re.search(r"\([12]\.\d px below, [12]\.\d px to the left", said)
+
+
+@pytest.mark.parametrize(
+    ("restored", "title"),
+    [("a/x.png", "a/x.png against reference/x.png"), ("a/x_tv.png", "x_tv.png against x.png")],
+)
+def test_files_of_one_name_are_told_apart_in_the_title(files, restored, title, without_weights, monkeypatch):
+    for old, new in (("reference", "reference/x.png"), ("restored", restored)):
+        (files / new).parent.mkdir()
+        (files / f"{old}.png").rename(files / new)
+    drawn = {}
+    monkeypatch.setattr(sheet, "page", lambda *_, **said: drawn.update(said) or plt.figure())
+    page.write(files / "reference/x.png", files / restored, out=files / "out")
+    assert drawn["title"] == title
 
 
 def test_without_mask_and_weights(files, without_weights, monkeypatch):
