@@ -1,7 +1,5 @@
 """Few-shot segmentation of the real images of `semlib.semclip.micrographs` by SEM-CLIP and its competitors."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 
@@ -38,7 +36,7 @@ def episodes(name, tiles, *, shots=(2, 4), seeds=range(3), n_test=20):
     return sorted(drawn, key=lambda episode: episode.k)
 
 
-def evaluate(backbone, *, sets=None, shots=(2, 4), seeds=range(3), folder=None, vgg_size=96):
+def evaluate(backbone, *, sets=None, shots=(2, 4), seeds=range(3), folder=None, vgg_size=96, kept=None):
     """SEM-CLIP and its competitors on every data set.
 
     Parameters
@@ -52,6 +50,8 @@ def evaluate(backbone, *, sets=None, shots=(2, 4), seeds=range(3), folder=None, 
         Keeps features and runs; ``data/real-sem`` by default.
     vgg_size : int
         Pixels that VGG16 gets for PatchCore, see `patchcore.vgg_features`.
+    kept : dict, optional
+        Receives for each data set its last episode and what the methods made of it, for `examples`.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def evaluate(backbone, *, sets=None, shots=(2, 4), seeds=range(3), folder=None, 
     for name, tiles in (pools() if sets is None else sets).items():
         drawn = episodes(name, tiles, shots=shots, seeds=seeds)
         if drawn:
-            scores = _scores(name, *data.only_used(tiles.pool, drawn), backbone, folder, vgg_size)
+            scores = _scores(name, *data.only_used(tiles.pool, drawn), backbone, folder, vgg_size, kept)
             found.append(tables.summarise(scores).assign(dataset=name, note=""))
         for k in sorted(set(shots) - {episode.k for episode in drawn}):
             note = f"not possible: {len(POINTS)} points, one of them tested"
@@ -73,11 +73,14 @@ def evaluate(backbone, *, sets=None, shots=(2, 4), seeds=range(3), folder=None, 
     return table[["dataset", *table.columns.drop("dataset")]]
 
 
-def _scores(name, pool, drawn, backbone, folder, vgg_size):
+def _scores(name, pool, drawn, backbone, folder, vgg_size, kept):
     weights = backbone.projection.cpu().numpy()
     state = cache.digest(study.HERE, backbone.settings, weights, pool.images, pool.masks, vgg_size)
     competing = methods(name, pool, backbone, folder / "features", vgg_size=vgg_size)
-    return runs.evaluate(pool, drawn, competing, folder=folder / "runs", digest=state)[0]
+    made = {}
+    if kept is not None:
+        kept[name] = pool, drawn[-1], competing, made
+    return runs.evaluate(pool, drawn, competing, folder=folder / "runs", digest=state, kept=made)[0]
 
 
 def methods(name, pool, backbone, folder, *, vgg_size=96):
@@ -90,15 +93,15 @@ def methods(name, pool, backbone, folder, *, vgg_size=96):
     return found if vgg is None else [*found, baselines.patchcore(vgg.tokens)]
 
 
-def examples(backbone, *, sets=None, shown=("SEM-CLIP", "U-Net", "PatchCore (VGG16)"), folder=None, vgg_size=96):
+def examples(kept, shown=("SEM-CLIP", "U-Net", "PatchCore (VGG16)")):
     """One test tile of each data set with its maps, the arguments of `plots.overlays`.
 
-    The tile is the first defective one of the first episode with most shots, whatever its maps look like.
+    The tile is the first defective one of the last episode, whatever its maps look like.
 
     Parameters
     ----------
-    backbone, sets, folder, vgg_size
-        As in `evaluate`; the features of `evaluate` are found in the same `folder`.
+    kept : dict
+        Of `evaluate`. What it read from an earlier call is made again.
     shown : sequence of str
         Names of methods; one that is not there is left out.
 
@@ -107,14 +110,12 @@ def examples(backbone, *, sets=None, shown=("SEM-CLIP", "U-Net", "PatchCore (VGG
     dict
         images uint8 (n, 240, 240), masks bool, maps (method -> float (n, 240, 240)), names; empty without data.
     """
-    folder, rows = paths.data_root() / "real-sem" if folder is None else folder, []
-    for name, tiles in (pools() if sets is None else sets).items():
-        episode = max(episodes(name, tiles, seeds=range(1)), key=lambda one: one.k)
-        one = next(i for i in episode.test if tiles.pool.labels[i] != tiles.pool.normal)
-        pool, (episode,) = data.only_used(tiles.pool, [replace(episode, test=np.array([one]))])
-        competing = methods(name, pool, backbone, folder / "features", vgg_size=vgg_size)
-        maps = {name: found.maps[0] for name, found in runs.results(pool, episode, competing, shown).items()}
-        rows.append((pool.images[episode.test[0]], pool.masks[episode.test[0]], maps, f"{name}\n{episode.k} shots"))
+    rows = []
+    for name, (pool, episode, competing, made) in kept.items():
+        place = np.flatnonzero(pool.labels[episode.test] != pool.normal)[0]
+        found = runs.results(pool, episode, competing, shown, made)
+        maps, tile = {method: result.maps[place] for method, result in found.items()}, episode.test[place]
+        rows.append((pool.images[tile], pool.masks[tile], maps, f"{name}\n{episode.k} shots"))
     if not rows:
         return {}
     images, masks, maps, names = zip(*rows, strict=True)

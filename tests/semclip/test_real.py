@@ -121,8 +121,9 @@ def test_too_few_tiles_for_two_halves(sets):
 def test_absent_folders_are_said_and_left_out(tmp_path, spots_backbone, capsys):
     sets = real.pools(tmp_path)
     assert sets == {} and capsys.readouterr().out.count("left out") == 3
-    assert len(real.evaluate(spots_backbone, sets=sets, folder=tmp_path)) == 0
-    assert real.examples(spots_backbone, sets=sets, folder=tmp_path) == {}
+    kept = {}
+    assert len(real.evaluate(spots_backbone, sets=sets, folder=tmp_path, kept=kept)) == 0
+    assert real.examples(kept) == {}
 
 
 @pytest.mark.parametrize(
@@ -147,8 +148,10 @@ def test_table_and_examples(sets, tmp_path, spots_backbone, monkeypatch):
     monkeypatch.setattr(study, "vgg_features", lambda *_, **__: None)  # no weights of VGG16
     monkeypatch.setattr(baselines, "unet", lambda: unet.unet(steps=2, side=64, crop=32))
     few = {name: sets[name] for name in (COMPOSITES, WAFER)}
-    settings = {"sets": few, "shots": (4,), "seeds": range(1), "folder": tmp_path}
-    table = real.evaluate(spots_backbone, **settings)
+    settings = {"sets": few, "shots": (2, 4), "seeds": range(1), "folder": tmp_path}
+    made, again = {}, {}
+    table = real.evaluate(spots_backbone, **settings, kept=made)
+    table = table[table["k"] == 4].reset_index(drop=True)
     rows = table.set_index(["dataset", "method"])
     names = {"SEM-CLIP", "SEM-CLIP, zero-shot", "WinCLIP (zero-shot)", "WinCLIP+", "APRIL-GAN", "U-Net"}
     assert names <= set(rows.loc[COMPOSITES].index) and rows.loc[COMPOSITES, "episodes"].eq(1).all()
@@ -156,9 +159,13 @@ def test_table_and_examples(sets, tmp_path, spots_backbone, monkeypatch):
     assert rows.loc[WAFER].index.tolist() == ["all"] and np.isnan(rows.loc[(WAFER, "all"), "AP"])
     assert "not possible" in rows.loc[(WAFER, "all"), "note"] and set(table["k"]) == {4}
     kept = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.*")}
-    assert real.evaluate(spots_backbone, **settings).equals(table)
+    repeated = real.evaluate(spots_backbone, **settings, kept=again)
+    assert repeated[repeated["k"] == 4].reset_index(drop=True).equals(table)
     assert kept == {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.*")}
-    shown = real.examples(spots_backbone, sets=few, folder=tmp_path)
+    with monkeypatch.context() as patch:  # nothing is trained again
+        patch.setattr(real.runs, "side_by_side", lambda jobs: [] if not jobs else pytest.fail("trained again"))
+        shown = real.examples(made)
+    assert all(np.array_equal(maps, shown["maps"][name]) for name, maps in real.examples(again)["maps"].items())
     assert shown["images"].shape == shown["masks"].shape == (2, 240, 240) and shown["masks"].any((1, 2)).all()
     assert [(name, maps.shape) for name, maps in shown["maps"].items()] == [
         ("SEM-CLIP", (2, 240, 240)), ("U-Net", (2, 240, 240)),
