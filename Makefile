@@ -50,7 +50,7 @@ bench: $(STAMP)
 	$(PY) -m semlib.bench
 
 gallery: $(STAMP)
-	$(PY) -c "from semlib import report; report.gallery('synthetic', ['dataset_examples', 'table1_bars', 'fig2_umap', 'collapse_map', 'semclip_overlays'])"
+	$(PY) -c "from semlib import saving; saving.gallery('synthetic', ['dataset_examples', 'table1_bars', 'fig2_umap', 'collapse_map', 'semclip_overlays'])"
 
 book: $(STAMP)
 	$(PY) -m sphinx -q -d docs/_build/doctrees -D dataset="$(DATASET)" docs docs/_build/html

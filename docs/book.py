@@ -56,9 +56,14 @@ def _collect(app, config):
     _write(folder / "papers.inc", _papers())
     _write(folder / "gallery.inc", _gallery(Path(app.srcdir).parent / "figures" / "gallery"))
     pages = {"report": "Report of the run", "explorer": "Explorer: the embedding, image by image"}
-    found = {name: title for name, title in pages.items() if (place.figures / f"{name}.html").exists()}
+    found = {
+        name: title for name, title in pages.items() if (place.figures / f"{name}.html").exists()
+    }
     config.html_extra_path += [str(place.figures / f"{name}.html") for name in found]
-    _write(folder / "pages.inc", "".join(f'- <a href="{name}.html">{title}</a>\n' for name, title in found.items()))
+    _write(
+        folder / "pages.inc",
+        "".join(f'- <a href="{name}.html">{title}</a>\n' for name, title in found.items()),
+    )
 
 
 def _cell(name, text):
@@ -78,7 +83,11 @@ def _state(executed, record, dataset):
             ":::{warning}\nThis is the stored notebook, **without results**: it had not been run when this site was "
             "built. `make reproduce` runs all of them.\n:::"
         )
-    how = f", profile {record['profile']}, seed {record['seed']}, {record['started'][:10]}" if record else ""
+    how = (
+        f", profile {record['profile']}, seed {record['seed']}, {record['started'][:10]}"
+        if record
+        else ""
+    )
     return f":::{{note}}\nExecuted: data set `{dataset}`{how}.\n:::"
 
 
@@ -86,7 +95,9 @@ def _table(rows, notebooks=""):
     """Rows of papers.csv as a Markdown table; `notebooks` is the way to their pages, empty to leave them out."""
     lines = ["| section | what | code |", "| --- | --- | --- |"]
     for row in rows:
-        there = f" in [{row['notebook'][:2]}]({notebooks}{row['notebook']}.ipynb)" if notebooks else ""
+        there = (
+            f" in [{row['notebook'][:2]}]({notebooks}{row['notebook']}.ipynb)" if notebooks else ""
+        )
         lines.append(f"| {row['section']} | {row['what']} | {{py:obj}}`~{row['code']}`{there} |")
     return "\n".join(lines) + "\n"
 
@@ -94,7 +105,9 @@ def _table(rows, notebooks=""):
 def _papers():
     """All of papers.csv, a table for each work."""
     works = dict.fromkeys(row["work"] for row in ROWS)
-    tables = {work: _table([row for row in ROWS if row["work"] == work], "notebooks/") for work in works}
+    tables = {
+        work: _table([row for row in ROWS if row["work"] == work], "notebooks/") for work in works
+    }
     return "\n".join(f"## {work}\n\n{table}" for work, table in tables.items())
 
 
@@ -105,20 +118,30 @@ def _gallery(folder):
     books, figures = numbered(), []
     for picture in sorted(folder.glob("*.png")):
         name = picture.stem
-        text = next((caption for pattern, caption in captions if fnmatch.fnmatch(name, pattern)), name)
+        text = next(
+            (caption for pattern, caption in captions if fnmatch.fnmatch(name, pattern)), name
+        )
         maker = next((book.name for book in books if f'"{name}"' in book.code), None)
         link = f" [Notebook {maker[:2]}](notebooks/{maker}.ipynb)." if maker else ""
-        figures.append(f":::{{figure}} ../figures/gallery/{picture.name}\n:alt: {text}\n\n{text}{link}\n:::\n")
+        figures.append(
+            f":::{{figure}} ../figures/gallery/{picture.name}\n:alt: {text}\n\n{text}{link}\n:::\n"
+        )
     return "\n".join([":::::{container} gallery", *figures, ":::::\n"])
 
 
 def _skip(app, what, name, obj, skip, options):
     """Leave out the fields of named tuples: their class describes them."""
-    return True if (getattr(obj, "__doc__", None) or "").startswith("Alias for field number") else None
+    return (
+        True if (getattr(obj, "__doc__", None) or "").startswith("Alias for field number") else None
+    )
 
 
 def _used_in(app, what, name, obj, options, lines):
     """Name the notebook and the section of the paper below a docstring."""
     for row in ROWS:
         if row["code"] == name:
-            lines += ["", f"Notebook :doc:`/notebooks/{row['notebook']}`; {row['work']}: {row['section']}.", ""]
+            lines += [
+                "",
+                f"Notebook :doc:`/notebooks/{row['notebook']}`; {row['work']}: {row['section']}.",
+                "",
+            ]

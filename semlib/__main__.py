@@ -35,7 +35,9 @@ class _Group(click.Group):
             sys.exit(1 if isinstance(error, NotebookError) else 2)
 
 
-@click.group(cls=_Group, epilog=_ENVIRONMENT, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Group, epilog=_ENVIRONMENT, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(semlib.__version__, prog_name="semlib")
 def main():
     """Reproduce three works on scanning-electron-microscope images of semiconductors."""
@@ -48,8 +50,15 @@ def main():
     show_default=True,
     help="synthetic, carinthia, carinthia-s, or a folder of images (JPEG, PNG, TIFF; labels.csv and masks/ optional).",
 )
-@click.option("--profile", default="standard", show_default=True, help="Sizes: quick, standard or paper.")
-@click.option("--only", multiple=True, metavar="NN", help="Only these notebooks: --only 04 05 or --only 04,05.")
+@click.option(
+    "--profile", default="standard", show_default=True, help="Sizes: quick, standard or paper."
+)
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="NN",
+    help="Only these notebooks: --only 04 05 or --only 04,05.",
+)
 @click.argument("more", nargs=-1, metavar="[NN]...")
 @click.option("--from", "start", metavar="NN", help="Leave out the notebooks before this one.")
 @click.option("--force", is_flag=True, help="Run also the notebooks that are up to date.")
@@ -75,11 +84,23 @@ def reproduce(dataset, profile, only, more, start, force, seed, parameters):
     """
     from semlib.run import reproduce as run
 
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # a shell may start background jobs that ignore SIGINT
+    for name in (
+        "SIGINT",
+        "SIGTERM",
+        "SIGHUP",
+    ):  # a shell may start background jobs that ignore SIGINT
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.default_int_handler)
     names = [name for value in (*only, *more) for name in value.split(",") if name]
-    run(dataset, profile, only=names, start=start, force=force, seed=seed, parameters=dict(parameters))
+    run(
+        dataset,
+        profile,
+        only=names,
+        start=start,
+        force=force,
+        seed=seed,
+        parameters=dict(parameters),
+    )
 
 
 @main.command(epilog=_ENVIRONMENT)
@@ -95,15 +116,29 @@ def fetch(names):
 
     for dataset in names or ("carinthia-s", "carinthia"):
         raw = datasets.fetch(dataset)
-        click.echo(f"{len(datasets.manifest(dataset))} images in {raw}, listed in {paths.of(dataset).manifest}")
+        click.echo(
+            f"{len(datasets.manifest(dataset))} images in {raw}, listed in {paths.of(dataset).manifest}"
+        )
 
 
 @main.command(epilog=_ENVIRONMENT)
 @click.argument("reference", type=click.Path())
 @click.argument("restored", type=click.Path())
-@click.option("--mask", type=click.Path(), help="Image of the defect, white on black: for CNR, gCNR and recall.")
-@click.option("--noisy", type=click.Path(), help="The image before the restoration: for conflicts and a verdict.")
-@click.option("--out", type=click.Path(), help="Name of the results without ending. [default: RESTORED_profile]")
+@click.option(
+    "--mask",
+    type=click.Path(),
+    help="Image of the defect, white on black: for CNR, gCNR and recall.",
+)
+@click.option(
+    "--noisy",
+    type=click.Path(),
+    help="The image before the restoration: for conflicts and a verdict.",
+)
+@click.option(
+    "--out",
+    type=click.Path(),
+    help="Name of the results without ending. [default: RESTORED_profile]",
+)
 def profile(reference, restored, mask, noisy, out):
     """The trust profile of one restored image file against its REFERENCE: one page as PNG, the numbers as CSV.
 
@@ -120,13 +155,25 @@ def profile(reference, restored, mask, noisy, out):
 
 
 @main.command(epilog=_ENVIRONMENT)
-@click.option("--shots", type=click.Path(), help="Folder of labelled images to learn from: labels.csv, masks/.")
+@click.option(
+    "--shots",
+    type=click.Path(),
+    help="Folder of labelled images to learn from: labels.csv, masks/.",
+)
 @click.option("--images", type=click.Path(), required=True, help="Folder of the images to look at.")
 @click.option("--out", type=click.Path(), required=True, help="Folder of the results.")
-@click.option("--backbone", metavar="NAME", help="A ViT of open_clip. [default: the embedded SEM-VLM]")
-@click.option("--pretrained", metavar="FILE_OR_TAG", help="Weights of the backbone: a file, or a tag of open_clip.")
+@click.option(
+    "--backbone", metavar="NAME", help="A ViT of open_clip. [default: the embedded SEM-VLM]"
+)
+@click.option(
+    "--pretrained",
+    metavar="FILE_OR_TAG",
+    help="Weights of the backbone: a file, or a tag of open_clip.",
+)
 @click.option("--prompts", type=click.Path(), help="CSV of the classes: label,class,state.")
-@click.option("--model", type=click.Path(), help="OUT/model of an earlier run, in place of --shots.")
+@click.option(
+    "--model", type=click.Path(), help="OUT/model of an earlier run, in place of --shots."
+)
 def detect(shots, images, out, backbone, pretrained, prompts, model):
     """Learn defect classes from a few labelled images (SEM-CLIP), then classify and segment a folder of images.
 
@@ -141,18 +188,40 @@ def detect(shots, images, out, backbone, pretrained, prompts, model):
     """
     from semlib.semclip.detect import run
 
-    table = run(images, out, shots=shots, model=model, backbone=backbone, pretrained=pretrained, prompts=prompts)
+    table = run(
+        images,
+        out,
+        shots=shots,
+        model=model,
+        backbone=backbone,
+        pretrained=pretrained,
+        prompts=prompts,
+    )
     counts = table["class"].value_counts().to_string(header=False)
     click.echo(f"{counts}\n{len(table)} images in {out}/results.csv, pictures in {out}/overlays")
 
 
 @main.command(epilog=_ENVIRONMENT)
 @click.argument("image", type=click.Path())
-@click.option("--dataset", default="synthetic", show_default=True, help="The images to search, or their folder.")
+@click.option(
+    "--dataset",
+    default="synthetic",
+    show_default=True,
+    help="The images to search, or their folder.",
+)
 @click.option("--count", default=11, show_default=True, help="Images to show.")
-@click.option("--border", default=4, show_default=True, help="Pixels cropped from each side, as in notebook 02.")
+@click.option(
+    "--border",
+    default=4,
+    show_default=True,
+    help="Pixels cropped from each side, as in notebook 02.",
+)
 @click.option("--seed", default=0, show_default=True, help="Training of notebook 04.")
-@click.option("--out", type=click.Path(), help="Results without ending. [default: figures/DATASET/similar_IMAGE]")
+@click.option(
+    "--out",
+    type=click.Path(),
+    help="Results without ending. [default: figures/DATASET/similar_IMAGE]",
+)
 def similar(image, dataset, count, border, seed, out):
     """The images of a data set nearest to IMAGE in the learned embedding: a contact sheet as PNG, a list as CSV.
 
@@ -165,11 +234,20 @@ def similar(image, dataset, count, border, seed, out):
 
 
 @main.command(epilog=_ENVIRONMENT)
-@click.option("--dataset", default="synthetic", show_default=True, help="The images to search, or their folder.")
+@click.option(
+    "--dataset",
+    default="synthetic",
+    show_default=True,
+    help="The images to search, or their folder.",
+)
 @click.option("--count", default=18, show_default=True, help="Images to show.")
-@click.option("--neighbours", default=5, show_default=True, help="Nearest images whose mean distance counts.")
+@click.option(
+    "--neighbours", default=5, show_default=True, help="Nearest images whose mean distance counts."
+)
 @click.option("--seed", default=0, show_default=True, help="Training of notebook 04.")
-@click.option("--out", type=click.Path(), help="Results without ending. [default: figures/DATASET/outliers]")
+@click.option(
+    "--out", type=click.Path(), help="Results without ending. [default: figures/DATASET/outliers]"
+)
 def outliers(dataset, count, neighbours, seed, out):
     """The images of a data set that are least like any other: a contact sheet as PNG, a list as CSV."""
     from semlib.morphology import lookup
@@ -182,7 +260,9 @@ def _say(table, out):
 
 
 @main.command(epilog=_ENVIRONMENT)
-@click.option("--dataset", default="synthetic", show_default=True, help="The images, or their folder.")
+@click.option(
+    "--dataset", default="synthetic", show_default=True, help="The images, or their folder."
+)
 @click.option("--seed", default=0, show_default=True, help="Training of notebook 04.")
 def explore(dataset, seed):
     """Write figures/DATASET/explorer.html: the embedding, image by image, in any browser and without a network."""

@@ -43,7 +43,9 @@ def requirements():
         return project["requires-python"], [Requirement(text) for text in project["dependencies"]]
     meta = importlib.metadata.metadata("semlib")
     needed = [Requirement(text) for text in importlib.metadata.requires("semlib")]
-    return meta["Requires-Python"], [r for r in needed if not (r.marker and "extra" in str(r.marker))]
+    return meta["Requires-Python"], [
+        r for r in needed if not (r.marker and "extra" in str(r.marker))
+    ]
 
 
 def faults():
@@ -69,14 +71,23 @@ def _environment():
     for fault in said:
         _line("MISSING", fault, _REINSTALL)
     if not said:
-        _line("ok", f"Python {platform.python_version()}, {len(requirements()[1])} packages within their bounds")
+        _line(
+            "ok",
+            f"Python {platform.python_version()}, {len(requirements()[1])} packages within their bounds",
+        )
     return not said
 
 
 def _machine():
     memory, disk = psutil.virtual_memory(), shutil.disk_usage(_existing(paths.data_root()))
-    _line("ok", f"{os.cpu_count()} cores, {memory.total / 2**30:.0f} GiB memory ({memory.available / 2**30:.0f} free)")
-    _line("ok" if disk.free > 10 * 2**30 else "LOW", f"{disk.free / 2**30:.0f} GiB disk free at {paths.data_root()}")
+    _line(
+        "ok",
+        f"{os.cpu_count()} cores, {memory.total / 2**30:.0f} GiB memory ({memory.available / 2**30:.0f} free)",
+    )
+    _line(
+        "ok" if disk.free > 10 * 2**30 else "LOW",
+        f"{disk.free / 2**30:.0f} GiB disk free at {paths.data_root()}",
+    )
     if importlib.util.find_spec("torch") is None:
         return
     import torch
@@ -98,7 +109,11 @@ def _data():
     for name in paths.BUILT_IN:
         place = paths.of(name)
         archive = ARCHIVES.get(name)
-        size = f"{archive.bytes / 1e6:.0f} MB; or place data.zip as {place.archive}" if archive else "simulated"
+        size = (
+            f"{archive.bytes / 1e6:.0f} MB; or place data.zip as {place.archive}"
+            if archive
+            else "simulated"
+        )
         if place.manifest.is_file():
             _line("ok", f"{name}: {_contents(place.data)}")
         elif place.archive.is_file() or (place.raw / "data").is_dir():
@@ -115,7 +130,11 @@ def _data():
 def _contents(folder):
     with open(folder / "manifest.csv", encoding="utf-8") as lines:
         count = sum(1 for _ in lines) - 1
-    made = [name for name in ("level0.npy", "level1.npy", "level2.npy", "ssl", "features") if (folder / name).exists()]
+    made = [
+        name
+        for name in ("level0.npy", "level1.npy", "level2.npy", "ssl", "features")
+        if (folder / name).exists()
+    ]
     return f"{count} images in the manifest" + (f"; {', '.join(made)}" if made else "")
 
 
@@ -124,11 +143,24 @@ def _checksum(place, archive):
     from semlib.driver.fingerprint import file_digest
 
     record = place.raw / "simulation.json"
-    known = archive.sha256 if archive else json.loads(record.read_text()).get("sha256") if record.is_file() else None
+    known = (
+        archive.sha256
+        if archive
+        else json.loads(record.read_text()).get("sha256")
+        if record.is_file()
+        else None
+    )
     if known is None:
-        _line("unknown", f"{place.archive}: no checksum on record", f"python -m semlib fetch {place.name}")
+        _line(
+            "unknown",
+            f"{place.archive}: no checksum on record",
+            f"python -m semlib fetch {place.name}",
+        )
     elif file_digest(place.archive) == known:
-        _line("ok", f"{place.archive}: sha256 {known[:12]}... as {'published' if archive else 'recorded'}")
+        _line(
+            "ok",
+            f"{place.archive}: sha256 {known[:12]}... as {'published' if archive else 'recorded'}",
+        )
     else:
         _line("WRONG", f"{place.archive}: sha256 is not {known}", "remove the file and fetch again")
 
@@ -140,9 +172,15 @@ def _figures():
     for file in runs:
         run = json.loads(file.read_text(encoding="utf-8"))
         left = sorted(suite - set(run["notebooks"]))
-        rerun = f'python -m semlib reproduce --dataset "{run["dataset"]}" --profile {run["profile"]}'
+        rerun = (
+            f'python -m semlib reproduce --dataset "{run["dataset"]}" --profile {run["profile"]}'
+        )
         state = f"{file.parent.name}: {len(run['notebooks'])} notebooks run, profile {run['profile']}, {run['started']}"
-        _line("partly" if left else "ok", state + (f"; not run: {', '.join(left)}" if left else ""), left and rerun)
+        _line(
+            "partly" if left else "ok",
+            state + (f"; not run: {', '.join(left)}" if left else ""),
+            left and rerun,
+        )
     if not runs:
         _line("missing", "no run yet", "make reproduce, or: python -m semlib reproduce")
 
@@ -160,7 +198,9 @@ def _weights():
 
 def _existing(folder):
     """`folder` or the nearest folder above it that exists."""
-    return next(above for above in (folder.absolute(), *folder.absolute().parents) if above.exists())
+    return next(
+        above for above in (folder.absolute(), *folder.absolute().parents) if above.exists()
+    )
 
 
 def _line(state, what, hint=None):

@@ -51,13 +51,17 @@ def _folder(name):
     for folder in (Path(name), paths.figures_root() / name):
         if (folder / "run.json").is_file():
             return folder
-    raise ValueError(f"{name} holds no run.json: give a folder figures/DATASET in which notebooks were run")
+    raise ValueError(
+        f"{name} holds no run.json: give a folder figures/DATASET in which notebooks were run"
+    )
 
 
 def _record_changes(one, other):
     """Differences of the two run.json: the whole run, its packages, then each notebook."""
     known = {"packages", "notebooks", "started"}
-    yield from _entries("run", "", *({k: v for k, v in run.items() if k not in known} for run in (one, other)))
+    yield from _entries(
+        "run", "", *({k: v for k, v in run.items() if k not in known} for run in (one, other))
+    )
     yield from _entries("version", "", one.get("packages", {}), other.get("packages", {}))
     books = one.get("notebooks", {}), other.get("notebooks", {})
     for name in sorted(books[0].keys() | books[1].keys()):
@@ -65,12 +69,16 @@ def _record_changes(one, other):
             yield "run", name, "", *_presence(name, books), "in one run only"
             continue
         a, b = (known[name] for known in books)
-        yield from _entries("run", name, *({k: v for k, v in entry.items() if k not in _TIMES} for entry in (a, b)))
+        yield from _entries(
+            "run", name, *({k: v for k, v in entry.items() if k not in _TIMES} for entry in (a, b))
+        )
         yield from _entries("parameter", name, a["parameters"], b["parameters"])
         changed = ["cells"] if a["source"] != b["source"] else []
         changed += [file for _, _, file, *_ in _entries("", "", a["semlib"], b["semlib"])]
         if changed:
-            shown = ", ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")
+            shown = ", ".join(changed[:4]) + (
+                f" and {len(changed) - 4} more" if len(changed) > 4 else ""
+            )
             yield "code", name, shown, "–", "–", "changed"
         yield from _entries("run", f"{name} input", a["inputs"], b["inputs"])
 
@@ -90,7 +98,9 @@ def _table_changes(name, one, other):
     shared = [column for column in one if column in other]
     keys = _keys(one[shared], other[shared])
     if keys is None or not shared:
-        return [("table", name, "", f"{len(one)} rows", f"{len(other)} rows", "rows cannot be matched")]
+        return [
+            ("table", name, "", f"{len(one)} rows", f"{len(other)} rows", "rows cannot be matched")
+        ]
     one, other = (table.set_index(keys) if keys else table for table in (one, other))
     both = one.index.intersection(other.index, sort=False)
     rows = []
@@ -98,12 +108,18 @@ def _table_changes(name, one, other):
         counts = f"{len(one)} rows", f"{len(other)} rows"
         rows.append(("table", name, f"{len(both)} rows in both", *counts, "rows differ"))
     one, other = one.loc[both], other.loc[both]
-    numbers = [c for c in shared if c not in keys and all(pd.api.types.is_numeric_dtype(t[c]) for t in (one, other))]
+    numbers = [
+        c
+        for c in shared
+        if c not in keys and all(pd.api.types.is_numeric_dtype(t[c]) for t in (one, other))
+    ]
     for column in numbers:
         ends = [f"{column}_lo", f"{column}_hi"]
         if set(ends) <= set(numbers):
             known = (one[ends].notna() & other[ends].notna()).all(axis=1).to_numpy()
-            rows += _beyond(name, column, one.loc[known, [column, *ends]], other.loc[known, [column, *ends]])
+            rows += _beyond(
+                name, column, one.loc[known, [column, *ends]], other.loc[known, [column, *ends]]
+            )
             rows += _largest(name, column, one.loc[~known, column], other.loc[~known, column])
         elif column.removesuffix("_lo").removesuffix("_hi") not in set(numbers) - {column}:
             rows += _largest(name, column, one[column], other[column])
@@ -112,12 +128,18 @@ def _table_changes(name, one, other):
 
 def _keys(one, other):
     """Fewest leading columns that name each row once in both tables; None if none do, [] for one row each."""
-    numeric = [c for c in one if all(pd.api.types.is_numeric_dtype(table[c]) for table in (one, other))]
-    whole = [c for c in numeric if all(pd.api.types.is_integer_dtype(table[c]) for table in (one, other))]
+    numeric = [
+        c for c in one if all(pd.api.types.is_numeric_dtype(table[c]) for table in (one, other))
+    ]
+    whole = [
+        c for c in numeric if all(pd.api.types.is_integer_dtype(table[c]) for table in (one, other))
+    ]
     settings = [c for c in numeric if c not in whole and set(one[c]) == set(other[c])]
     for count in range(len(whole + settings) + 1):
         keys = [c for c in one if c not in numeric] + (whole + settings)[:count]
-        if len(one) == len(other) == 1 or (keys and not any(table.duplicated(keys).any() for table in (one, other))):
+        if len(one) == len(other) == 1 or (
+            keys and not any(table.duplicated(keys).any() for table in (one, other))
+        ):
             return keys
     return None
 
@@ -126,13 +148,22 @@ def _beyond(name, column, one, other):
     """Rows whose intervals do not overlap."""
     for key, a, b in zip(one.index, one.to_numpy(float), other.to_numpy(float), strict=True):
         if a[2] < b[1] or b[2] < a[1]:
-            yield "value", name, f"{_text(key)}: {column}", _interval(a), _interval(b), "intervals apart"
+            yield (
+                "value",
+                name,
+                f"{_text(key)}: {column}",
+                _interval(a),
+                _interval(b),
+                "intervals apart",
+            )
 
 
 def _largest(name, column, one, other):
     """The largest change of a column without intervals, if it is more than rounding."""
     change = np.abs(one.to_numpy(float) - other.to_numpy(float))
-    same = np.isclose(one.to_numpy(float), other.to_numpy(float), rtol=1e-6, atol=1e-12, equal_nan=True)
+    same = np.isclose(
+        one.to_numpy(float), other.to_numpy(float), rtol=1e-6, atol=1e-12, equal_nan=True
+    )
     if not same.all():
         i = int(np.argmax(np.where(same, -1, np.nan_to_num(change, nan=np.inf))))
         what = f"{_text(one.index[i])}: {column}, largest of {np.sum(~same)}"

@@ -61,7 +61,9 @@ def _product(rows):
 def _sums(builder, rows, left, weights, inside):
     vector, whole = weights.type.pointee, inside.type
     left = builder.bitcast(left, vector.element.as_pointer())
-    sums = [[cgutils.alloca_once_value(builder, vector(None)) for _ in range(2)] for _ in range(rows)]
+    sums = [
+        [cgutils.alloca_once_value(builder, vector(None)) for _ in range(2)] for _ in range(rows)
+    ]
     with cgutils.for_range(builder, inside) as loop:
         first = builder.gep(weights, [builder.mul(loop.index, whole(2))])
         both = [builder.load(builder.gep(first, [whole(part)]), align=4) for part in range(2)]
@@ -111,7 +113,10 @@ def multiply(start, stop, rows, left, panels, result):
         for panel in range(count):
             weights, row = (k * count + panel) * inside * PANEL, 0
             while row < rows:
-                here, there = k * left.shape[1] + row * inside, k * result.shape[1] + row * outside + panel * PANEL
+                here, there = (
+                    k * left.shape[1] + row * inside,
+                    k * result.shape[1] + row * outside + panel * PANEL,
+                )
                 if row + _ROWS <= rows:
                     _block(left, here, panels, weights, result, there, inside, outside)
                     row += _ROWS

@@ -89,10 +89,18 @@ def of(dataset):
     folder = Path(dataset).expanduser()
     if not folder.is_dir():
         known = ", ".join(BUILT_IN)
-        raise ValueError(f"unknown dataset {str(dataset)!r}: use one of {known} or the path of a folder of images")
+        raise ValueError(
+            f"unknown dataset {str(dataset)!r}: use one of {known} or the path of a folder of images"
+        )
     folder = folder.resolve()
     slug = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-") or "folder"
     return Paths(f"{slug}-{hashlib.sha256(str(folder).encode()).hexdigest()[:6]}", folder)
+
+
+def sha256(path):
+    """SHA-256 of a file's content, as 64 hexadecimal digits; the file is read in pieces."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager

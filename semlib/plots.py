@@ -6,7 +6,7 @@ import seaborn
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from semlib.report import PALETTE
+from semlib.saving import PALETTE
 
 MARKERS = "osD^vPX*<>ph"
 
@@ -32,7 +32,9 @@ def image_grid(images, titles, *, masks=None, columns=6, width=1.8, limits=None)
     """
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(columns * width, rows * (width + 0.4)), squeeze=False)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(columns * width, rows * (width + 0.4)), squeeze=False
+    )
     for axis in axes.flat:
         axis.axis("off")
     for i, (axis, image, title) in enumerate(zip(axes.flat, images, titles, strict=False)):
@@ -73,7 +75,9 @@ def scatter(axis, points, groups, *, title):
             s=36 if rare else 18, alpha=1 if rare else 0.65, linewidths=0.5 if rare else 0, edgecolors="black",
         )  # fmt: skip
     names = [f"{value} ({count})" for value, count in zip(values, counts, strict=True)]
-    axis.legend(handles, names, loc="upper left", bbox_to_anchor=(1, 1), fontsize=8, handletextpad=0.2)
+    axis.legend(
+        handles, names, loc="upper left", bbox_to_anchor=(1, 1), fontsize=8, handletextpad=0.2
+    )
     axis.set(title=title, xticks=[], yticks=[])
 
 
@@ -109,13 +113,33 @@ def table1_bars(table):
     """Table 1 as bars: silhouette and NMI of each method with its interval, the paper's value as a diamond."""
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), sharey=True)
     rows = np.arange(len(table))[::-1]
-    for axis, name, title in zip(axes, ("silhouette", "nmi"), ("silhouette score", "NMI"), strict=True):
+    for axis, name, title in zip(
+        axes, ("silhouette", "nmi"), ("silhouette score", "NMI"), strict=True
+    ):
         span = np.abs(table[[f"{name}_lo", f"{name}_hi"]].to_numpy() - table[[name]].to_numpy()).T
         axis.barh(
-            rows, table[name], xerr=span, color=PALETTE[0], height=0.6, error_kw={"lw": 1, "capsize": 3}, label="ours"
+            rows,
+            table[name],
+            xerr=span,
+            color=PALETTE[0],
+            height=0.6,
+            error_kw={"lw": 1, "capsize": 3},
+            label="ours",
         )
-        axis.scatter(table[f"paper_{name}"], rows, marker="D", color=PALETTE[3], zorder=3, label="paper (Carinthia)")
-        axis.set(yticks=rows, yticklabels=table["method"], xlabel=title, xlim=(min(0, axis.get_xlim()[0]), None))
+        axis.scatter(
+            table[f"paper_{name}"],
+            rows,
+            marker="D",
+            color=PALETTE[3],
+            zorder=3,
+            label="paper (Carinthia)",
+        )
+        axis.set(
+            yticks=rows,
+            yticklabels=table["method"],
+            xlabel=title,
+            xlim=(min(0, axis.get_xlim()[0]), None),
+        )
     axes[1].legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
@@ -147,7 +171,9 @@ def collapse_map(table):
         axes[1].text(0.5, 0.5, "no labels", transform=axes[1].transAxes, ha="center")
     notes = zip(("filled", "open"), spaces, strict=False)
     title = ", ".join(f"{kind}: {space}" for kind, space in notes)
-    axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, title=title, title_fontsize=8)
+    axes[1].legend(
+        loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, title=title, title_fontsize=8
+    )
     return figure
 
 
@@ -166,7 +192,12 @@ def curves(table, x, panels, *, by="method"):
     """
     figure, axes = plt.subplots(1, len(panels), figsize=(3.6 * len(panels), 3.4), squeeze=False)
     for i, (name, part) in enumerate(table.groupby(by, sort=False)):
-        look = {"marker": MARKERS[i % len(MARKERS)], "color": PALETTE[i % len(PALETTE)], "ms": 4, "lw": 1.2}
+        look = {
+            "marker": MARKERS[i % len(MARKERS)],
+            "color": PALETTE[i % len(PALETTE)],
+            "ms": 4,
+            "lw": 1.2,
+        }
         for axis, column in zip(axes[0], panels, strict=True):
             axis.plot(part[x], part[column], label=str(name), **look)
     for axis, label in zip(axes[0], panels.values(), strict=True):
@@ -182,7 +213,14 @@ def heat(table, values, *, rows="change", columns="method"):
     for axis, (name, title) in zip(axes[0], values.items(), strict=True):
         wide = table.pivot(index=rows, columns=columns, values=name)
         wide = wide.loc[table[rows].unique(), table[columns].unique()]
-        look = {"vmin": 0, "vmax": 1, "cmap": "cividis", "annot": True, "fmt": ".2f", "annot_kws": {"size": 9}}
+        look = {
+            "vmin": 0,
+            "vmax": 1,
+            "cmap": "cividis",
+            "annot": True,
+            "fmt": ".2f",
+            "annot_kws": {"size": 9},
+        }
         seaborn.heatmap(wide, ax=axis, cbar=axis is axes[0, -1], **look)
         axis.set(title=title, xlabel="", ylabel="")
         axis.tick_params(length=0)
@@ -198,10 +236,26 @@ def architecture(size=512):
     axis.set(xlim=(0, 11), ylim=(0, 4.4))
     axis.axis("off")
     heights = (3.5, 2.2, 0.9)
-    _box(axis, 0.75, 2.2, 1.2, 1.5, "SEM image\n480 x 480\nborder crop,\nbicubic resize,\nrange [0, 1]", PALETTE[2])
+    _box(
+        axis,
+        0.75,
+        2.2,
+        1.2,
+        1.5,
+        "SEM image\n480 x 480\nborder crop,\nbicubic resize,\nrange [0, 1]",
+        PALETTE[2],
+    )
     for k, y in enumerate(heights):
         _box(axis, 2.6, y, 1.1, 0.8, f"L{k}\n{size >> k} x {size >> k}", PALETTE[6])
-        _box(axis, 4.75, y, 1.9, 0.8, "encoder $f_\\theta$ (shared)\nconv 32-64-128,\npool, linear 128", PALETTE[0])
+        _box(
+            axis,
+            4.75,
+            y,
+            1.9,
+            0.8,
+            "encoder $f_\\theta$ (shared)\nconv 32-64-128,\npool, linear 128",
+            PALETTE[0],
+        )
         _box(axis, 6.85, y, 1.0, 0.8, f"$z^{{({k})}}$\n128", PALETTE[5])
         _box(axis, 8.55, y, 1.25, 0.8, f"projection\nhead $g$: $p^{{({k})}}$", PALETTE[1])
         _arrow(axis, (1.37, 2.2), (2.02, y))
@@ -218,7 +272,9 @@ def architecture(size=512):
         PALETTE[3],
     )
     axis.text(2.6, 4.25, "area downsampling", ha="center", fontsize=9)
-    axis.text(6.85, 4.25, "embedding;\ntarget: stop-gradient (sg)", ha="center", va="center", fontsize=9)
+    axis.text(
+        6.85, 4.25, "embedding;\ntarget: stop-gradient (sg)", ha="center", va="center", fontsize=9
+    )
     axis.text(
         6.85,
         0.2,
@@ -231,9 +287,15 @@ def architecture(size=512):
 
 def _box(axis, x, y, width, height, text, colour):
     corner = (x - width / 2, y - height / 2)
-    axis.add_patch(FancyBboxPatch(corner, width, height, boxstyle="round,pad=0.03", fc=colour + "33", ec=colour))
+    axis.add_patch(
+        FancyBboxPatch(
+            corner, width, height, boxstyle="round,pad=0.03", fc=colour + "33", ec=colour
+        )
+    )
     axis.text(x, y, text, ha="center", va="center", fontsize=8.5)
 
 
 def _arrow(axis, start, end):
-    axis.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=10, color="0.3", lw=1))
+    axis.add_patch(
+        FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=10, color="0.3", lw=1)
+    )

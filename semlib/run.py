@@ -16,7 +16,15 @@ __all__ = ["NotebookError", "reproduce"]
 
 
 def reproduce(
-    dataset="synthetic", profile="standard", *, only=(), start=None, force=False, seed=0, parameters=None, stream=None
+    dataset="synthetic",
+    profile="standard",
+    *,
+    only=(),
+    start=None,
+    force=False,
+    seed=0,
+    parameters=None,
+    stream=None,
 ):
     """Run the notebooks that are not up to date; tables, figures and executed copies go to ``figures/<dataset>/``,
     and at the end their report.
@@ -64,7 +72,9 @@ def reproduce(
     name = str(dataset) if str(dataset) in paths.BUILT_IN else str(place.raw)
     suite = nb.numbered()
     selected = nb.select(suite, only, start)
-    values = nb.assign(suite, selected, dataset=name, profile=profile, seed=seed, parameters=parameters or {})
+    values = nb.assign(
+        suite, selected, dataset=name, profile=profile, seed=seed, parameters=parameters or {}
+    )
     for folder in (place.data, place.notebooks):
         _check_writable(folder)
     record = Record(place, dataset=name, profile=profile, seed=seed)
@@ -80,10 +90,16 @@ def reproduce(
             seconds = _run(notebook, values[notebook.name], fingerprint, record, label, stream)
             print(f"{label}  done in {seconds:.1f} s", file=stream)
         else:
-            print(f"{label}  skipped: unchanged ({record.seconds(notebook.name):.1f} s when it ran)", file=stream)
+            print(
+                f"{label}  skipped: unchanged ({record.seconds(notebook.name):.1f} s when it ran)",
+                file=stream,
+            )
         done[notebook.name] = why
     ran = sum(map(bool, done.values()))
-    print(f"{ran} run, {len(done) - ran} skipped in {time.monotonic() - begin:.1f} s: {place.figures}", file=stream)
+    print(
+        f"{ran} run, {len(done) - ran} skipped in {time.monotonic() - begin:.1f} s: {place.figures}",
+        file=stream,
+    )
     if page := summary.write(dataset):
         print(f"report: {page}", file=stream)
     return done

@@ -38,7 +38,11 @@ def write(dataset):
     place = paths.of(dataset)
     mark = f"<!-- state {_state(place)} -->"
     report, page = (place.figures / name for name in _OWN)
-    if page.exists() and report.exists() and report.read_text(encoding="utf-8").rstrip().endswith(mark):
+    if (
+        page.exists()
+        and report.exists()
+        and report.read_text(encoding="utf-8").rstrip().endswith(mark)
+    ):
         return None
     text = _text(dataset, place)
     with atomic(page) as temporary:
@@ -55,19 +59,27 @@ def _shown(place):
 
 
 def _state(place):
-    used = [*_shown(place), place.run_json, _CAPTIONS, Path(__file__), *(book.path for book in nb.numbered())]
-    stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in used if path.exists()]
+    used = [
+        *_shown(place),
+        place.run_json,
+        _CAPTIONS,
+        Path(__file__),
+        *(book.path for book in nb.numbered()),
+    ]
+    stats = [
+        (path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in used if path.exists()
+    ]
     return hashlib.sha256(json.dumps(stats).encode()).hexdigest()[:16]
 
 
 def _text(dataset, place):
     """The whole report as Markdown."""
-    from semlib import report  # with matplotlib: only when there is something to write
+    from semlib import saving  # with matplotlib: only when there is something to write
 
     run = json.loads(place.run_json.read_text(encoding="utf-8")) if place.run_json.exists() else {}
     books, records = nb.numbered(), run.get("notebooks", {})
     items = _by_notebook({path.stem for path in _shown(place)}, books)
-    data = report.source(dataset)
+    data = saving.source(dataset)
     lines = [f"# Report: {place.name}", f"**Data: {data}.**"]
     if place.name == "synthetic":
         lines.append(
@@ -78,11 +90,18 @@ def _text(dataset, place):
     if (place.figures / "explorer.html").exists():
         lines.append("To look at the embedding image by image: [explorer](explorer.html).")
     for book in books:
-        lines += _section(book, records.get(book.name), [_item(place.figures, name) for name in items[book.name]])
+        lines += _section(
+            book, records.get(book.name), [_item(place.figures, name) for name in items[book.name]]
+        )
     if items[None]:
         lines += ["## Other files", *(_item(place.figures, name) for name in items[None])]
-    machine = {name: value for name, value in run.items() if not isinstance(value, dict)} | run.get("packages", {})
-    return "\n\n".join([*lines, "## Machine, code and versions", _table(["", ""], machine.items())]) + "\n"
+    machine = {name: value for name, value in run.items() if not isinstance(value, dict)} | run.get(
+        "packages", {}
+    )
+    return (
+        "\n\n".join([*lines, "## Machine, code and versions", _table(["", ""], machine.items())])
+        + "\n"
+    )
 
 
 def _by_notebook(names, books):
@@ -127,10 +146,14 @@ def _section(book, record, items):
     if question := re.search(r"\*\*Question\.\*\*(.*?)(?:\n\n|$)", words, flags=re.DOTALL):
         lines.append(" ".join(question[1].split()))
     if record is None:
-        lines.append(f"**Not run**: no finished run on record.{' What follows is of an earlier run.' if items else ''}")
+        lines.append(
+            f"**Not run**: no finished run on record.{' What follows is of an earlier run.' if items else ''}"
+        )
     else:
         values = ", ".join(f"`{name}` {value}" for name, value in record["parameters"].items())
-        lines.append(f"Ran to its end, its own checks included, in {record['seconds']:.0f} s. Parameters: {values}.")
+        lines.append(
+            f"Ran to its end, its own checks included, in {record['seconds']:.0f} s. Parameters: {values}."
+        )
     return lines + items
 
 
@@ -140,7 +163,11 @@ def _item(folder, name):
     if (folder / f"{name}.md").exists():
         body, _, caption = (folder / f"{name}.md").read_text(encoding="utf-8").partition("\n\n")
         rows = body.splitlines()
-        more = f" The first {ROWS} of {len(rows) - 2} rows; all in `{name}.csv`." if len(rows) - 2 > ROWS else ""
+        more = (
+            f" The first {ROWS} of {len(rows) - 2} rows; all in `{name}.csv`."
+            if len(rows) - 2 > ROWS
+            else ""
+        )
         parts += ["\n".join(rows[: ROWS + 2]), f"**Table `{name}`.** {caption.strip()}{more}"]
     elif (folder / f"{name}.csv").exists():
         with open(folder / f"{name}.csv", encoding="utf-8", newline="") as file:
@@ -156,7 +183,10 @@ def _caption(folder, name):
     from PIL import Image
 
     with open(_CAPTIONS, encoding="utf-8", newline="") as file:
-        said = next((row["caption"] for row in csv.DictReader(file) if fnmatch.fnmatch(name, row["name"])), "")
+        said = next(
+            (row["caption"] for row in csv.DictReader(file) if fnmatch.fnmatch(name, row["name"])),
+            "",
+        )
     with Image.open(folder / f"{name}.png") as image:
         data = image.info.get("Source")
     return f"{said} Data: {data}.".lstrip() if data else said
@@ -173,10 +203,18 @@ def _beside_the_paper(folder):
         table = pd.read_csv(path)
         for score in (name for name in table if f"paper_{name}" in table):
             for _, row in table.dropna(subset=[f"paper_{score}"]).iterrows():
-                ours, paper, low, high = (row.get(n) for n in (score, f"paper_{score}", f"{score}_lo", f"{score}_hi"))
-                interval, inside = ("–", "–") if low is None else (f"[{low:.3f}, {high:.3f}]", low <= paper <= high)
+                ours, paper, low, high = (
+                    row.get(n) for n in (score, f"paper_{score}", f"{score}_lo", f"{score}_hi")
+                )
+                interval, inside = (
+                    ("–", "–")
+                    if low is None
+                    else (f"[{low:.3f}, {high:.3f}]", low <= paper <= high)
+                )
                 inside = {True: "yes", False: "no"}.get(inside, inside)
-                rows.append([path.stem, row.iloc[0], score, f"{ours:.3f}", interval, f"{paper:.3f}", inside])
+                rows.append(
+                    [path.stem, row.iloc[0], score, f"{ours:.3f}", interval, f"{paper:.3f}", inside]
+                )
     if not rows:
         return []
     head = ["table", "row", "score", "ours", "95 % interval", "paper", "paper inside our interval"]
@@ -186,7 +224,9 @@ def _beside_the_paper(folder):
 
 def _table(head, rows):
     cells = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in cells)
+    return "\n".join(
+        "| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in cells
+    )
 
 
 def _html(text, folder):
@@ -196,7 +236,9 @@ def _html(text, folder):
 
     class Inline(mistune.HTMLRenderer):
         def image(self, text, url, title=None):
-            return f'<img src="{_data_uri(folder / url)}" alt="{mistune.escape(text)}" loading="lazy">'
+            return (
+                f'<img src="{_data_uri(folder / url)}" alt="{mistune.escape(text)}" loading="lazy">'
+            )
 
     markdown = mistune.Markdown(renderer=Inline(), plugins=[mistune.plugins.import_plugin("table")])
     add_toc_hook(markdown, min_level=2, max_level=2)

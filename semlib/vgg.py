@@ -9,12 +9,21 @@ import numpy as np
 import torch
 from numba import njit
 
-from semlib import memory, weights, winograd
-from semlib.parallel import split
+from semlib import weights, winograd, workers
+from semlib.workers import split
 
-STAGES = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))  # convolutions before each pooling
+STAGES = (
+    (0, 2),
+    (5, 7),
+    (10, 12, 14),
+    (17, 19, 21),
+    (24, 26, 28),
+)  # convolutions before each pooling
 CHANNELS = (64, 128, 256, 512, 512)  # of each stage
-SMALL, TOGETHER = 64**2, 3  # pixels of maps that go through a stage together, and how many images do
+SMALL, TOGETHER = (
+    64**2,
+    3,
+)  # pixels of maps that go through a stage together, and how many images do
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet
 _TAPS = 27  # of the first convolution
 
@@ -47,7 +56,9 @@ def stages(image, *, count=5, pool=max_pool):
         If the weights cannot be had.
     """
     maps = []
-    walk([image], lambda _number, _stage, y: maps.append(torch.from_numpy(y)), count=count, pool=pool)
+    walk(
+        [image], lambda _number, _stage, y: maps.append(torch.from_numpy(y)), count=count, pool=pool
+    )
     return maps
 
 
@@ -57,7 +68,7 @@ def walk(images, visit, *, count=5, pool=max_pool):
     Stages with large maps take one image after the other, the others `TOGETHER` images at once, as their weights are
     larger than the maps; the values are the same. Of each stage image 0 comes before all others.
     """
-    memory.reuse()
+    workers.keep_memory()
     for first in range(0, len(images), TOGETHER):
         _walk(images[first : first + TOGETHER], first, visit, count, pool)
 
@@ -116,4 +127,7 @@ def _network():
     """Layer -> (Winograd matrices, bias); 650 MB."""
     found = weights.load("vgg16")
     layers = [layer for stage in STAGES for layer in stage][1:]
-    return {n: (winograd.transform(found[f"features.{n}.weight"]), found[f"features.{n}.bias"]) for n in layers}
+    return {
+        n: (winograd.transform(found[f"features.{n}.weight"]), found[f"features.{n}.bias"])
+        for n in layers
+    }

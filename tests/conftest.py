@@ -31,7 +31,9 @@ def encode(image, kind="JPEG"):
 def make_archive():
     """Write a zip of the exact layout of Carinthia, and of Carinthia-S with ``masks=True``."""
 
-    def write(path, labels=(1, 2, 3, 4, 5, 6), *, masks=False, size=32, main=True, seed=0, extra=()):
+    def write(
+        path, labels=(1, 2, 3, 4, 5, 6), *, masks=False, size=32, main=True, seed=0, extra=()
+    ):
         rng = np.random.default_rng(seed)
         ids = [rng.bytes(16).hex() for _ in labels]
         images = [rng.integers(60, 140, (size, size), dtype=np.uint8) for _ in labels]
@@ -40,12 +42,19 @@ def make_archive():
         with zipfile.ZipFile(path, "w") as archive:
             if main:
                 rows = [f"data/images/{i}.jpg;{i}.jpg;{k}\r\n" for i, k in pairs]
-                archive.writestr("data/carinthia.csv", "image_path;file_name;label\r\n" + "".join(rows))
+                archive.writestr(
+                    "data/carinthia.csv", "image_path;file_name;label\r\n" + "".join(rows)
+                )
             if masks:
                 rows = [f"data/images/{i}.jpg;data/masks/{i}.png;{i};{k}\r\n" for i, k in pairs]
-                archive.writestr("data/carinthia-s.csv", "image_path;mask_path;filename;label\r\n" + "".join(rows))
+                archive.writestr(
+                    "data/carinthia-s.csv",
+                    "image_path;mask_path;filename;label\r\n" + "".join(rows),
+                )
                 for i, image in zip(ids, images, strict=True):
-                    archive.writestr(f"data/masks/{i}.png", encode(np.uint8(image > 100) * 255, "PNG"))
+                    archive.writestr(
+                        f"data/masks/{i}.png", encode(np.uint8(image > 100) * 255, "PNG")
+                    )
             for i, image in zip(ids, images, strict=True):
                 archive.writestr(f"data/images/{i}.jpg", encode(image))
             for name, content in extra:
@@ -86,7 +95,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
         self.send_response(206 if asked else 200)
         if asked:
-            self.send_header("Content-Range", f"bytes {start}-{len(server.body) - 1}/{len(server.body)}")
+            self.send_header(
+                "Content-Range", f"bytes {start}-{len(server.body) - 1}/{len(server.body)}"
+            )
         self.send_header("Content-Length", str(len(server.body) - start))
         self.end_headers()
         stop = server.cuts.pop(0) if server.cuts else len(server.body)
@@ -130,9 +141,9 @@ def styled_figures():
     """The suite's style of figures for one test; they are closed after it."""
     import matplotlib.pyplot as plt
 
-    from semlib import report
+    from semlib import saving
 
     with plt.rc_context():
-        report.style()
+        saving.style()
         yield
     plt.close("all")

@@ -27,13 +27,22 @@ def parts(count, seed=0):
     few = sample(200, seed=seed, size=128)
     rows = rng.integers(0, 200, count)
     centres = rng.normal(size=(6, 128)) * 3
-    spaces = {n: (centres[rows % 6] + rng.normal(size=(count, 128))).astype("f4") for n in ("Proposed SSL", "GLCM")}
-    views = {(name, view): space[:, :2] for view in ("UMAP", "t-SNE") for name, space in spaces.items()}
+    spaces = {
+        n: (centres[rows % 6] + rng.normal(size=(count, 128))).astype("f4")
+        for n in ("Proposed SSL", "GLCM")
+    }
+    views = {
+        (name, view): space[:, :2] for view in ("UMAP", "t-SNE") for name, space in spaces.items()
+    }
     groups = {f"cluster: {name}": rows % 6 for name in spaces}
     ids = [f"image {i}" for i in range(count)]
-    return {"images": few.images[rows], "views": views, "spaces": spaces, "groups": groups, "ids": ids} | {
-        "labels": few.labels[rows]
-    }
+    return {
+        "images": few.images[rows],
+        "views": views,
+        "spaces": spaces,
+        "groups": groups,
+        "ids": ids,
+    } | {"labels": few.labels[rows]}
 
 
 def measure(path, folder):
@@ -59,7 +68,9 @@ def measure(path, folder):
             spent = time.perf_counter() - start
             steps = np.diff(browser.ask("frames_"))
             cuts = np.percentile(steps, [50, 95, 100])
-            print(f"{name}: frames of {cuts[0]:.0f} ms, 95 % below {cuts[1]:.0f}, worst {cuts[2]:.0f}; {spent:.1f} s")
+            print(
+                f"{name}: frames of {cuts[0]:.0f} ms, 95 % below {cuts[1]:.0f}, worst {cuts[2]:.0f}; {spent:.1f} s"
+            )
 
         def drag():
             mouse("mousePressed", x, y, button="left", clickCount=1)
@@ -77,21 +88,30 @@ def measure(path, folder):
         frames("idle", lambda: time.sleep(1))
         frames("hover, 45 steps", lambda: [mouse("mouseMoved", *at) for at in path])
         frames("click", click)
-        frames("zoom, 20 steps", lambda: [mouse("mouseWheel", x, y, deltaX=0, deltaY=d) for d in [-60, 60] * 10])
+        frames(
+            "zoom, 20 steps",
+            lambda: [mouse("mouseWheel", x, y, deltaX=0, deltaY=d) for d in [-60, 60] * 10],
+        )
         frames("pan, 45 steps", drag)
         frames("other colours", recolour)
         browser.ask("(models('LassoSelectTool')[0].active = true)")
         frames("lasso, 45 steps", drag)
-        print(f"selected by the lasso: {browser.ask('models(`ColumnDataSource`)[0].selected.indices.length')} images")
+        print(
+            f"selected by the lasso: {browser.ask('models(`ColumnDataSource`)[0].selected.indices.length')} images"
+        )
 
 
 def main(count=5000):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "explorer.html"
         start = time.perf_counter()
-        page = file_html(explorer.build(**parts(count), note="synthetic images"), INLINE, title="explorer")
+        page = file_html(
+            explorer.build(**parts(count), note="synthetic images"), INLINE, title="explorer"
+        )
         path.write_text(page, encoding="utf-8")
-        print(f"{count} points: {path.stat().st_size / 1e6:.1f} MB, written in {time.perf_counter() - start:.0f} s")
+        print(
+            f"{count} points: {path.stat().st_size / 1e6:.1f} MB, written in {time.perf_counter() - start:.0f} s"
+        )
         measure(path, Path(folder))
 
 

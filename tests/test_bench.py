@@ -84,7 +84,8 @@ def case(tolerance=1e-3, **options):
 
 
 @pytest.mark.parametrize(
-    ("ours", "gap"), [([0, 1, 1000], 0), ([0, 1.1, 1000], 0.1), ([0, 1, 1100], 0.1), ([0, 1, np.nan], np.nan)]
+    ("ours", "gap"),
+    [([0, 1, 1000], 0), ([0, 1.1, 1000], 0.1), ([0, 1, 1100], 0.1), ([0, 1, np.nan], np.nan)],
 )
 def test_the_difference_is_relative_for_large_values(ours, gap):
     found = case().verdict([0, 1, 1000], ours)
@@ -153,25 +154,45 @@ def test_the_command_writes_a_table_and_keeps_other_stages(use):
     result = CliRunner().invoke(command.main, ["--only", "wavelet", "--no-growth"])
     found = json.loads(out.read_text())
     assert list(found["stages"]) == ["lbp", "wavelet"] and list(found["growth"]) == ["lbp"]
-    assert found["growth"]["lbp"]["counts"] == [2, 4] and len(found["growth"]["lbp"]["seconds"]) == 2
+    assert (
+        found["growth"]["lbp"]["counts"] == [2, 4] and len(found["growth"]["lbp"]["seconds"]) == 2
+    )
     assert found["machine"]["packages"]["torch"]
     assert "PyWavelets, loop" in result.output and "exponent" in result.output
 
 
 def test_other_values_fail_the_command(use, monkeypatch):
     use("lbp", growth=None)
-    row = {"reference_seconds": 1.0, "ours_seconds": 0.5, "reference_memory": 0, "ours_memory": 0, "count": 2}
-    row |= {"stage": "LBP", "reference": "loop", "ratio": 2.0, "per_second": 4.0} | case().verdict([0.0], [0.5])
+    row = {
+        "reference_seconds": 1.0,
+        "ours_seconds": 0.5,
+        "reference_memory": 0,
+        "ours_memory": 0,
+        "count": 2,
+    }
+    row |= {"stage": "LBP", "reference": "loop", "ratio": 2.0, "per_second": 4.0} | case().verdict(
+        [0.0], [0.5]
+    )
     monkeypatch.setattr(process, "compare", lambda *_, **__: row)
     result = CliRunner().invoke(command.main, [])
     assert result.exit_code == 1 and "values DIFFER: 5.0e-01, allowed 0.001" in result.output
 
 
 def test_textures_are_summed_up():
-    row = {"reference_memory": 0, "ours_memory": 0, "count": 2, "reference": "loop", "ratio": 1.0, "per_second": 4.0}
+    row = {
+        "reference_memory": 0,
+        "ours_memory": 0,
+        "count": 2,
+        "reference": "loop",
+        "ratio": 1.0,
+        "per_second": 4.0,
+    }
     row |= {"target": None} | case().verdict([0.0], [0.0])
     seconds = {"glcm": (6.0, 1.0), "lbp": (2.0, 0.5), "wavelet": (1.0, 0.5)}
-    found = {n: row | {"stage": n, "reference_seconds": a, "ours_seconds": b} for n, (a, b) in seconds.items()}
+    found = {
+        n: row | {"stage": n, "reference_seconds": a, "ours_seconds": b}
+        for n, (a, b) in seconds.items()
+    }
     assert table.rows(found).splitlines()[-1].endswith("2         9.00    2.00    4.5       6")
 
 
@@ -183,8 +204,13 @@ def test_profile_counts_operations_and_bytes():
     with profile.Traffic() as traffic:
         _ = torch.ones(10, 20).T @ torch.ones(10, 5)
     assert traffic.product == "float32" and traffic.bytes == 4 * (200 + 50 + 200 + 50 + 100)
-    text = profile.roofline({"float32": 1e9, "bfloat16": 2e9, "copy": 1e9, "device": "cpu"}, "bfloat16", 2e9, 3e9, 6.0)
-    assert "1.000 s of bfloat16 arithmetic, 3.000 s of memory" in text and "memory: 50% of its peak" in text
+    text = profile.roofline(
+        {"float32": 1e9, "bfloat16": 2e9, "copy": 1e9, "device": "cpu"}, "bfloat16", 2e9, 3e9, 6.0
+    )
+    assert (
+        "1.000 s of bfloat16 arithmetic, 3.000 s of memory" in text
+        and "memory: 50% of its peak" in text
+    )
 
 
 def test_peaks_are_rates_of_this_machine():
@@ -203,14 +229,24 @@ def test_the_profile_sees_functions_in_other_threads():
 def measured():
     """A finished bench: each stage two images a second on two cores, memory 10 MB + 1 kB an image, time as N^1.5."""
     counts = [100, 400]
-    cost = {"counts": counts, "seconds": [n**1.5 for n in counts], "memory": [1e7 + 1e3 * n for n in counts]}
+    cost = {
+        "counts": counts,
+        "seconds": [n**1.5 for n in counts],
+        "memory": [1e7 + 1e3 * n for n in counts],
+    }
     facts = {"cpu": "a processor", "cpu_count": 2, "memory": 2**34, "gpu": None}
-    return {"machine": facts, "stages": {n: {"per_second": 2.0} for n in scaling.STAGES}, "growth": {"lbp": cost}}
+    return {
+        "machine": facts,
+        "stages": {n: {"per_second": 2.0} for n in scaling.STAGES},
+        "growth": {"lbp": cost},
+    }
 
 
 def test_costs_of_many_images(measured):
     text = scaling.page(measured, {"lbp": 80})
-    assert "| LBP | 2 | 139 | 13,889 | 1,388,889 | 14 | 1,356 |" in text  # 1e6 / 2 / 3600; cluster: 2 / 2048
+    assert (
+        "| LBP | 2 | 139 | 13,889 | 1,388,889 | 14 | 1,356 |" in text
+    )  # 1e6 / 2 / 3600; cluster: 2 / 2048
     assert "15 epochs | 0.13 | 2,083 | 208,333 | 20,833,333 |  |  |" in text
     assert "| LBP | 80 | 80.0MB | 8.00GB | 800GB |" in text
     assert "| lbp | 400 | 10 | 1.0 | 1.50 |" in text
@@ -225,11 +261,15 @@ def test_bytes_an_image_are_those_of_the_results():
 
 def test_the_page_on_scaling_needs_a_whole_bench(measured, tmp_path):
     run = CliRunner()
-    missing = run.invoke(scaling.main, ["--bench", str(tmp_path / "none.json"), "--docs", str(tmp_path)])
+    missing = run.invoke(
+        scaling.main, ["--bench", str(tmp_path / "none.json"), "--docs", str(tmp_path)]
+    )
     assert missing.exit_code == 1 and "none.json does not exist: run make bench" in missing.output
     del measured["stages"]["lbp"]
     (tmp_path / "bench.json").write_text(json.dumps(measured))
-    partial = run.invoke(scaling.main, ["--bench", str(tmp_path / "bench.json"), "--docs", str(tmp_path)])
+    partial = run.invoke(
+        scaling.main, ["--bench", str(tmp_path / "bench.json"), "--docs", str(tmp_path)]
+    )
     assert partial.exit_code == 1 and "the bench has no lbp: run make bench" in partial.output
     assert not (tmp_path / "scaling.md").exists()
 
@@ -248,7 +288,9 @@ def test_the_measurement_of_a_gpu_runs_on_a_cpu(monkeypatch):
         row = found[part]
         assert row["per_second"] == pytest.approx(20 / row["seconds"])
         assert row["share_of_peak"] == pytest.approx(row["operations"] / row["seconds"] / 1e9)
-    assert found["epoch"]["operations"] > 3 * found["embedding"]["operations"]  # three scales, forth and back
+    assert (
+        found["epoch"]["operations"] > 3 * found["embedding"]["operations"]
+    )  # three scales, forth and back
     assert "20 images of 32 x 32" in gpu.table(found)
 
 

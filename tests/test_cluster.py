@@ -65,7 +65,11 @@ def trained(folder, seed=0):
 
 
 def contents(folder):
-    return {file.relative_to(folder): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+    return {
+        file.relative_to(folder): file.read_bytes()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+    }
 
 
 def whole(folder):
@@ -82,7 +86,10 @@ def test_values_are_those_of_the_functions_of_the_notebooks(listing, encoder, tm
     good = [i for i in range(10) if i != 5]
     images = np.array([preprocess(decode(listing.parent / f"{i:03d}.png"), size=32) for i in good])
     expected = {name: getattr(features, name)(images, progress=False) for name in names[1:4]}
-    expected |= {"preprocess": images, "embed": train.embed(train.load_encoder(encoder), images, progress=False)}
+    expected |= {
+        "preprocess": images,
+        "embed": train.embed(train.load_encoder(encoder), images, progress=False),
+    }
     for name in names:
         values = whole(tmp_path / "out" / name)
         assert values.dtype == expected[name].dtype
@@ -108,8 +115,12 @@ def test_done_chunks_are_skipped_and_a_longer_manifest_adds_only_its_own(listing
     assert run(listing, tmp_path / "out", ["glcm"], workers=0, **SMALL)["glcm"]["computed"] == 0
     assert contents(tmp_path / "out") == before
     (tmp_path / "out" / "glcm" / "00000001.json").unlink()
-    assert run(listing, tmp_path / "out", ["glcm", "lbp"], workers=0, **SMALL)["glcm"]["computed"] == 1
-    assert contents(tmp_path / "out" / "glcm") == {p.relative_to("glcm"): v for p, v in before.items()}
+    assert (
+        run(listing, tmp_path / "out", ["glcm", "lbp"], workers=0, **SMALL)["glcm"]["computed"] == 1
+    )
+    assert contents(tmp_path / "out" / "glcm") == {
+        p.relative_to("glcm"): v for p, v in before.items()
+    }
     with open(listing, "a") as stream:
         stream.write("10,000.png\n11,001.png\n12,002.png\n")
     assert run(listing, tmp_path / "out", ["glcm"], workers=0, **SMALL)["glcm"] == {
@@ -130,14 +141,20 @@ def test_profiles(tmp_path, monkeypatch):
     monkeypatch.setattr(dists, "unavailable", lambda: "left out of this test")
     names = write_images(tmp_path, 3, size=96)
     Image.fromarray(np.pad(np.full((8, 8), 255, np.uint8), 44)).save(tmp_path / "mask.png")
-    rows = [[names[0], names[1], "mask.png", names[2]], [names[0], names[2], "", ""], [names[0], "none.png", "", ""]]
+    rows = [
+        [names[0], names[1], "mask.png", names[2]],
+        [names[0], names[2], "", ""],
+        [names[0], "none.png", "", ""],
+    ]
     listing = write_csv(tmp_path / "pairs.csv", ["reference", "restored", "mask", "noisy"], rows)
     found = run(listing, tmp_path / "out", ["profile"], workers=0, chunk=2, progress=False)
     assert found["profile"]["bad"] == 1
     values = whole(tmp_path / "out" / "profile")
     columns = json.loads((tmp_path / "out" / "profile" / "settings.json").read_text())["columns"]
     assert columns[8:] == [f"noisy_{name}" for name in columns[:8]]
-    known = trust.prepare(page.read(tmp_path / names[0]), mask=page.read_mask(tmp_path / "mask.png"))
+    known = trust.prepare(
+        page.read(tmp_path / names[0]), mask=page.read_mask(tmp_path / "mask.png")
+    )
     expected = [trust.profile(known, page.read(tmp_path / name)) for name in names[1:]]
     np.testing.assert_array_equal(values[0], [p[name] for p in expected for name in columns[:8]])
     plain = trust.profile(page.read(tmp_path / names[0]), page.read(tmp_path / names[2]))
@@ -167,7 +184,11 @@ def test_bad_requests_say_what_to_do(listing, tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("", "is empty"), ("path\na,b.png\n", "line 2: 2 columns, expected 1"), ("path,x\n,1", "no path")],
+    [
+        ("", "is empty"),
+        ("path\na,b.png\n", "line 2: 2 columns, expected 1"),
+        ("path,x\n,1", "no path"),
+    ],
 )
 def test_bad_manifests_name_the_line(tmp_path, text, said):
     file = tmp_path / "images.csv"
@@ -177,14 +198,22 @@ def test_bad_manifests_name_the_line(tmp_path, text, said):
 
 
 def test_manifest_is_read_in_chunks(tmp_path):
-    file = write_csv(tmp_path / "m.csv", ["path", "label"], [["a, b.png", "x"], ["c.png", ""], ["d.png", "y"]])
+    file = write_csv(
+        tmp_path / "m.csv", ["path", "label"], [["a, b.png", "x"], ["c.png", ""], ["d.png", "y"]]
+    )
     assert manifest.count(file) == 3
-    assert list(manifest.chunks(file, ["label", "path"][1:], 2)) == [[("a, b.png",), ("c.png",)], [("d.png",)]]
+    assert list(manifest.chunks(file, ["label", "path"][1:], 2)) == [
+        [("a, b.png",), ("c.png",)],
+        [("d.png",)],
+    ]
 
 
 def test_named_code_exists_and_other_code_is_refused(listing, tmp_path):
     for name, stage in stages.STAGES.items():
-        assert all((paths.ROOT / "semlib" / file).is_file() for file in stage.code) and len(stages.code(name)) == 16
+        assert (
+            all((paths.ROOT / "semlib" / file).is_file() for file in stage.code)
+            and len(stages.code(name)) == 16
+        )
     job = {"stages": {"lbp": {"code": "other"}}}
     with pytest.raises(ValueError, match="other semlib code"):
         module.process(job)
@@ -192,12 +221,29 @@ def test_named_code_exists_and_other_code_is_refused(listing, tmp_path):
 
 def test_without_dask_the_extra_is_named(listing, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    result = CliRunner().invoke(main, ["bulk", "run", str(listing), "lbp", "--out", str(tmp_path / "out")])
-    assert result.exit_code == 2 and "Dask is not installed" in result.output and "[cluster]" in result.output
+    result = CliRunner().invoke(
+        main, ["bulk", "run", str(listing), "lbp", "--out", str(tmp_path / "out")]
+    )
+    assert (
+        result.exit_code == 2
+        and "Dask is not installed" in result.output
+        and "[cluster]" in result.output
+    )
 
 
 def test_command_line(listing, tmp_path):
-    call = ["bulk", "run", str(listing), "lbp", "--out", str(tmp_path / "out"), "--workers", "0", "--size", "32"]
+    call = [
+        "bulk",
+        "run",
+        str(listing),
+        "lbp",
+        "--out",
+        str(tmp_path / "out"),
+        "--workers",
+        "0",
+        "--size",
+        "32",
+    ]
     result = CliRunner().invoke(main, call)
     assert result.exit_code == 0, result.output
     assert "10 rows in 1 shards (1 computed now), 1 rows empty, see skipped.csv" in result.output
@@ -208,8 +254,17 @@ def test_command_line(listing, tmp_path):
 
 def start(*arguments):
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(paths.ROOT)}
-    command = [sys.executable, "-m", "distributed.cli.dask_" + arguments[0], *arguments[1:], "--host", "127.0.0.1"]
-    return subprocess.Popen([*command, "--no-dashboard"], env=environment, stderr=subprocess.DEVNULL)
+    command = [
+        sys.executable,
+        "-m",
+        "distributed.cli.dask_" + arguments[0],
+        *arguments[1:],
+        "--host",
+        "127.0.0.1",
+    ]
+    return subprocess.Popen(
+        [*command, "--no-dashboard"], env=environment, stderr=subprocess.DEVNULL
+    )
 
 
 @pytest.fixture(scope="module")
@@ -269,7 +324,9 @@ def test_failed_chunks_are_named_and_the_others_done(dask, listing, encoder, tmp
     with pytest.raises(RuntimeError, match="1 chunks failed(.|\n)*chunk 1: IsADirectoryError"):
         run(listing, tmp_path / "out", ["lbp"], scheduler=dask[0], retries=1, **SMALL)
     blocked.rmdir()
-    assert run(listing, tmp_path / "out", ["lbp"], scheduler=dask[0], **SMALL)["lbp"]["computed"] == 1
+    assert (
+        run(listing, tmp_path / "out", ["lbp"], scheduler=dask[0], **SMALL)["lbp"]["computed"] == 1
+    )
 
 
 @pytest.mark.slow
@@ -278,14 +335,18 @@ def test_killed_worker_leaves_a_complete_and_identical_result(dask, encoder, tmp
     names = write_images(tmp_path / "lot", 120, size=150)
     listing = write_csv(tmp_path / "lot" / "images.csv", ["path"], [[name] for name in names])
     (tmp_path / "lot" / names[77]).write_bytes(b"")
-    wanted, options = ["glcm", "lbp", "embed"], {"encoder": encoder, "chunk": 2, "size": 128, "progress": False}
+    wanted, options = (
+        ["glcm", "lbp", "embed"],
+        {"encoder": encoder, "chunk": 2, "size": 128, "progress": False},
+    )
     at_kill = {}
 
     def kill():
         while len(list((tmp_path / "dask" / "glcm").glob("*.json"))) < 4:
             time.sleep(0.02)
         at_kill["busy"] = {
-            client.scheduler_info()["workers"][w]["name"]: len(t) for w, t in client.processing().items()
+            client.scheduler_info()["workers"][w]["name"]: len(t)
+            for w, t in client.processing().items()
         }
         os.kill(processes["a"].pid, signal.SIGKILL)
         at_kill["done"] = len(list((tmp_path / "dask" / "glcm").glob("*.json")))
@@ -294,7 +355,11 @@ def test_killed_worker_leaves_a_complete_and_identical_result(dask, encoder, tmp
     killer.start()
     found = run(listing, tmp_path / "dask", wanted, scheduler=address, **options)
     killer.join(10)
-    assert processes["a"].wait(10) == -signal.SIGKILL and at_kill["busy"]["a"] > 0 and at_kill["done"] < 60
+    assert (
+        processes["a"].wait(10) == -signal.SIGKILL
+        and at_kill["busy"]["a"] > 0
+        and at_kill["done"] < 60
+    )
     assert [worker["name"] for worker in client.scheduler_info()["workers"].values()] == ["b"]
     assert all(total["rows"] == 120 and total["bad"] == 1 for total in found.values())
     run(listing, tmp_path / "plain", wanted, workers=0, **options)
@@ -307,11 +372,24 @@ def test_killed_worker_leaves_a_complete_and_identical_result(dask, encoder, tmp
 
 @pytest.mark.slow
 def test_local_cluster_and_command(listing, encoder, tmp_path):
-    call = [str(listing), "embed", "--out", str(tmp_path / "out"), "--encoder", str(encoder), "--workers", "2"]
+    call = [
+        str(listing),
+        "embed",
+        "--out",
+        str(tmp_path / "out"),
+        "--encoder",
+        str(encoder),
+        "--workers",
+        "2",
+    ]
     command = [sys.executable, "-m", "semlib", "bulk", "run", *call, "--size", "32", "--chunk", "4"]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=paths.ROOT, timeout=120, check=True)
+    result = subprocess.run(
+        command, capture_output=True, text=True, cwd=paths.ROOT, timeout=120, check=True
+    )
     assert "10 rows in 3 shards (3 computed now), 1 rows empty" in result.stdout
-    assert "dashboard: http://127.0.0.1:" in result.stdout + result.stderr and "3/3" in result.stderr
+    assert (
+        "dashboard: http://127.0.0.1:" in result.stdout + result.stderr and "3/3" in result.stderr
+    )
     run(listing, tmp_path / "plain", ["embed"], workers=0, encoder=encoder, **SMALL)
     assert contents(tmp_path / "out") == contents(tmp_path / "plain")
 
@@ -337,7 +415,9 @@ def blobs(tmp_path):
 
 def test_rows_are_taken_from_their_shards(blobs):
     rows = [1, 99, 101, 2999, 3049]
-    np.testing.assert_array_equal(shards.Shards(blobs[0]).take(rows), blobs[2][rows].astype(np.float32))
+    np.testing.assert_array_equal(
+        shards.Shards(blobs[0]).take(rows), blobs[2][rows].astype(np.float32)
+    )
 
 
 @pytest.mark.parametrize("standardise", [False, True])

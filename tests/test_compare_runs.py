@@ -15,8 +15,15 @@ ENTRY = {
     "seed": 0, "profile": "quick", "started": "now", "seconds": 1.0, "outputs": [], "source": "aa",
     "parameters": {"k": 6}, "semlib": {"paths.py": "11", "plots.py": "22"}, "inputs": {"data/level0.npy": "33"},
 }  # fmt: skip
-RECORD = {"python": "3.11", "started": "now", "packages": {"torch": "2.1"}, "notebooks": {"05_baselines": ENTRY}}
-TABLE = pd.DataFrame({"method": ["GLCM", "SSL"], "k": [6, 6], "nmi": [0.2, 0.5], "time": [1.0, 2.0]})
+RECORD = {
+    "python": "3.11",
+    "started": "now",
+    "packages": {"torch": "2.1"},
+    "notebooks": {"05_baselines": ENTRY},
+}
+TABLE = pd.DataFrame(
+    {"method": ["GLCM", "SSL"], "k": [6, 6], "nmi": [0.2, 0.5], "time": [1.0, 2.0]}
+)
 TABLE[["nmi_lo", "nmi_hi"]] = [[0.1, 0.3], [0.4, 0.6]]
 
 
@@ -41,17 +48,24 @@ def rows(table):
 
 def test_equal_runs_have_no_difference_whenever_they_ran():
     later = changed(
-        lambda r: r.update(started="later") or r["notebooks"]["05_baselines"].update(seconds=9, started="l")
+        lambda r: (
+            r.update(started="later")
+            or r["notebooks"]["05_baselines"].update(seconds=9, started="l")
+        )
     )
     assert compare(write("a"), write("b", record=later)).empty
 
 
-@pytest.mark.parametrize(("shift", "told"), [(0.15, False), (0.19, False), (0.21, True), (-0.21, True)])
+@pytest.mark.parametrize(
+    ("shift", "told"), [(0.15, False), (0.19, False), (0.21, True), (-0.21, True)]
+)
 def test_a_value_is_told_only_where_the_intervals_are_apart(shift, told):
     moved = TABLE.copy()
     moved.loc[0, ["nmi", "nmi_lo", "nmi_hi"]] += shift
     found = compare(write("a"), write("b", moved))
-    assert rows(found) == ([("value", "scores.csv", "GLCM: nmi", "intervals apart")] if told else [])
+    assert rows(found) == (
+        [("value", "scores.csv", "GLCM: nmi", "intervals apart")] if told else []
+    )
     if told:
         assert found["a"].item() == "0.200 [0.100, 0.300]"
 
@@ -122,7 +136,11 @@ def test_command_writes_nothing_unless_asked(tmp_path):
     write("b", TABLE.assign(time=[1.0, 7.0]))
     before = sorted(tmp_path.rglob("*"))
     said = CliRunner().invoke(main, ["compare", str(a), "b"])
-    assert said.exit_code == 0 and "SSL: time, largest of 1" in said.output and sorted(tmp_path.rglob("*")) == before
+    assert (
+        said.exit_code == 0
+        and "SSL: time, largest of 1" in said.output
+        and sorted(tmp_path.rglob("*")) == before
+    )
     assert CliRunner().invoke(main, ["compare", "a", "a"]).output == "no difference\n"
     CliRunner().invoke(main, ["compare", "a", "b", "--out", str(tmp_path / "out.csv")])
     assert pd.read_csv(tmp_path / "out.csv")["kind"].tolist() == ["column"]

@@ -20,8 +20,13 @@ LABELS = np.array(["1"] * 30 + ["2"] * 9 + [""])
 def parts():
     """40 images of two labels, and one without, in two spaces; labels 1 and 2 lie far apart in both."""
     rng = np.random.default_rng(0)
-    spaces = {name: rng.normal(size=(40, 4)) + 20 * (LABELS == "2")[:, None] for name in ("Proposed SSL", "GLCM")}
-    views = {(name, view): space[:, :2] for view in ("UMAP", "t-SNE") for name, space in spaces.items()}
+    spaces = {
+        name: rng.normal(size=(40, 4)) + 20 * (LABELS == "2")[:, None]
+        for name in ("Proposed SSL", "GLCM")
+    }
+    views = {
+        (name, view): space[:, :2] for view in ("UMAP", "t-SNE") for name, space in spaces.items()
+    }
     groups = {"cluster: GLCM": np.arange(40) % 3}
     return {"images": rng.integers(0, 255, (40, 96, 96), dtype=np.uint8), "views": views, "spaces": spaces} | {
         "groups": groups, "labels": LABELS, "ids": [f"image <{i}>" for i in range(40)],
@@ -56,14 +61,24 @@ def browser(parts, tmp_path_factory):
 
 @pytest.mark.slow
 def test_hover_click_colour_and_toggle_in_a_browser(browser, parts, tmp_path):
-    lone = int(np.argmax(cdist(parts["spaces"]["Proposed SSL"][:, :2], parts["spaces"]["Proposed SSL"][:, :2]).sum(1)))
+    lone = int(
+        np.argmax(
+            cdist(
+                parts["spaces"]["Proposed SSL"][:, :2], parts["spaces"]["Proposed SSL"][:, :2]
+            ).sum(1)
+        )
+    )
     x, y = browser.ask(f"place(0, {lone})")
     browser.point(x, y)
-    shown = browser.ask('within(document, "IMG").map(i => [i.src, i.naturalWidth]).find(i => i[1] > 0)')
+    shown = browser.ask(
+        'within(document, "IMG").map(i => [i.src, i.naturalWidth]).find(i => i[1] > 0)'
+    )
     assert shown == [page.thumbnail(parts["images"][lone]), 64]
 
     browser.point(x, y, click=True)
-    found = browser.ask("models('Div').find(d => d.name == 'neighbours').text.includes('clicked') && data().id.length")
+    found = browser.ask(
+        "models('Div').find(d => d.name == 'neighbours').text.includes('clicked') && data().id.length"
+    )
     text = browser.ask("models('Div').find(d => d.name == 'neighbours').text")
     assert found == 40 and text.count("<img") == 2 * 9
     for name, space in parts["spaces"].items():
@@ -71,7 +86,9 @@ def test_hover_click_colour_and_toggle_in_a_browser(browser, parts, tmp_path):
         row = text.split(f"Nearest in {name}</h3>")[1].split("<h3>")[0]
         places = [row.index(f"image &lt;{i}&gt;<br>") for i in nearest]
         assert places == sorted(places), "neighbours, nearest first, as a slow search finds them"
-    assert browser.ask("models('ColumnDataSource')[0].selected.indices") == [lone], "one selection, both views"
+    assert browser.ask("models('ColumnDataSource')[0].selected.indices") == [lone], (
+        "one selection, both views"
+    )
 
     visible = "plot(1).renderers.filter(r => r.visible).map(r => r.name)"
     assert browser.ask(visible) == ["1 (30)", "2 (9)", "– (1)"]
@@ -85,7 +102,9 @@ def test_hover_click_colour_and_toggle_in_a_browser(browser, parts, tmp_path):
     browser.ask('models("Select")[0].setv({value: "cluster: GLCM"}) ?? true')
     assert browser.ask(visible) == ["0 (14)", "1 (13)", "2 (13)"]
     browser.ask('models("Select")[2].setv({value: "GLCM: t-SNE"}) ?? true')
-    np.testing.assert_allclose(browser.ask("[...data().x2]"), parts["views"]["GLCM", "t-SNE"][:, 0], rtol=1e-6)
+    np.testing.assert_allclose(
+        browser.ask("[...data().x2]"), parts["views"]["GLCM", "t-SNE"][:, 0], rtol=1e-6
+    )
     browser.picture(tmp_path / "explorer.png")
     assert browser.said == [], "no error, no warning, nothing asked of a network"
 
@@ -100,12 +119,21 @@ def test_thumbnail_is_a_small_jpeg_that_uses_all_greys():
 def test_groups_are_complete_and_small_ones_lie_on_top():
     values = np.repeat(np.arange(14), np.arange(1, 15))
     found = page._by_value(values)
-    assert len(found["names"]) == 11 == len(set(found["colours"])) and found["names"][0] == "13 (14)"
+    assert (
+        len(found["names"]) == 11 == len(set(found["colours"])) and found["names"][0] == "13 (14)"
+    )
     assert found["names"][-1] == "others (10)", "0 to 3, with 1 to 4 images"
     assert sorted(sum(found["rows"], [])) == list(range(len(values)))
     ranks = page._by_rank(np.arange(200.0))
-    assert ranks["names"] == ["other 80 % (160)", "next 15 % (30)", "next 4 % (8)", "highest 1 % (2)"]
-    assert sorted(ranks["rows"][-1]) == [198, 199] and len(page._by_rank(np.arange(3.0))["names"]) < 4
+    assert ranks["names"] == [
+        "other 80 % (160)",
+        "next 15 % (30)",
+        "next 4 % (8)",
+        "highest 1 % (2)",
+    ]
+    assert (
+        sorted(ranks["rows"][-1]) == [198, 199] and len(page._by_rank(np.arange(3.0))["names"]) < 4
+    )
 
 
 @pytest.fixture
@@ -115,9 +143,9 @@ def stored(parts, monkeypatch):
     place.figures.mkdir(parents=True)
     place.data.mkdir(parents=True)
     ids = [f"{i:032x}" for i in range(40)]
-    pd.DataFrame({"image_id": ids, "path": ids, "label": np.where(LABELS == "", "6", LABELS)}).to_csv(
-        place.manifest, index=False
-    )
+    pd.DataFrame(
+        {"image_id": ids, "path": ids, "label": np.where(LABELS == "", "6", LABELS)}
+    ).to_csv(place.manifest, index=False)
     np.save(place.level(0), parts["images"])
     table = pd.DataFrame({"image_id": ids})
     for (name, view), points in parts["views"].items():

@@ -22,7 +22,9 @@ def call(*arguments):
 def asked(monkeypatch):
     """What the command passes on to semlib.run.reproduce."""
     seen = {}
-    monkeypatch.setattr(semlib.run, "reproduce", lambda *args, **options: seen.update(options, positional=args))
+    monkeypatch.setattr(
+        semlib.run, "reproduce", lambda *args, **options: seen.update(options, positional=args)
+    )
     return seen
 
 
@@ -39,7 +41,9 @@ def failing(monkeypatch):
     return arrange
 
 
-@pytest.mark.parametrize("command", [[], ["reproduce"], ["fetch"], ["check"], ["similar"], ["outliers"]])
+@pytest.mark.parametrize(
+    "command", [[], ["reproduce"], ["fetch"], ["check"], ["similar"], ["outliers"]]
+)
 def test_help_names_the_environment_variables(command):
     result = call(*command, "--help")
     assert result.exit_code == 0
@@ -60,7 +64,18 @@ def test_reproduce_has_the_documented_defaults(asked):
 
 def test_reproduce_passes_options_on(asked):
     result = call(
-        *("reproduce", "--dataset", "a b", "--profile", "quick", "--from", "04", "--force", "--seed", "3"),
+        *(
+            "reproduce",
+            "--dataset",
+            "a b",
+            "--profile",
+            "quick",
+            "--from",
+            "04",
+            "--force",
+            "--seed",
+            "3",
+        ),
         *("-p", "epochs", "2", "-p", "k", "[4, 6]"),
     )
     assert result.exit_code == 0
@@ -70,7 +85,8 @@ def test_reproduce_passes_options_on(asked):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--only", "04", "05"], ["--only", "04,05"], ["--only", "04", "--only", "05"], ["04", "05"]]
+    "arguments",
+    [["--only", "04", "05"], ["--only", "04,05"], ["--only", "04", "--only", "05"], ["04", "05"]],
 )
 def test_only_takes_several_notebooks(asked, arguments):
     assert call("reproduce", *arguments, "--force").exit_code == 0
@@ -106,7 +122,9 @@ def test_debug_shows_the_traceback(failing, monkeypatch):
 
 
 def test_unknown_dataset_profile_and_command():
-    assert call("reproduce", "--dataset", "nowhere").output.startswith("error: unknown dataset 'nowhere': use one of")
+    assert call("reproduce", "--dataset", "nowhere").output.startswith(
+        "error: unknown dataset 'nowhere': use one of"
+    )
     assert call("fetch", "nowhere").exit_code == 2
     assert call("fetsch").exit_code == 2
 
@@ -125,7 +143,13 @@ def test_fetch_of_a_folder_lists_it(tmp_path):
 def test_check_says_what_is_missing_and_how_to_get_it():
     result = call("check")
     assert result.exit_code == 0
-    for hint in ("python -m semlib fetch carinthia ", "or place data.zip as", "bf16", "no run yet", "cores"):
+    for hint in (
+        "python -m semlib fetch carinthia ",
+        "or place data.zip as",
+        "bf16",
+        "no run yet",
+        "cores",
+    ):
         assert hint in result.output
 
 
@@ -137,11 +161,19 @@ def test_check_compares_an_archive_with_its_checksum():
 
 
 def test_check_fails_when_a_package_is_out_of_bounds(monkeypatch):
-    bad = [semlib.check.Requirement("numpy>=999"), semlib.check.Requirement("no-such-package-here>=1")]
+    bad = [
+        semlib.check.Requirement("numpy>=999"),
+        semlib.check.Requirement("no-such-package-here>=1"),
+    ]
     monkeypatch.setattr(semlib.check, "requirements", lambda: (">=4", bad))
     result = call("check")
     assert result.exit_code == 1
-    for part in ("is not >=4", "is not >=999", "no-such-package-here is not installed", "make setup"):
+    for part in (
+        "is not >=4",
+        "is not >=999",
+        "no-such-package-here is not installed",
+        "make setup",
+    ):
         assert part in result.output
 
 

@@ -21,7 +21,10 @@ def test_equals_numpy(rows, inside, panels):
 
 def test_a_row_does_not_depend_on_its_company():
     rng = np.random.default_rng(1)
-    left, panels = rng.random((1, 30 * 64), np.float32), matmul.pack(rng.random((1, 64, matmul.PANEL), np.float32))
+    left, panels = (
+        rng.random((1, 30 * 64), np.float32),
+        matmul.pack(rng.random((1, 64, matmul.PANEL), np.float32)),
+    )
     results = [np.empty((1, rows * matmul.PANEL), np.float32) for rows in (30, 1)]
     for rows, result in zip((30, 1), results, strict=True):
         matmul.multiply(0, 1, rows, left, panels, result)

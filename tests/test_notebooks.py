@@ -20,7 +20,14 @@ from semlib.run import reproduce
 FILES = sorted(paths.NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
 BY_NAME = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 REAL = paths.ROOT.parent / "shared" / "real-sem" / "carinthia"
-CLUSTERING = ["01_download", "02_preprocess", "03_pyramid", "04_ssl_training", "05_baselines", "06_umap_tsne"]
+CLUSTERING = [
+    "01_download",
+    "02_preprocess",
+    "03_pyramid",
+    "04_ssl_training",
+    "05_baselines",
+    "06_umap_tsne",
+]
 PARAMETER = re.compile(r"\w+: [^=#]+ = .+  # \S")
 
 
@@ -46,7 +53,9 @@ def test_is_stored_without_outputs_for_the_python3_kernel(file):
     for cell in cells(file, "code"):
         assert cell["outputs"] == [] and cell["execution_count"] is None, cell["id"]
     written = nbformat.writes(nbformat.from_dict(content))
-    assert written.rstrip() == file.read_text(encoding="utf-8").rstrip(), "as the pre-commit hook writes it"
+    assert written.rstrip() == file.read_text(encoding="utf-8").rstrip(), (
+        "as the pre-commit hook writes it"
+    )
 
 
 @BY_NAME
@@ -68,7 +77,9 @@ def test_cell_ids_are_readable_and_unique(file):
 @BY_NAME
 def test_opens_with_a_title_and_its_question(file):
     first = cells(file)[0]
-    assert first["cell_type"] == "markdown" and source(first).startswith("# ") and "?" in source(first)
+    assert (
+        first["cell_type"] == "markdown" and source(first).startswith("# ") and "?" in source(first)
+    )
 
 
 @BY_NAME
@@ -94,7 +105,9 @@ def test_cells_are_few_and_short(file):
     for cell in code:
         lines = [line for line in source(cell).splitlines() if line.strip()]
         assert len(lines) <= 25, cell["id"]
-        for node in ast.walk(ast.parse(re.sub(r"^\s*[%!].*$", "", source(cell), flags=re.MULTILINE))):
+        for node in ast.walk(
+            ast.parse(re.sub(r"^\s*[%!].*$", "", source(cell), flags=re.MULTILINE))
+        ):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 assert node.end_lineno - node.body[0].lineno + 1 <= 8, f"{cell['id']}: {node.name}"
 
@@ -104,7 +117,9 @@ def test_checks_what_it_made(file):
     headed = [
         after
         for before, after in zip(cells(file)[:-1], cells(file)[1:], strict=True)
-        if before["cell_type"] == "markdown" and "**Checks**" in source(before) and after["cell_type"] == "code"
+        if before["cell_type"] == "markdown"
+        and "**Checks**" in source(before)
+        and after["cell_type"] == "code"
     ]
     assert len(headed) == 1
     assert any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(source(headed[0]))))
@@ -112,7 +127,9 @@ def test_checks_what_it_made(file):
 
 @BY_NAME
 def test_has_plain_progress_bars(file):
-    assert not any(re.search(r"tqdm\.(auto|notebook)", source(cell)) for cell in cells(file, "code"))
+    assert not any(
+        re.search(r"tqdm\.(auto|notebook)", source(cell)) for cell in cells(file, "code")
+    )
 
 
 @BY_NAME
@@ -125,7 +142,10 @@ def test_ends_with_three_to_five_exercises_without_answers(file):
     for i, cell in enumerate(answers, 1):
         assert cell["id"] == f"{number}-exercise-{i}" and f"{cell['id']}-text" in after
         first, call = source(cell).splitlines()
-        assert first.startswith("answer = None  # ") and f'teaching.check("{number}.{i}", answer, dataset' in call
+        assert (
+            first.startswith("answer = None  # ")
+            and f'teaching.check("{number}.{i}", answer, dataset' in call
+        )
 
 
 @BY_NAME
@@ -139,7 +159,10 @@ def test_colab_gets_the_same_cell_in_every_notebook():
     first = {source(cells(file, "code")[0]) for file in FILES}
     assert len(first) == 1 and 'if "google.colab" in sys.modules' in first.pop()
     for file in FILES:
-        assert re.search(rf"colab\.research\.google\.com/github/\S+/notebooks/{file.name}\)", source(cells(file)[0]))
+        assert re.search(
+            rf"colab\.research\.google\.com/github/\S+/notebooks/{file.name}\)",
+            source(cells(file)[0]),
+        )
 
 
 def test_every_input_is_an_output_of_an_earlier_notebook():
@@ -147,7 +170,9 @@ def test_every_input_is_an_output_of_an_earlier_notebook():
     for notebook in map(nb.Notebook, FILES):
         assert notebook.outputs, notebook.name
         for pattern in notebook.inputs:
-            known = pattern.startswith("source/") or any(fnmatch.fnmatch(output, pattern) for output in made)
+            known = pattern.startswith("source/") or any(
+                fnmatch.fnmatch(output, pattern) for output in made
+            )
             assert known, f"{notebook.name}: no earlier notebook makes {pattern}"
         made += notebook.outputs
 
@@ -176,9 +201,15 @@ def quick(tmp_path_factory):
 def test_quick_run_executes_every_notebook(quick):
     first, _, said, figures = quick
     assert list(first) == [file.stem for file in FILES]
-    assert sorted(path.name for path in (figures / "notebooks").iterdir()) == [file.name for file in FILES]
+    assert sorted(path.name for path in (figures / "notebooks").iterdir()) == [
+        file.name for file in FILES
+    ]
     for file in FILES:
-        executed = [cell for cell in cells(figures / "notebooks" / file.name, "code") if source(cell).strip()]
+        executed = [
+            cell
+            for cell in cells(figures / "notebooks" / file.name, "code")
+            if source(cell).strip()
+        ]
         assert all(cell["execution_count"] for cell in executed), file.stem
     assert "made no" not in said
 
@@ -231,6 +262,10 @@ def test_three_real_images_pass_as_an_own_folder_without_labels(tmp_path):
     assert all(done.values())
     place = paths.of(folder)
     rows = list(csv.DictReader((place.figures / "table1.csv").open()))
-    assert len(rows) == 5 and all(row["nmi"] == "" and -1 <= float(row["silhouette"]) <= 1 for row in rows)
+    assert len(rows) == 5 and all(
+        row["nmi"] == "" and -1 <= float(row["silhouette"]) <= 1 for row in rows
+    )
     assert (place.figures / "figS8_tsne_pca.png").is_file()
-    assert sorted(path.name for path in folder.iterdir()) == [f"incubit_gt_{i}.png" for i in range(3)]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        f"incubit_gt_{i}.png" for i in range(3)
+    ]

@@ -16,9 +16,21 @@ from packaging.utils import canonicalize_name
 from semlib.paths import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LOCK = [Requirement(line) for line in (ROOT / "requirements.lock").read_text().splitlines() if line[0] != "#"]
+LOCK = [
+    Requirement(line)
+    for line in (ROOT / "requirements.lock").read_text().splitlines()
+    if line[0] != "#"
+]
 LOCKED = {canonicalize_name(requirement.name): requirement for requirement in LOCK}
-OURS = ("Makefile", "environment.yml", "requirements.lock", "pyproject.toml", "CITATION.cff", "LICENSE", ".ci/run")
+OURS = (
+    "Makefile",
+    "environment.yml",
+    "requirements.lock",
+    "pyproject.toml",
+    "CITATION.cff",
+    "LICENSE",
+    ".ci/run",
+)
 PYTHONS = ("3.11", "3.12", "3.13")
 
 
@@ -46,21 +58,36 @@ def test_locked_version_is_within_the_bounds_of_pyproject(requirement):
 @pytest.mark.parametrize("python", PYTHONS)
 def test_lock_holds_whatever_a_locked_package_needs_on_linux(python):
     """Follow the installed packages' own requirements: each that applies must be locked, at a version it takes."""
-    where = {"python_version": python, "python_full_version": f"{python}.9", "platform_system": "Linux"}
-    where |= {"sys_platform": "linux", "os_name": "posix", "platform_machine": "x86_64", "extra": ""}
+    where = {
+        "python_version": python,
+        "python_full_version": f"{python}.9",
+        "platform_system": "Linux",
+    }
+    where |= {
+        "sys_platform": "linux",
+        "os_name": "posix",
+        "platform_machine": "x86_64",
+        "extra": "",
+    }
     waiting, seen = direct(), set()
     while waiting:
         wanted = waiting.pop()
         name = canonicalize_name(wanted.name)
         locked = LOCKED.get(name)
         assert locked, f"{name} is not locked"
-        assert locked.marker is None or locked.marker.evaluate(where), f"{name} is locked for another machine only"
-        assert wanted.specifier.contains(str(locked.specifier).removeprefix("==")), f"{wanted}, but {locked}"
+        assert locked.marker is None or locked.marker.evaluate(where), (
+            f"{name} is locked for another machine only"
+        )
+        assert wanted.specifier.contains(str(locked.specifier).removeprefix("==")), (
+            f"{wanted}, but {locked}"
+        )
         for extra in {"", *wanted.extras}:
             if (name, extra) not in seen:
                 seen.add((name, extra))
                 waiting += [
-                    need for need in _needs(name) if not need.marker or need.marker.evaluate(where | {"extra": extra})
+                    need
+                    for need in _needs(name)
+                    if not need.marker or need.marker.evaluate(where | {"extra": extra})
                 ]
 
 
@@ -72,7 +99,11 @@ def _needs(name):
 
 
 def test_packages_of_nvidia_are_for_linux_only():
-    cuda = [requirement for name, requirement in LOCKED.items() if re.match(r"nvidia-|cuda-|triton", name)]
+    cuda = [
+        requirement
+        for name, requirement in LOCKED.items()
+        if re.match(r"nvidia-|cuda-|triton", name)
+    ]
     assert cuda
     assert all(str(requirement.marker) == 'platform_system == "Linux"' for requirement in cuda)
 
@@ -95,7 +126,9 @@ def test_torch_has_no_upper_bound():
 @pytest.mark.parametrize("name", OURS)
 def test_no_registry_or_machine_is_named(name):
     text = (ROOT / name).read_text()
-    assert not re.search(r"index-url|find-links|pypi\.org|pythonhosted|anaconda\.org|file://|--hash", text)
+    assert not re.search(
+        r"index-url|find-links|pypi\.org|pythonhosted|anaconda\.org|file://|--hash", text
+    )
 
 
 def test_citation_file_cites_the_three_works():
@@ -112,7 +145,12 @@ def test_citation_file_cites_the_three_works():
 
 def test_licence_names_both():
     text = (ROOT / "LICENSE").read_text()
-    for part in ("BSD 3-Clause", "the semlib authors", "CC BY 4.0", "creativecommons.org/licenses/by/4.0"):
+    for part in (
+        "BSD 3-Clause",
+        "the semlib authors",
+        "CC BY 4.0",
+        "creativecommons.org/licenses/by/4.0",
+    ):
         assert part in text
 
 
@@ -140,7 +178,11 @@ def clone(tmp_path):
         fake.write_text(FAKE_PYTHON.format(log=folder / "log", version_status=version_status))
         fake.chmod(0o755)
         (folder / "log").write_text("")
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("MAKE", "MFLAGS"))
+        }
         command = ["make", *arguments, f"PYTHON={fake}"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
         return done, (folder / "log").read_text()
@@ -156,7 +198,10 @@ def test_make_installs_once_and_again_only_when_the_lock_changes(clone):
     assert "-r requirements.lock" in log and "--no-deps --no-build-isolation -e ." in log
     assert clone("setup")[1] == ""
     done, log = clone("reproduce", "DATASET=my images/of today", "PROFILE=quick", "ARGS=--only 04")
-    assert log == "-m semlib reproduce --dataset my images/of today --profile quick --seed 0 --only 04\n"
+    assert (
+        log
+        == "-m semlib reproduce --dataset my images/of today --profile quick --seed 0 --only 04\n"
+    )
     os.utime(clone.folder / "requirements.lock", (2**32, 2**32))
     assert "-r requirements.lock" in clone("setup")[1]
 

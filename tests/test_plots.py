@@ -22,13 +22,19 @@ def test_small_groups_are_drawn_last_and_the_legend_keeps_the_order_of_labels():
     figure, axis = plt.subplots()
     plots.scatter(axis, np.random.default_rng(0).normal(size=(100, 2)), groups, title="t")
     assert [len(part.get_offsets()) for part in axis.collections] == [90, 7, 3]
-    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["1 (3)", "2 (90)", "3 (7)"]
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == [
+        "1 (3)",
+        "2 (90)",
+        "3 (7)",
+    ]
 
 
 @pytest.mark.parametrize(("labels", "panels"), [(None, 1), (list("aabbccd"), 2)])
 def test_a_view_by_label_needs_labels(labels, panels):
     points = np.random.default_rng(0).normal(size=(7, 2))
-    figure = plots.label_and_cluster(points, labels, [0, 0, 1, 1, 2, 2, 2], title="SSL", view="UMAP")
+    figure = plots.label_and_cluster(
+        points, labels, [0, 0, 1, 1, 2, 2, 2], title="SSL", view="UMAP"
+    )
     assert len(figure.axes) == panels
     assert "k-means cluster" in figure.axes[-1].get_title()
 
@@ -36,7 +42,9 @@ def test_a_view_by_label_needs_labels(labels, panels):
 def test_grid_outlines_masks_and_takes_mixed_sizes(images):
     mask = np.zeros((40, 40), bool)
     mask[10:20, 10:20] = True
-    figure = plots.image_grid([images[0], images[1][:30]], ["a", "b"], masks=[mask, None], columns=5)
+    figure = plots.image_grid(
+        [images[0], images[1][:30]], ["a", "b"], masks=[mask, None], columns=5
+    )
     shown = [axis for axis in figure.axes if axis.images]
     assert len(shown) == 2 and len(shown[0].collections) == 1 and not shown[1].collections
 
@@ -55,7 +63,13 @@ def test_thumbnails_do_not_overlap(images):
 
 
 def test_bars_show_ours_with_interval_and_the_paper():
-    row = {"method": "GLCM", "silhouette": 0.4, "silhouette_lo": 0.3, "silhouette_hi": 0.5, "paper_silhouette": 0.43}
+    row = {
+        "method": "GLCM",
+        "silhouette": 0.4,
+        "silhouette_lo": 0.3,
+        "silhouette_hi": 0.5,
+        "paper_silhouette": 0.43,
+    }
     row |= {"nmi": np.nan, "nmi_lo": np.nan, "nmi_hi": np.nan, "paper_nmi": 0.29}
     figure = plots.table1_bars(pd.DataFrame([row]))
     assert figure.axes[0].patches[0].get_width() == 0.4
@@ -68,7 +82,11 @@ def test_architecture_names_the_sizes_in_use():
 
 
 def test_collapse_map_shows_each_row_in_both_panels():
-    rows = [("a", "as it is", 0.5, 1.0, 0.2), ("b", "as it is", 0.1, 90.0, 0.9), ("b", "5 components", 0.2, 5.0, 0.8)]
+    rows = [
+        ("a", "as it is", 0.5, 1.0, 0.2),
+        ("b", "as it is", 0.1, 90.0, 0.9),
+        ("b", "5 components", 0.2, 5.0, 0.8),
+    ]
     table = pd.DataFrame(rows, columns=["method", "space", "silhouette", "rankme", "knn_macro"])
     left, right = plots.collapse_map(table).axes
     for axis, column in ((left, "rankme"), (right, "knn_macro")):
@@ -79,12 +97,22 @@ def test_collapse_map_shows_each_row_in_both_panels():
 
 
 def test_collapse_map_without_labels_says_so():
-    table = pd.DataFrame({"method": ["a"], "space": ["x"], "silhouette": [0.1], "rankme": [2.0], "knn_macro": [np.nan]})
+    table = pd.DataFrame(
+        {
+            "method": ["a"],
+            "space": ["x"],
+            "silhouette": [0.1],
+            "rankme": [2.0],
+            "knn_macro": [np.nan],
+        }
+    )
     assert [text.get_text() for text in plots.collapse_map(table).axes[1].texts] == ["no labels"]
 
 
 def test_curves_have_a_line_for_each_group_in_each_panel():
-    table = pd.DataFrame({"method": ["a", "a", "b", "b"], "k": [2, 3, 2, 3], "nmi": [0.1, 0.2, 0.3, 0.4]})
+    table = pd.DataFrame(
+        {"method": ["a", "a", "b", "b"], "k": [2, 3, 2, 3], "nmi": [0.1, 0.2, 0.3, 0.4]}
+    )
     (axis,) = plots.curves(table, "k", {"nmi": "NMI"}).axes
     assert [list(line.get_ydata()) for line in axis.lines] == [[0.1, 0.2], [0.3, 0.4]]
     assert (axis.get_xlabel(), axis.get_ylabel()) == ("k", "NMI")

@@ -36,7 +36,9 @@ def write_notebook(name, parameters, *code, inputs=(), outputs=()):
         "semlib": {"inputs": list(inputs), "outputs": list(outputs)},
     }
     paths.NOTEBOOKS.mkdir(exist_ok=True)
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), paths.NOTEBOOKS / f"{name}.ipynb")
+    nbformat.write(
+        nbformat.v4.new_notebook(cells=cells, metadata=metadata), paths.NOTEBOOKS / f"{name}.ipynb"
+    )
 
 
 @pytest.fixture
@@ -48,7 +50,9 @@ def suite(tmp_path, monkeypatch):
     monkeypatch.setenv("SEMLIB_FIGURES", str(tmp_path / "figures"))
     write_notebook("01_first", "n: int = 3  # steps", FIRST, outputs=["data/a.txt"])
     second = {"inputs": ["data/a.txt"], "outputs": ["figures/b.txt"]}
-    write_notebook("02_second", "times: int = 1  # copies\nrate: float = 0.1  # rate", SECOND, **second)
+    write_notebook(
+        "02_second", "times: int = 1  # copies\nrate: float = 0.1  # rate", SECOND, **second
+    )
     paths.PROFILES.mkdir()
     (paths.PROFILES / "standard.yaml").write_text("# the notebooks' own defaults\n")
     (paths.PROFILES / "quick.yaml").write_text("01_first: {n: 1}\n")
@@ -91,7 +95,10 @@ def test_runs_in_order_then_skips_everything(suite, in_process):
 def test_changed_parameter_reruns_it_and_what_reads_its_output(suite, in_process):
     run()
     again = run(parameters={"n": 5})
-    assert again == {"01_first": ["parameters changed: n 3 -> 5"], "02_second": ["input changed: data/a.txt"]}
+    assert again == {
+        "01_first": ["parameters changed: n 3 -> 5"],
+        "02_second": ["input changed: data/a.txt"],
+    }
 
 
 def test_output_with_the_same_content_reruns_nothing_behind_it(suite, in_process):
@@ -114,9 +121,13 @@ def test_edited_cell_and_missing_output_say_so(suite, in_process):
     assert run() == {"01_first": ["notebook changed"], "02_second": []}
 
 
-def test_changed_module_reruns_only_the_notebooks_that_import_it(suite, in_process, tmp_path, monkeypatch):
+def test_changed_module_reruns_only_the_notebooks_that_import_it(
+    suite, in_process, tmp_path, monkeypatch
+):
     copy = tmp_path / "semlib"
-    shutil.copytree(Path(semlib.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        Path(semlib.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__")
+    )
     monkeypatch.setattr(fp, "_PACKAGE", copy)
     run()
     with open(copy / "images" / "pyramid.py", "a") as module:
@@ -141,7 +152,9 @@ def test_unknown_notebook_lists_the_known(suite, options):
 def test_profile_and_given_parameters(suite, in_process):
     run(profile="quick", seed=7)
     assert (suite.data / "a.txt").read_text() == "1 7"
-    assert run(profile="quick", seed=7, parameters={"n": "4"})["01_first"] == ["parameters changed: n 1 -> 4"]
+    assert run(profile="quick", seed=7, parameters={"n": "4"})["01_first"] == [
+        "parameters changed: n 1 -> 4"
+    ]
     assert (suite.data / "a.txt").read_text() == "4 7"
 
 
@@ -199,7 +212,15 @@ def test_parameter_takes_yaml_of_its_type(kind, given, value):
 
 @pytest.mark.parametrize(
     ("kind", "given"),
-    [("int", "3.5"), ("int", True), ("float", "fast"), ("bool", "1"), ("list[int]", "[a]"), ("str", 3), ("int", "[")],
+    [
+        ("int", "3.5"),
+        ("int", True),
+        ("float", "fast"),
+        ("bool", "1"),
+        ("list[int]", "[a]"),
+        ("str", 3),
+        ("int", "["),
+    ],
 )
 def test_parameter_refuses_another_type(kind, given):
     with pytest.raises(ValueError, match=r"01_first: parameter p is|not valid YAML"):
@@ -207,12 +228,17 @@ def test_parameter_refuses_another_type(kind, given):
 
 
 def test_missing_input_names_the_notebook_that_makes_it(suite, in_process):
-    with pytest.raises(FileNotFoundError, match=r"02_second needs .*a\.txt, which does not exist; 01_first makes it"):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"02_second needs .*a\.txt, which does not exist; 01_first makes it",
+    ):
         run(only=["02"])
 
 
 def test_promised_output_that_was_not_made_is_said(suite, in_process):
-    write_notebook("01_first", "n: int = 3  # steps", FIRST, outputs=["data/a.txt", "figures/table*.csv"])
+    write_notebook(
+        "01_first", "n: int = 3  # steps", FIRST, outputs=["data/a.txt", "figures/table*.csv"]
+    )
     stream = io.StringIO()
     run(only=["01"], stream=stream)
     assert "01_first  made no figures/table*.csv" in stream.getvalue()
@@ -223,7 +249,9 @@ def test_folder_of_images_is_an_input(suite, in_process, tmp_path):
     folder = tmp_path / "my images"
     (folder / "masks").mkdir(parents=True)
     (folder / "masks" / "a.png").write_text("mask")
-    write_notebook("01_first", "n: int = 3  # steps", FIRST, inputs=["source/*"], outputs=["data/a.txt"])
+    write_notebook(
+        "01_first", "n: int = 3  # steps", FIRST, inputs=["source/*"], outputs=["data/a.txt"]
+    )
     assert list(run(folder)) == ["01_first", "02_second"]
     record = json.loads(paths.of(folder).run_json.read_text())
     assert record["notebooks"]["01_first"]["parameters"]["dataset"] == str(folder)
@@ -300,13 +328,17 @@ def test_broken_notebook_file_is_named(suite, name, content, message):
 @pytest.mark.parametrize("line", ["x: int = n + 1", "x: int", "x: int = "])
 def test_parameters_must_be_plain_lines(suite, line):
     write_notebook("01_first", line, FIRST)
-    with pytest.raises(ValueError, match=r"01_first.ipynb: parameters must be lines 'name: type = value"):
+    with pytest.raises(
+        ValueError, match=r"01_first.ipynb: parameters must be lines 'name: type = value"
+    ):
         run()
 
 
 def test_declared_files_must_have_a_known_place(suite, in_process):
     write_notebook("01_first", "", "1", inputs=["elsewhere/a.txt"])
-    with pytest.raises(ValueError, match=r"'elsewhere/a.txt' .* must start with data/, figures/ or source/"):
+    with pytest.raises(
+        ValueError, match=r"'elsewhere/a.txt' .* must start with data/, figures/ or source/"
+    ):
         run()
 
 
@@ -330,7 +362,13 @@ def test_modules_follow_imports_inside_functions_and_relative_ones(tmp_path, mon
         (tmp_path / name).write_text(code)
     monkeypatch.setattr(fp, "_PACKAGE", tmp_path)
     found = fp.modules("import numpy\nfrom semlib.images.simulate import sample")
-    assert found == ["__init__.py", "images/__init__.py", "images/noise.py", "images/simulate.py", "paths.py"]
+    assert found == [
+        "__init__.py",
+        "images/__init__.py",
+        "images/noise.py",
+        "images/simulate.py",
+        "paths.py",
+    ]
     assert fp.modules("import semlib.paths") == ["__init__.py", "paths.py"]
     assert fp.modules("this is not python") == []
 
@@ -357,22 +395,38 @@ def test_bars_move_on_a_terminal_and_only_finished_lines_stay_in_a_file(terminal
     assert moved == terminal
     assert ("[1/2] 01_first  cell 1/3" in stream.getvalue()) == terminal
     stay = [text for text in stream.getvalue().split("\n")[:-1]]
-    assert [text.rpartition("\r")[2] for text in stay] == ["      epochs: 100%|####|", "      a warning"]
+    assert [text.rpartition("\r")[2] for text in stay] == [
+        "      epochs: 100%|####|",
+        "      a warning",
+    ]
     assert stream.getvalue().rpartition("\r")[2] == "" or not terminal
 
 
 def test_kernel_runs_with_this_python_and_a_failing_cell_stops_it(suite):
     code = "import sys\nfrom tqdm import tqdm\nprint(sys.executable)\nfor i in tqdm(range(3), desc='steps'): pass"
     write_notebook("01_first", "n: int = 3  # steps", code)
-    write_notebook("02_second", "", "print('before')", "raise ValueError('bad image\\n  foo.png')", "print('after')")
+    write_notebook(
+        "02_second",
+        "",
+        "print('before')",
+        "raise ValueError('bad image\\n  foo.png')",
+        "print('after')",
+    )
     stream = io.StringIO()
-    with pytest.raises(NotebookError, match=r"02_second, cell \[4\]: ValueError: bad image foo.png \(see .*failed"):
+    with pytest.raises(
+        NotebookError, match=r"02_second, cell \[4\]: ValueError: bad image foo.png \(see .*failed"
+    ):
         run(stream=stream, parameters={"n": 4})
     assert "      steps: 100%" in stream.getvalue()
     copy = nbformat.read(suite.notebooks / "01_first.ipynb", as_version=4)
-    assert [out.text.strip() for out in copy.cells[-1].outputs if out.name == "stdout"] == [sys.executable]
+    assert [out.text.strip() for out in copy.cells[-1].outputs if out.name == "stdout"] == [
+        sys.executable
+    ]
     assert "n = 4" in copy.cells[1].source
-    assert sorted(p.name for p in suite.notebooks.iterdir()) == ["01_first.ipynb", "02_second.failed.ipynb"]
+    assert sorted(p.name for p in suite.notebooks.iterdir()) == [
+        "01_first.ipynb",
+        "02_second.failed.ipynb",
+    ]
     failed = nbformat.read(suite.notebooks / "02_second.failed.ipynb", as_version=4)
     assert "before" in str(failed) and "foo.png" in str(failed)
     assert list(json.loads(suite.run_json.read_text())["notebooks"]) == ["01_first"]
@@ -424,7 +478,9 @@ def is_running(pid):
 def test_interrupted_run_leaves_no_kernel_and_continues(suite, number):
     write_notebook("02_second", "", WAIT, inputs=["data/a.txt"])
     with pytest.MonkeyPatch.context() as patch:  # 01_first as a finished run, without a kernel
-        patch.setattr(semlib.run, "execute", lambda notebook, target, *rest: target.write_text("executed"))
+        patch.setattr(
+            semlib.run, "execute", lambda notebook, target, *rest: target.write_text("executed")
+        )
         suite.data.mkdir(parents=True)
         (suite.data / "a.txt").write_text("3 0")
         run(only=["01"])
@@ -441,7 +497,10 @@ def test_interrupted_run_leaves_no_kernel_and_continues(suite, number):
         said = second.communicate(timeout=60)[1]
         assert second.returncode == 0, said
         assert "01_first  skipped: unchanged" in said and "02_second  done" in said
-        assert sorted(path.name for path in suite.notebooks.iterdir()) == ["01_first.ipynb", "02_second.ipynb"]
+        assert sorted(path.name for path in suite.notebooks.iterdir()) == [
+            "01_first.ipynb",
+            "02_second.ipynb",
+        ]
     else:
         assert first.returncode == 130
         assert said.rstrip().endswith("interrupted: rerun the same command to continue")

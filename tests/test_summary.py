@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from semlib import paths, report, summary
+from semlib import paths, saving, summary
 from semlib.driver import notebook as nb
 
-FIRST = """report.save_table(t, dataset, "scores", caption)
-report.save_figure(figure, dataset, "bars")"""
+FIRST = """saving.save_table(t, dataset, "scores", caption)
+saving.save_figure(figure, dataset, "bars")"""
 
 
 @pytest.fixture
@@ -24,15 +24,24 @@ def run(tmp_path, monkeypatch):
     """Figures, tables and record as notebook 01 leaves them."""
     monkeypatch.setattr(paths, "NOTEBOOKS", tmp_path / "notebooks")
     paths.NOTEBOOKS.mkdir()
-    for name, code, outputs in (("01_first", FIRST, ["figures/page_*.png"]), ("02_second", "1 + 1", [])):
-        cells = [nbformat.v4.new_markdown_cell(f"# {name[:2]} · Title\n\n**Question.** Does it\nwork?\n\nMore.")]
+    for name, code, outputs in (
+        ("01_first", FIRST, ["figures/page_*.png"]),
+        ("02_second", "1 + 1", []),
+    ):
+        cells = [
+            nbformat.v4.new_markdown_cell(
+                f"# {name[:2]} · Title\n\n**Question.** Does it\nwork?\n\nMore."
+            )
+        ]
         cells.append(nbformat.v4.new_code_cell(code))
         book = nbformat.v4.new_notebook(cells=cells, metadata={"semlib": {"outputs": outputs}})
         nbformat.write(book, paths.NOTEBOOKS / f"{name}.ipynb")
     place = paths.of("synthetic")
-    table = pd.DataFrame({"method": ["a|b", "c"], "nmi": [0.2, 0.5], "nmi_lo": [0.1, 0.4], "nmi_hi": [0.3, 0.6]})
+    table = pd.DataFrame(
+        {"method": ["a|b", "c"], "nmi": [0.2, 0.5], "nmi_lo": [0.1, 0.4], "nmi_hi": [0.3, 0.6]}
+    )
     table["paper_nmi"] = [0.25, 0.7]
-    report.save_table(table[["method", "nmi"]], "synthetic", "scores", "Scores of all.", csv=table)
+    saving.save_table(table[["method", "nmi"]], "synthetic", "scores", "Scores of all.", csv=table)
     noise = np.random.default_rng(0).integers(0, 255, (80, 2000), dtype=np.uint8)
     text = PngInfo()
     text.add_text("Source", "somewhere else")
@@ -49,13 +58,22 @@ def run(tmp_path, monkeypatch):
 def test_every_table_and_figure_has_its_place_and_caption(run):
     summary.write("synthetic")
     text = (run.figures / "report.md").read_text()
-    first, second, rest = (text.split(f"## {name}")[1].split("\n## ")[0] for name in ("01 ·", "02 ·", "Other files"))
-    assert first.index("| a\\|b | 0.200 |") < first.index("![bars](bars.png)") < first.index("![page_7](page_7.png)")
+    first, second, rest = (
+        text.split(f"## {name}")[1].split("\n## ")[0] for name in ("01 ·", "02 ·", "Other files")
+    )
+    assert (
+        first.index("| a\\|b | 0.200 |")
+        < first.index("![bars](bars.png)")
+        < first.index("![page_7](page_7.png)")
+    )
     assert "Scores of all. Data: synthetic images (semlib simulator, not Carinthia)." in first
     assert "**Figure `page_7`.** Data: somewhere else." in first
     assert "Does it work?" in first and "`epochs` 3" in first and "12 s" in first
     assert "**Not run**" in second and "`loose.csv`: 3 rows of x." in rest
-    assert "| 01_first | 2026-01-02 03:04:05 | 12.3 | quick | 5 |" in text and "| 02_second | **not run** |" in text
+    assert (
+        "| 01_first | 2026-01-02 03:04:05 | 12.3 | quick | 5 |" in text
+        and "| 02_second | **not run** |" in text
+    )
     assert "**Data: synthetic images" in text and "| numpy | 2.0 |" in text
 
 
@@ -78,7 +96,9 @@ def test_written_again_only_if_something_changed(run):
     assert summary.write("synthetic") == run.figures / "report.html"
     assert summary.write("synthetic") is None
     (run.figures / "loose.csv").write_text("x,y\n1,2\n")
-    assert summary.write("synthetic") is not None and "x, y" in (run.figures / "report.md").read_text()
+    assert (
+        summary.write("synthetic") is not None and "x, y" in (run.figures / "report.md").read_text()
+    )
     (run.figures / "bars.png").unlink()
     assert summary.write("synthetic") is not None
     (run.figures / "report.html").unlink()
@@ -86,10 +106,14 @@ def test_written_again_only_if_something_changed(run):
 
 
 def test_long_table_is_cut_and_says_so(run):
-    report.save_table(pd.DataFrame({"i": range(100)}), "synthetic", "scores", "Long.")
+    saving.save_table(pd.DataFrame({"i": range(100)}), "synthetic", "scores", "Long.")
     summary.write("synthetic")
     text = (run.figures / "report.md").read_text()
-    assert "The first 40 of 100 rows; all in `scores.csv`." in text and "| 39 |" in text and "| 40 |" not in text
+    assert (
+        "The first 40 of 100 rows; all in `scores.csv`." in text
+        and "| 39 |" in text
+        and "| 40 |" not in text
+    )
 
 
 def test_a_folder_without_any_run_gets_a_report(run):
@@ -105,5 +129,9 @@ def test_each_figure_of_the_suite_has_a_caption():
     assert all(text.endswith((".", "?")) for text in captions.values())
     for book in nb.numbered():
         names = set(re.findall(r'save_figure\(.*?dataset, "(\w+)"', book.code))
-        missing = {name for name in names if not any(fnmatch.fnmatch(name, pattern) for pattern in captions)}
+        missing = {
+            name
+            for name in names
+            if not any(fnmatch.fnmatch(name, pattern) for pattern in captions)
+        }
         assert not missing, f"{book.name}: add a line to semlib/captions.csv for {missing}"

@@ -39,15 +39,28 @@ def table(where, name, **columns):
 def manifest(where, labels):
     where.data.mkdir(parents=True, exist_ok=True)
     paths_of = [f"{i}.png" for i in range(len(labels))]
-    pd.DataFrame({"image_id": paths_of, "path": paths_of, "label": labels}).to_csv(where.manifest, index=False)
+    pd.DataFrame({"image_id": paths_of, "path": paths_of, "label": labels}).to_csv(
+        where.manifest, index=False
+    )
 
 
 def test_each_exercise_of_the_notebooks_has_words_and_an_answer():
-    asked = [text for book in nb.numbered() for text in re.findall(r'teaching\.check\("(\d\d\.\d)"', book.code)]
+    asked = [
+        text
+        for book in nb.numbered()
+        for text in re.findall(r'teaching\.check\("(\d\d\.\d)"', book.code)
+    ]
     assert asked == list(WORDS)
     for words in WORDS.values():
-        assert set(words) <= {"answer", "relative", "absolute", "hints", "why"} and len(words["hints"]) == 3
-    functions = [n for n, f in inspect.getmembers(expected, inspect.isfunction) if f.__module__ == expected.__name__]
+        assert (
+            set(words) <= {"answer", "relative", "absolute", "hints", "why"}
+            and len(words["hints"]) == 3
+        )
+    functions = [
+        n
+        for n, f in inspect.getmembers(expected, inspect.isfunction)
+        if f.__module__ == expected.__name__
+    ]
     assert sorted(words["answer"] for words in WORDS.values()) == sorted(functions)
 
 
@@ -174,7 +187,13 @@ def test_names_from_tables(where):
         d_recall=[-0.1, 0.1, -0.1, -0.1],
     )  # fmt: skip
     assert expected.praised_while_losing(where, 0) == frozenset({"a"})
-    table(where, "semnr_profile", input=["noisy"] * 3, denoiser=["identity", "A", "B"], psnr=[20, 26, 26])
+    table(
+        where,
+        "semnr_profile",
+        input=["noisy"] * 3,
+        denoiser=["identity", "A", "B"],
+        psnr=[20, 26, 26],
+    )
     assert expected.best_psnr(where, 0) == {"A", "B"}
     assert expected.error_factor(where, 0) == pytest.approx(2, rel=0.01)
 
@@ -201,7 +220,9 @@ def test_a_notebook_whose_inputs_are_there_asks_nothing(where, made, monkeypatch
 
 
 @pytest.mark.parametrize("refusal", [EOFError, NotImplementedError, "n", ""])
-def test_without_consent_the_error_says_what_is_missing_and_how_to_make_it(refusal, made, monkeypatch):
+def test_without_consent_the_error_says_what_is_missing_and_how_to_make_it(
+    refusal, made, monkeypatch
+):
     def answer(question):
         assert "Run this now?" in question
         if isinstance(refusal, str):
@@ -212,8 +233,13 @@ def test_without_consent_the_error_says_what_is_missing_and_how_to_make_it(refus
     with pytest.raises(FileNotFoundError) as caught:
         teaching.ready("05")
     said = str(caught.value)
-    assert "05_baselines needs" in said and "manifest.csv, which does not exist; 01_download makes it" in said
-    assert "python -m semlib reproduce --profile quick --dataset synthetic --only 01 02 03 04" in said
+    assert (
+        "05_baselines needs" in said
+        and "manifest.csv, which does not exist; 01_download makes it" in said
+    )
+    assert (
+        "python -m semlib reproduce --profile quick --dataset synthetic --only 01 02 03 04" in said
+    )
     assert re.search(r"in about \d+ min", said) and made == []
 
 
@@ -253,4 +279,6 @@ def test_a_kernel_that_takes_no_questions_gets_the_error():
 
     cell = nbformat.v4.new_code_cell('from semlib import teaching\nteaching.ready("05")')
     with pytest.raises(CellExecutionError, match="05_baselines needs"):
-        NotebookClient(nbformat.v4.new_notebook(cells=[cell]), timeout=60, kernel_name="python3").execute()
+        NotebookClient(
+            nbformat.v4.new_notebook(cells=[cell]), timeout=60, kernel_name="python3"
+        ).execute()

@@ -15,7 +15,9 @@ def torchvision_stages(pretrained):
     from torchvision.models import vgg16
 
     network = vgg16(weights=None)
-    network.load_state_dict({k: torch.from_numpy(v) for k, v in pretrained["vgg16"].items()}, strict=False)
+    network.load_state_dict(
+        {k: torch.from_numpy(v) for k, v in pretrained["vgg16"].items()}, strict=False
+    )
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (vgg.MEAN, vgg.STD))
 
     @torch.inference_mode()
@@ -41,7 +43,9 @@ def test_equals_torchvision(channels, torchvision_stages, with_weights):
 def test_fewer_stages_are_the_first_ones(with_weights):
     image = torch.rand(1, 1, 40, 40, generator=torch.Generator().manual_seed(1))
     whole = vgg.stages(image)
-    assert all(torch.equal(a, b) for a, b in zip(vgg.stages(image, count=3), whole[:3], strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(vgg.stages(image, count=3), whole[:3], strict=True)
+    )
 
 
 def test_several_images_at_a_time(with_weights, monkeypatch):
@@ -55,7 +59,9 @@ def test_several_images_at_a_time(with_weights, monkeypatch):
         order.append((number, stage))
 
     vgg.walk(images, visit)
-    assert all(order.index((0, stage)) < order.index((n, stage)) for n in range(1, 5) for stage in range(5))
+    assert all(
+        order.index((0, stage)) < order.index((n, stage)) for n in range(1, 5) for stage in range(5)
+    )
     for number, image in enumerate(images):
         for stage, alone in enumerate(vgg.stages(image)):
             assert np.array_equal(found[number, stage], alone)

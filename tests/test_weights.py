@@ -19,7 +19,15 @@ TINY = {"alpha": np.arange(6, dtype=np.float32).reshape(2, 3), "beta": np.ones(4
 def tiny(monkeypatch, tmp_path):
     """A registry of one small set whose every place but the hub cache fails until a test says otherwise."""
     entry = weights.Weights(
-        "tiny", "a test", 40, "none", weights.digest(TINY), "http://127.0.0.1:9/tiny.pt", "tiny==1", "0" * 64, "tiny.pt"
+        "tiny",
+        "a test",
+        40,
+        "none",
+        weights.digest(TINY),
+        "http://127.0.0.1:9/tiny.pt",
+        "tiny==1",
+        "0" * 64,
+        "tiny.pt",
     )
     monkeypatch.setattr(weights, "REGISTRY", {"tiny": entry})
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
@@ -78,7 +86,9 @@ def test_a_damaged_file_of_our_own_is_replaced(tiny, tmp_path):
 
 
 def test_without_any_place_each_is_named_and_asked_once(tiny, monkeypatch):
-    with pytest.raises(weights.WeightsError, match=r"hub cache: .*download: .*package index: not here"):
+    with pytest.raises(
+        weights.WeightsError, match=r"hub cache: .*download: .*package index: not here"
+    ):
         weights.load("tiny")
     monkeypatch.setattr(weights, "_hub_cache", lambda *_: pytest.fail("asked twice"))
     with pytest.raises(weights.WeightsError):
@@ -107,8 +117,13 @@ def test_no_pickle_is_executed(tiny, tmp_path):
 
 def test_a_jax_checkpoint_becomes_torch_tensors():
     rng = np.random.default_rng(0)
-    layer = {"kernel": rng.normal(size=(3, 3, 2, 5)).astype(np.float32), "bias": np.arange(5, dtype=np.float32)}
-    tensors = weights._from_numpy(pickle.dumps({"VGG16_0": {f"Conv_{i}": layer for i in range(13)}}))
+    layer = {
+        "kernel": rng.normal(size=(3, 3, 2, 5)).astype(np.float32),
+        "bias": np.arange(5, dtype=np.float32),
+    }
+    tensors = weights._from_numpy(
+        pickle.dumps({"VGG16_0": {f"Conv_{i}": layer for i in range(13)}})
+    )
     assert len(tensors) == 26
     assert tensors["features.28.weight"].shape == (5, 2, 3, 3)
     assert tensors["features.0.weight"][4, 1, 2, 0] == layer["kernel"][2, 0, 1, 4]

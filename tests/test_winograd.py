@@ -11,7 +11,11 @@ from semlib import winograd
 def example(count, height, width, inside, outside):
     rng = np.random.default_rng(0)
     x = rng.standard_normal((count, height, width, inside), np.float32)
-    return x, rng.standard_normal((outside, inside, 3, 3), np.float32), rng.standard_normal(outside, np.float32)
+    return (
+        x,
+        rng.standard_normal((outside, inside, 3, 3), np.float32),
+        rng.standard_normal(outside, np.float32),
+    )
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (1, 1), (5, 7), (32, 32), (33, 66), (70, 3)])
@@ -20,8 +24,16 @@ def example(count, height, width, inside, outside):
 def test_equals_the_direct_convolution(shape, inside, outside, count, tiles, monkeypatch):
     monkeypatch.setattr(winograd, "TILES", tiles)
     x, weight, bias = example(count, *shape, inside, outside)
-    image, kernel = torch.from_numpy(x).permute(0, 3, 1, 2).double(), torch.from_numpy(weight).double()
-    direct = F.conv2d(image, kernel, torch.from_numpy(bias).double(), padding=1).relu().permute(0, 2, 3, 1).numpy()
+    image, kernel = (
+        torch.from_numpy(x).permute(0, 3, 1, 2).double(),
+        torch.from_numpy(weight).double(),
+    )
+    direct = (
+        F.conv2d(image, kernel, torch.from_numpy(bias).double(), padding=1)
+        .relu()
+        .permute(0, 2, 3, 1)
+        .numpy()
+    )
     ours = winograd.convolve(x, winograd.transform(weight), bias)
     assert ours.shape == direct.shape and ours.dtype == np.float32
     assert np.abs(ours - direct).max() < 1e-4 * direct.max()
@@ -37,7 +49,9 @@ def test_pixels_in_another_order_of_memory():
     x, weight, bias = example(1, 20, 30, 32, 32)
     turned = np.ascontiguousarray(x.swapaxes(1, 2)).swapaxes(1, 2)
     kernels = winograd.transform(weight)
-    assert np.array_equal(winograd.convolve(turned, kernels, bias), winograd.convolve(x, kernels, bias))
+    assert np.array_equal(
+        winograd.convolve(turned, kernels, bias), winograd.convolve(x, kernels, bias)
+    )
 
 
 @pytest.mark.parametrize("inside", [20, 32])

@@ -13,7 +13,9 @@ where = paths.of(dataset)
 
 # 1
 history = pd.read_csv(where.figures / "ssl_history.csv")
-rankme = history[(history["method"] == "paper") & (history["seed"] == seed)].set_index("epoch")["rankme"]
+rankme = history[(history["method"] == "paper") & (history["seed"] == seed)].set_index("epoch")[
+    "rankme"
+]
 teaching.check("04.1", rankme[rankme.index.max()] / rankme[rankme.index.min()], dataset, seed=seed)
 
 # 2

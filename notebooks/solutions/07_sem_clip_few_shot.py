@@ -7,7 +7,8 @@ from semlib import paths, teaching
 dataset = "synthetic"
 where = paths.of(dataset)
 scores, areas, ablated = (
-    pd.read_csv(where.figures / f"semclip_{name}.csv") for name in ("classification", "segmentation", "ablation")
+    pd.read_csv(where.figures / f"semclip_{name}.csv")
+    for name in ("classification", "segmentation", "ablation")
 )
 
 # 1

@@ -15,11 +15,32 @@ NAMES = click.Choice(list(STAGES))
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--only", multiple=True, type=NAMES, metavar="STAGE", help=f"One of {', '.join(STAGES)}; repeatable.")
-@click.option("--growth/--no-growth", default=True, show_default=True, help="Also cost and memory over N.")
-@click.option("--profile", "profiled", type=NAMES, metavar="STAGE", help="Show what limits a stage, and nothing else.")
-@click.option("--gpu", "on_gpu", is_flag=True, help="Measure training and embedding on this machine's GPU instead.")
-@click.option("--out", type=click.Path(path_type=Path), help="Default: figures/bench.json, or bench-gpu.json.")
+@click.option(
+    "--only",
+    multiple=True,
+    type=NAMES,
+    metavar="STAGE",
+    help=f"One of {', '.join(STAGES)}; repeatable.",
+)
+@click.option(
+    "--growth/--no-growth", default=True, show_default=True, help="Also cost and memory over N."
+)
+@click.option(
+    "--profile",
+    "profiled",
+    type=NAMES,
+    metavar="STAGE",
+    help="Show what limits a stage, and nothing else.",
+)
+@click.option(
+    "--gpu",
+    "on_gpu",
+    is_flag=True,
+    help="Measure training and embedding on this machine's GPU instead.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Default: figures/bench.json, or bench-gpu.json."
+)
 def main(only, growth, profiled, on_gpu, out):
     """Measure each fast path beside its plain reference; exit code 1 if values differ.
 
@@ -61,14 +82,18 @@ def bench(only, out, *, growth=True):
         for name in names:
             bar.set_postfix_str(name)
             stage = STAGES[name]
-            row = process.compare(stage.make, stage.options, fresh=stage.fresh, repeats=stage.repeats)
+            row = process.compare(
+                stage.make, stage.options, fresh=stage.fresh, repeats=stage.repeats
+            )
             found["stages"][name] = row | {"target": stage.target}
             _write(out, found)
             bar.update()
         for name in followed:
             bar.set_postfix_str(f"{name} over N")
             stage = STAGES[name]
-            found["growth"][name] = process.grow(stage.make, stage.growth, [int(n * stage.share) for n in COUNTS])
+            found["growth"][name] = process.grow(
+                stage.make, stage.growth, [int(n * stage.share) for n in COUNTS]
+            )
             _write(out, found)
             bar.update()
     return found

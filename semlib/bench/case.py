@@ -53,7 +53,9 @@ class Case:
         """
         reference, ours = (np.asarray(values, dtype=float) for values in (reference, ours))
         if reference.shape != ours.shape:
-            raise ValueError(f"{self.title}: the reference gives {reference.shape}, ours {ours.shape}")
+            raise ValueError(
+                f"{self.title}: the reference gives {reference.shape}, ours {ours.shape}"
+            )
         gaps = (reference - ours) / np.maximum(1, np.abs(reference))
         found = {"compared": self.compared, "tolerance": self.tolerance}
         if self.quality:

@@ -41,11 +41,16 @@ def measure(count=4591, size=512, batch_size=32, device="cuda"):
     torch.manual_seed(0)
     learner = recipe.Learner(recipe.find("paper")).to(device, memory_format=torch.channels_last)
     quick = "bfloat16" if devices.autocast(device)._enabled else "float32"
-    runs = {"epoch": (_epoch(learner, batch_size, device), quick), "embedding": (_embed(learner, device), "float32")}
+    runs = {
+        "epoch": (_epoch(learner, batch_size, device), quick),
+        "embedding": (_embed(learner, device), "float32"),
+    }
     found = {"machine": machine.facts(), "peaks": machine.peaks()}
     found |= {"count": count, "size": size, "batch_size": batch_size}
     for name, (run, arithmetic) in runs.items():
-        found[name] = {"format": arithmetic} | _rate(run, data, 4 * batch_size, found["peaks"][arithmetic])
+        found[name] = {"format": arithmetic} | _rate(
+            run, data, 4 * batch_size, found["peaks"][arithmetic]
+        )
     return found
 
 
@@ -56,7 +61,9 @@ def table(found):
     for part in ("epoch", "embedding"):
         row = found[part]
         speed = f"{row['seconds']:.2f} s, {row['per_second']:,.0f} images/s"
-        lines.append(f"{part}: {speed}, {row['share_of_peak']:.0%} of the rate of a large {row['format']} product")
+        lines.append(
+            f"{part}: {speed}, {row['share_of_peak']:.0%} of the rate of a large {row['format']} product"
+        )
     return "\n".join(lines)
 
 

@@ -59,8 +59,12 @@ def glcm(count=64, size=512):
     names = ("contrast", "dissimilarity", "homogeneity", "energy", "correlation")
 
     def reference():
-        matrices = (graycomatrix(image, [1], angles, 256, symmetric=True, normed=True) for image in images)
-        return np.array([[graycoprops(matrix, name).mean() for name in names] for matrix in matrices])
+        matrices = (
+            graycomatrix(image, [1], angles, 256, symmetric=True, normed=True) for image in images
+        )
+        return np.array(
+            [[graycoprops(matrix, name).mean() for name in names] for matrix in matrices]
+        )
 
     def ours():
         return features.glcm(images, progress=False)
@@ -80,7 +84,15 @@ def lbp(count=64, size=512):
         codes = (local_binary_pattern(image, 8, 1, "uniform").astype(int) for image in images)
         return np.array([np.bincount(code.ravel(), minlength=10) / code.size for code in codes])
 
-    return Case("LBP", "scikit-image", reference, lambda: features.lbp(images, progress=False), "images", count, 1e-6)
+    return Case(
+        "LBP",
+        "scikit-image",
+        reference,
+        lambda: features.lbp(images, progress=False),
+        "images",
+        count,
+        1e-6,
+    )
 
 
 def wavelet(count=64, size=512):
@@ -120,7 +132,9 @@ def pca(count=400, size=256, components=64):
     images = example_images(count, size)
 
     def reference():
-        return PCA(components, svd_solver="full").fit_transform(images.reshape(count, -1).astype(np.float32))
+        return PCA(components, svd_solver="full").fit_transform(
+            images.reshape(count, -1).astype(np.float32)
+        )
 
     def ours():
         return features.pca(images, components=components, progress=False)
@@ -178,6 +192,8 @@ def simulate(count=60, size=480):
 
     def ours():
         name = folder / f"{len(list(folder.iterdir()))}"
-        return np.load(simulate.write_arrays(name, count, seed=0, preset="carinthia", size=size) / "images.npy")
+        return np.load(
+            simulate.write_arrays(name, count, seed=0, preset="carinthia", size=size) / "images.npy"
+        )
 
     return Case("simulator", "one process", reference, ours, "images", count, 0)

@@ -14,7 +14,7 @@ def ssl_step(count=32, size=512, batch_size=32):
     import torch
     from tqdm import tqdm
 
-    from semlib import memory
+    from semlib import workers
     from semlib.images.pyramid import pyramid
     from semlib.morphology import device, recipe, train
 
@@ -29,11 +29,15 @@ def ssl_step(count=32, size=512, batch_size=32):
         learner = copy.deepcopy(start).to(where).train()
         optimiser, losses = torch.optim.Adam(learner.parameters(), lr=1e-3), []
         for rows in batches:
-            views = [torch.from_numpy(level[rows]).to(where)[:, None].float() / 255 for level in levels]
+            views = [
+                torch.from_numpy(level[rows]).to(where)[:, None].float() / 255 for level in levels
+            ]
             embeddings = [learner.encoder(view) for view in views]
             projections = [learner.head(z) for z in embeddings]
             pairs = [(a, b) for a in range(3) for b in range(3) if a != b]
-            loss = -sum(cosine(projections[a], embeddings[b].detach()).mean() for a, b in pairs) / len(pairs)
+            loss = -sum(
+                cosine(projections[a], embeddings[b].detach()).mean() for a, b in pairs
+            ) / len(pairs)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -42,11 +46,13 @@ def ssl_step(count=32, size=512, batch_size=32):
 
     def ours():
         if where == "cpu":
-            memory.reuse()
+            workers.keep_memory()
         learner = copy.deepcopy(start).to(where, memory_format=torch.channels_last)
         optimiser = torch.optim.Adam(learner.trained(), lr=1e-3)
         config, bar = {"seed": 0, "batch_size": batch_size}, tqdm(disable=True)
-        return train._epoch(levels, None, learner, optimiser, where, 0, config, bar, train.ALONE)["loss"]
+        return train._epoch(levels, None, learner, optimiser, where, 0, config, bar, train.ALONE)[
+            "loss"
+        ]
 
     title = f"SSL step at {size}/{size // 2}/{size // 4}"
     return Case(title, "PyTorch, float32", reference, ours, "images", count, 0.01, compared="loss")
@@ -62,14 +68,18 @@ def embed(count=64, size=512):
     torch.manual_seed(0)
     start = recipe.find("paper").encoder()
     with torch.no_grad():
-        for _ in range(20):  # the statistics of the batch norms, without which all images look alike
+        for _ in range(
+            20
+        ):  # the statistics of the batch norms, without which all images look alike
             start(encoder.to_input(images[:16, ::4, ::4]))
 
     @torch.no_grad()
     def reference():
         network, rows = copy.deepcopy(start).to(where).eval(), []
         for part in np.split(images, range(64, count, 64)):
-            rows.append(network(torch.from_numpy(part).to(where)[:, None].float() / 255).cpu().numpy())
+            rows.append(
+                network(torch.from_numpy(part).to(where)[:, None].float() / 255).cpu().numpy()
+            )
         return np.concatenate(rows)
 
     def ours():
@@ -100,8 +110,17 @@ def kmeans(count=2000):
     def reference():
         found = KMeans(6, n_init=10, random_state=0).fit_predict(embeddings.astype(np.float64))
         each = metrics.silhouette_samples(embeddings, found)
-        scores = [metrics.silhouette_score(embeddings, found), np.mean([each[found == k].mean() for k in range(6)])]
-        pairs = ("normalized_mutual_info", "adjusted_mutual_info", "adjusted_rand", "homogeneity", "completeness")
+        scores = [
+            metrics.silhouette_score(embeddings, found),
+            np.mean([each[found == k].mean() for k in range(6)]),
+        ]
+        pairs = (
+            "normalized_mutual_info",
+            "adjusted_mutual_info",
+            "adjusted_rand",
+            "homogeneity",
+            "completeness",
+        )
         return scores + [getattr(metrics, f"{name}_score")(labels, found) for name in pairs]
 
     def ours():

@@ -48,8 +48,12 @@ def _piq_dists():
     from semlib import weights
 
     network = vgg16(weights=None)
-    network.load_state_dict({k: torch.from_numpy(v) for k, v in weights.load("vgg16").items()}, strict=False)
-    coefficients = {name: torch.from_numpy(values) for name, values in weights.load("dists").items()}
+    network.load_state_dict(
+        {k: torch.from_numpy(v) for k, v in weights.load("vgg16").items()}, strict=False
+    )
+    coefficients = {
+        name: torch.from_numpy(values) for name, values in weights.load("dists").items()
+    }
     with (
         mock.patch.object(torch.hub, "load_state_dict_from_url", lambda *_, **__: coefficients),
         mock.patch.object(piq.perceptual, "vgg16", lambda **_: network),
@@ -77,15 +81,24 @@ def semclip_episode(shots=2, tests=3, size=120):
 
     prompts, backbone = Prompts.load(), _backbone()
     batch = simulate.sample(
-        7 * (shots + tests), seed=0, preset="semclip", size=size, labels=[*range(7)] * (shots + tests)
+        7 * (shots + tests),
+        seed=0,
+        preset="semclip",
+        size=size,
+        labels=[*range(7)] * (shots + tests),
     )
     pool = Pool(batch.images, batch.labels, batch.masks, prompts.classes, prompts.normal)
     (episode,) = episodes(pool, shots=(shots,), seeds=(0,), n_test=tests, n_test_min=1)
-    labels, masks = [pool.classes[i] for i in pool.labels[episode.support]], pool.masks[episode.support]
+    labels, masks = (
+        [pool.classes[i] for i in pool.labels[episode.support]],
+        pool.masks[episode.support],
+    )
     kept = backbone.encode_images(pool.images)
 
     def reference():
-        model = SemClip(backbone, prompts).fit(_one_by_one(backbone, pool.images[episode.support]), labels, masks)
+        model = SemClip(backbone, prompts).fit(
+            _one_by_one(backbone, pool.images[episode.support]), labels, masks
+        )
         found = [model.predict(pool.images[i : i + 1]) for i in episode.test]
         return tuple(np.concatenate(part) for part in zip(*found, strict=True))
 
@@ -104,7 +117,9 @@ def _one_by_one(backbone, images):
     from semlib.semclip.features import Features
 
     found = [backbone.encode_images(image[None]) for image in images]
-    return Features(*(np.concatenate(part) for part in zip(*((f.image, f.tokens) for f in found), strict=True)))
+    return Features(
+        *(np.concatenate(part) for part in zip(*((f.image, f.tokens) for f in found), strict=True))
+    )
 
 
 def _backbone():
@@ -112,4 +127,6 @@ def _backbone():
     from semlib.semclip import vlm
     from semlib.semclip.backbone import Backbone
 
-    return Backbone(pretrained=None if (vlm.MODELS / f"{vlm.NAME}.safetensors").exists() else "random")
+    return Backbone(
+        pretrained=None if (vlm.MODELS / f"{vlm.NAME}.safetensors").exists() else "random"
+    )

@@ -13,7 +13,10 @@ from contextlib import contextmanager, nullcontext, suppress
 import psutil
 
 SIDES = ("reference", "ours")
-INTERVAL, FAMILY = 0.005, 20  # seconds between two looks at the memory; looks between two searches for child processes
+INTERVAL, FAMILY = (
+    0.005,
+    20,
+)  # seconds between two looks at the memory; looks between two searches for child processes
 LOADED = ("torch", "sklearn.cluster", "skimage.feature", "piq", "open_clip", "semlib.bench.stages")
 
 
@@ -22,7 +25,10 @@ class Peak:
 
     def __init__(self, base=None):
         self.base, self.rise = base or psutil.Process().memory_info().rss, 0
-        self._end, self._thread = threading.Event(), threading.Thread(target=self._watch, daemon=True)
+        self._end, self._thread = (
+            threading.Event(),
+            threading.Thread(target=self._watch, daemon=True),
+        )
 
     def __enter__(self):
         self._thread.start()
@@ -74,10 +80,18 @@ def compare(make, options, *, fresh=False, repeats=2):
         If a side fails.
     """
     case, runs, more = _fresh(make, options, repeats) if fresh else _in_turn(make, options, repeats)
-    row = {"stage": case.title, "reference": case.reference_name, "unit": case.unit, "count": case.count}
+    row = {
+        "stage": case.title,
+        "reference": case.reference_name,
+        "unit": case.unit,
+        "count": case.count,
+    }
     for side, (seconds, memory, _) in runs.items():
         row |= {f"{side}_seconds": seconds, f"{side}_memory": memory}
-    row |= {"ratio": row["reference_seconds"] / row["ours_seconds"], "per_second": case.count / row["ours_seconds"]}
+    row |= {
+        "ratio": row["reference_seconds"] / row["ours_seconds"],
+        "per_second": case.count / row["ours_seconds"],
+    }
     row |= more | case.verdict(*(values for _, _, values in runs.values()))
     return row
 
@@ -92,7 +106,11 @@ def grow(make, options, counts):
     """
     with _worker(_grow, make, options, sorted(counts)) as pipe:
         found = [_receive(pipe) for _ in counts]
-    return {"counts": sorted(counts), "seconds": [s for s, _ in found], "memory": [m for _, m in found]}
+    return {
+        "counts": sorted(counts),
+        "seconds": [s for s, _ in found],
+        "memory": [m for _, m in found],
+    }
 
 
 def _in_turn(make, options, repeats):
@@ -105,7 +123,9 @@ def _in_turn(make, options, repeats):
             for side, pipe in pipes.items():
                 times[side].append(_ask(pipe, "seconds", side)[0])
         best = {side: min(times[side] or first[side][:1]) for side in SIDES}
-        runs = {side: (best[side], first[side][1], _ask(pipes[side], "values", side)) for side in SIDES}
+        runs = {
+            side: (best[side], first[side][1], _ask(pipes[side], "values", side)) for side in SIDES
+        }
         return case, runs, {}
 
 

@@ -49,7 +49,11 @@ def profile(stage):
     if traffic.bytes:
         with record(activities=[ProfilerActivity.CPU]) as found:
             case.ours()
-        parts.append(found.key_averages().table(sort_by="self_cpu_time_total", row_limit=TOP, max_name_column_width=40))
+        parts.append(
+            found.key_averages().table(
+                sort_by="self_cpu_time_total", row_limit=TOP, max_name_column_width=40
+            )
+        )
     return "\n\n".join([case.title, *parts, functions(case.ours)])
 
 
@@ -106,7 +110,9 @@ class Traffic(TorchDispatchMode):
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         result = function(*args, **(kwargs or {}))
         if not function.is_view:
-            tensors = [x for x in tree_leaves((args, kwargs, result)) if isinstance(x, torch.Tensor)]
+            tensors = [
+                x for x in tree_leaves((args, kwargs, result)) if isinstance(x, torch.Tensor)
+            ]
             if any(x.dtype == torch.bfloat16 for x in tensors):
                 self.product = "bfloat16"
             self.bytes += sum(x.numel() * x.element_size() for x in tensors)

@@ -37,10 +37,14 @@ def sizes(side=512):
     from semlib.semnr.page import COLUMNS
 
     image = example_images(1, side)
-    rows = {name: getattr(features, name)(image, progress=False) for name in ("glcm", "lbp", "wavelet")}
+    rows = {
+        name: getattr(features, name)(image, progress=False) for name in ("glcm", "lbp", "wavelet")
+    }
     rows["embed"] = train.embed(recipe.find("paper").encoder(), image, progress=False)
     pyramid = sum((side // scale) ** 2 for scale in (1, 2, 4))
-    return {"preprocess": pyramid, "minibatch": 2, "trust": 8 * len(COLUMNS)} | {n: r.nbytes for n, r in rows.items()}
+    return {"preprocess": pyramid, "minibatch": 2, "trust": 8 * len(COLUMNS)} | {
+        n: r.nbytes for n, r in rows.items()
+    }
 
 
 def page(found, written):
@@ -78,12 +82,16 @@ def _hours(stages, share):
 def _disk(written):
     lines = [("stage", "bytes an image", *MILLIONS)]
     for name, size in written.items():
-        lines.append((STAGES[name], f"{size:,}", *(tqdm.format_sizeof(n * size, "B") for n in COUNTS)))
+        lines.append(
+            (STAGES[name], f"{size:,}", *(tqdm.format_sizeof(n * size, "B") for n in COUNTS))
+        )
     return _table(lines)
 
 
 def _memory(growth):
-    lines = [("stage", "at N images", "peak memory, MB", "kB an image more", "exponent of the time")]
+    lines = [
+        ("stage", "at N images", "peak memory, MB", "kB an image more", "exponent of the time")
+    ]
     for name, cost in growth.items():
         slope = np.polyfit(cost["counts"], np.array(cost["memory"]) / 1e3, 1)[0]
         sizes = f"{cost['counts'][-1]:,}", f"{cost['memory'][-1] / 1e6:.0f}", f"{slope:.1f}"
@@ -141,7 +149,9 @@ exact scores of Table 1 (k-means, silhouette) compare all pairs; from 100,000 im
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--bench", type=click.Path(path_type=Path), help="Default: figures/bench.json.")
-@click.option("--docs", type=click.Path(path_type=Path, file_okay=False), default="docs", show_default=True)
+@click.option(
+    "--docs", type=click.Path(path_type=Path, file_okay=False), default="docs", show_default=True
+)
 def main(bench, docs):
     """Write DOCS/scaling.md, and beside it the measurement that it shows."""
     bench = bench or paths.figures_root() / "bench.json"

@@ -60,5 +60,7 @@ STAGES = {
     "semclip-features": Stage(models.semclip_features, growth={"size": 64}, share=1 / 8),
     "semclip-episode": Stage(models.semclip_episode, repeats=1),
     "simulate": Stage(images.simulate, repeats=0, growth={"size": 64}, share=1 / 8),
-    "pca-paper": Stage(images.pca_randomised, {"count": 4591, "size": 512}, target=1, repeats=0, usual=False),
+    "pca-paper": Stage(
+        images.pca_randomised, {"count": 4591, "size": 512}, target=1, repeats=0, usual=False
+    ),
 }

@@ -13,7 +13,20 @@ def rows(stages):
     stages : dict
         Name -> row of ``bench.json``.
     """
-    lines = [["stage", "reference", "N", "reference s", "ours s", "ratio", "target", "memory MB", "per s", "equal"]]
+    lines = [
+        [
+            "stage",
+            "reference",
+            "N",
+            "reference s",
+            "ours s",
+            "ratio",
+            "target",
+            "memory MB",
+            "per s",
+            "equal",
+        ]
+    ]
     for row in stages.values():
         seconds = [f"{row[f'{side}_seconds']:.2f}" for side in ("reference", "ours")]
         memory = " / ".join(f"{row[f'{side}_memory'] / 1e6:.0f}" for side in ("reference", "ours"))
@@ -21,9 +34,14 @@ def rows(stages):
         numbers = [*seconds, f"{row['ratio']:.1f}", target, memory, f"{row['per_second']:.3g}"]
         lines.append([row["stage"], row["reference"], str(row["count"]), *numbers, _equality(row)])
     if all(name in stages for name in TEXTURES):
-        spent = [sum(stages[name][f"{side}_seconds"] for name in TEXTURES) for side in ("reference", "ours")]
+        spent = [
+            sum(stages[name][f"{side}_seconds"] for name in TEXTURES)
+            for side in ("reference", "ours")
+        ]
         sums = [f"{spent[0]:.2f}", f"{spent[1]:.2f}", f"{spent[0] / spent[1]:.1f}", "6"]
-        lines.append(["GLCM, LBP, wavelet together", "", str(stages["glcm"]["count"]), *sums, "", "", ""])
+        lines.append(
+            ["GLCM, LBP, wavelet together", "", str(stages["glcm"]["count"]), *sums, "", "", ""]
+        )
     return _aligned(lines, left=(0, 1, 9))
 
 

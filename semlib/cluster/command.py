@@ -11,12 +11,24 @@ def bulk():
 @bulk.command()
 @click.argument("manifest", type=click.Path())
 @click.argument("stages", nargs=-1, required=True, metavar="STAGE...")
-@click.option("--out", type=click.Path(), required=True, help="Folder of the results, which all workers see.")
-@click.option("--root", type=click.Path(), help="Where relative paths start. [default: the manifest's folder]")
-@click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler. [default: a cluster on this machine]")
-@click.option("--workers", type=click.IntRange(0), help="Processes here; 0 works without Dask. [default: one a core]")
+@click.option(
+    "--out", type=click.Path(), required=True, help="Folder of the results, which all workers see."
+)
+@click.option(
+    "--root", type=click.Path(), help="Where relative paths start. [default: the manifest's folder]"
+)
+@click.option(
+    "--scheduler", metavar="ADDRESS", help="A Dask scheduler. [default: a cluster on this machine]"
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(0),
+    help="Processes here; 0 works without Dask. [default: one a core]",
+)
 @click.option("--chunk", default=256, show_default=True, help="Images in a result file.")
-@click.option("--retries", default=3, show_default=True, help="How often a failing chunk is tried again.")
+@click.option(
+    "--retries", default=3, show_default=True, help="How often a failing chunk is tried again."
+)
 @click.option("--encoder", type=click.Path(), help="Folder of a finished training, for embed.")
 @click.option("--border", default=4, show_default=True, help="Pixels cropped from each side.")
 @click.option("--size", default=512, show_default=True, help="Side of the square in pixels.")
@@ -48,8 +60,14 @@ def run(manifest, stages, out, **options):
 @bulk.command()
 @click.argument("stage", type=click.Path())
 @click.option("--k", default=6, show_default=True, help="Number of clusters.")
-@click.option("--standardise", is_flag=True, help="Columns to mean 0 and deviation 1; for glcm, lbp and wavelet.")
-@click.option("--view", default=0, metavar="COUNT", help="Also a UMAP of so many images. [default: none]")
+@click.option(
+    "--standardise",
+    is_flag=True,
+    help="Columns to mean 0 and deviation 1; for glcm, lbp and wavelet.",
+)
+@click.option(
+    "--view", default=0, metavar="COUNT", help="Also a UMAP of so many images. [default: none]"
+)
 @click.option("--seed", default=0, show_default=True)
 def group(stage, k, standardise, view, seed):
     """Cluster the rows in the folder STAGE, such as results/embed, by mini-batch k-means.
@@ -59,8 +77,12 @@ def group(stage, k, standardise, view, seed):
     from semlib.cluster import groups
 
     found = groups.write(stage, k=k, standardise=standardise, seed=seed)
-    click.echo(f"sizes {found['sizes']}, silhouette {found['silhouette']:.4f} +- {found['error']:.4f} (standard error)")
+    click.echo(
+        f"sizes {found['sizes']}, silhouette {found['silhouette']:.4f} +- {found['error']:.4f} (standard error)"
+    )
     if view:
         from semlib.cluster import view as module
 
-        click.echo(f"{len(module.write(stage, sample=view, seed=seed)):,} images in {stage}/umap.csv")
+        click.echo(
+            f"{len(module.write(stage, sample=view, seed=seed)):,} images in {stage}/umap.csv"
+        )

@@ -62,8 +62,12 @@ def fit(shards, *, k=6, standardise=False, sample=10_000, passes=1, seed=0, prog
     """
     scaler = _scaler(shards, progress) if standardise else None
     rng = np.random.default_rng(seed)
-    start = evaluate.fit_clusters(_scaled(draw(shards, sample, rng)[1], scaler), k=k, seed=seed).cluster_centers_
-    groups = Groups(MiniBatchKMeans(k, init=start, n_init=1, reassignment_ratio=0, random_state=seed), scaler)
+    start = evaluate.fit_clusters(
+        _scaled(draw(shards, sample, rng)[1], scaler), k=k, seed=seed
+    ).cluster_centers_
+    groups = Groups(
+        MiniBatchKMeans(k, init=start, n_init=1, reassignment_ratio=0, random_state=seed), scaler
+    )
     order = np.concatenate([rng.permutation(shards.chunks) for _ in range(passes)])
     for index in tqdm(order, desc="mini-batch k-means", unit="shard", disable=not progress):
         rows, _ = groups.prepare(shards.load(index))
@@ -101,7 +105,9 @@ def silhouette(shards, groups, *, draws=10, sample=1000, seed=0):
     values = draw(shards, draws * sample, rng)[1]
     sample = min(sample, len(values) // draws)
     if sample < 2 * groups.model.n_clusters:
-        raise ValueError(f"{len(values)} usable rows are too few for {draws} samples; use evaluate.cluster_scores")
+        raise ValueError(
+            f"{len(values)} usable rows are too few for {draws} samples; use evaluate.cluster_scores"
+        )
     rows = _scaled(rng.permutation(values)[: draws * sample], groups.scaler)
     found = groups.model.predict(rows)
     parts = zip(np.split(rows, draws), np.split(found, draws), strict=True)
@@ -131,7 +137,9 @@ def write(folder, *, k=6, standardise=False, seed=0, progress=True):
     sizes = np.zeros(k, int)
     with atomic(shards.folder / "clusters.npy") as temporary:
         labels = open_memmap(temporary, "w+", np.int16, (shards.rows,))
-        for index, values in enumerate(tqdm(shards, total=shards.chunks, desc="assign", disable=not progress)):
+        for index, values in enumerate(
+            tqdm(shards, total=shards.chunks, desc="assign", disable=not progress)
+        ):
             found = labels[index * shards.chunk :][: len(values)] = groups.predict(values)
             sizes += np.bincount(found[found >= 0], minlength=k)
         labels.flush()
@@ -146,7 +154,9 @@ def write(folder, *, k=6, standardise=False, seed=0, progress=True):
 
 def _scaler(shards, progress):
     scaler = StandardScaler()
-    for values in tqdm(shards, total=shards.chunks, desc="mean and deviation", unit="shard", disable=not progress):
+    for values in tqdm(
+        shards, total=shards.chunks, desc="mean and deviation", unit="shard", disable=not progress
+    ):
         good = values[np.isfinite(values).all(axis=1)]
         if len(good):
             scaler.partial_fit(np.asarray(good, np.float64))

@@ -13,7 +13,9 @@ def columns(file):
         If there is no such file, or it is empty.
     """
     if not file.is_file():
-        raise FileNotFoundError(f"{file} does not exist: a manifest is a CSV file with a column 'path'")
+        raise FileNotFoundError(
+            f"{file} does not exist: a manifest is a CSV file with a column 'path'"
+        )
     with open(file, newline="", encoding="utf-8-sig") as stream:
         names = next(csv.reader(stream), [])
     if not names:

@@ -62,7 +62,9 @@ def run(
         If chunks failed, after the others are done; when ten have failed, at once.
     """
     listing, out = Path(listing), Path(out).resolve()
-    wanted = settings(listing, names, chunk, encoder, {"border": border, "size": size, "intensity": intensity})
+    wanted = settings(
+        listing, names, chunk, encoder, {"border": border, "size": size, "intensity": intensity}
+    )
     columns = next(iter(wanted.values()))["files"]
     count = manifest.count(listing)
     for name, own in wanted.items():
@@ -70,13 +72,25 @@ def run(
     base = Path(root or listing.parent).resolve()
     encoder = encoder and str(Path(encoder).resolve())
     jobs = (
-        {"index": index, "rows": rows, "root": str(base), "out": str(out), "stages": wanted, "encoder": encoder}
+        {
+            "index": index,
+            "rows": rows,
+            "root": str(base),
+            "out": str(out),
+            "stages": wanted,
+            "encoder": encoder,
+        }
         for index, rows in enumerate(manifest.chunks(listing, columns, chunk))
     )
     computed, failed = dict.fromkeys(wanted, 0), []
     with (
         _pool(scheduler, workers, retries, progress) as pool,
-        tqdm(total=math.ceil(count / chunk), desc="+".join(wanted), unit="chunk", disable=not progress) as bar,
+        tqdm(
+            total=math.ceil(count / chunk),
+            desc="+".join(wanted),
+            unit="chunk",
+            disable=not progress,
+        ) as bar,
     ):
         for index, done, error in pool(process, jobs):
             bar.update()
@@ -89,8 +103,13 @@ def run(
                 computed[name] += 1
     if failed:
         said = "\n".join(failed)
-        raise RuntimeError(f"{len(failed)} chunks failed; the same command does those that are missing\n{said}")
-    totals = {name: shards.finish(out / name, manifest.chunks(listing, columns, chunk), columns) for name in wanted}
+        raise RuntimeError(
+            f"{len(failed)} chunks failed; the same command does those that are missing\n{said}"
+        )
+    totals = {
+        name: shards.finish(out / name, manifest.chunks(listing, columns, chunk), columns)
+        for name in wanted
+    }
     return {name: totals[name] | {"computed": computed[name]} for name in wanted}
 
 
@@ -111,7 +130,9 @@ def settings(listing, names, chunk, encoder, preprocessing):
         found[name] |= _profile(files) if name == stages.PROFILE else preprocessing
     if "embed" in names:
         if encoder is None:
-            raise ValueError("embed needs an encoder: the folder of a finished training (notebook 04)")
+            raise ValueError(
+                "embed needs an encoder: the folder of a finished training (notebook 04)"
+            )
         found["embed"]["encoder"] = stages.encoder_digest(encoder)
     return found
 
@@ -130,11 +151,17 @@ def process(job):
     """
     for name, own in job["stages"].items():
         if stages.code(name) != own["code"]:
-            raise ValueError("this worker has other semlib code than where the run was started: install the same")
+            raise ValueError(
+                "this worker has other semlib code than where the run was started: install the same"
+            )
     root, out, index = Path(job["root"]), Path(job["out"]), job["index"]
     files = [tuple(root / name if name else None for name in row) for row in job["rows"]]
     keys = {name: shards.key(own, job["rows"], files) for name, own in job["stages"].items()}
-    missing = {name: job["stages"][name] for name in keys if not shards.is_done(out / name, index, keys[name])}
+    missing = {
+        name: job["stages"][name]
+        for name in keys
+        if not shards.is_done(out / name, index, keys[name])
+    }
     if missing:
         for name, values, bad in stages.compute(missing, files, job["encoder"]):
             shards.write(out / name, index, keys[name], values, bad)
@@ -150,10 +177,14 @@ def _pool(scheduler, workers, retries, progress):
     try:
         from distributed import Client, LocalCluster
     except ImportError:
-        raise ValueError("Dask is not installed: pip install -e '.[cluster]', or --workers 0 without it") from None
+        raise ValueError(
+            "Dask is not installed: pip install -e '.[cluster]', or --workers 0 without it"
+        ) from None
     with contextlib.ExitStack() as stack:
         if scheduler is None:
-            cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0")
+            cluster = LocalCluster(
+                n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0"
+            )
             scheduler = stack.enter_context(cluster)
         client = stack.enter_context(Client(scheduler))
         if progress:
@@ -190,5 +221,7 @@ def spread(client, work, jobs, retries):
             error = future.exception()
             yield index.pop(future.key), None if error else future.result(), error
         except CancelledError:
-            raise ConnectionError("the scheduler is gone: start it and run the same command again") from None
+            raise ConnectionError(
+                "the scheduler is gone: start it and run the same command again"
+            ) from None
         pending.update(submit(1))

@@ -79,7 +79,9 @@ def begin(folder, settings):
     """
     file = folder / "settings.json"
     stored = json.loads(file.read_text()) if file.exists() else settings
-    if differing := sorted(name for name in stored.keys() | settings.keys() if stored.get(name) != settings.get(name)):
+    if differing := sorted(
+        name for name in stored.keys() | settings.keys() if stored.get(name) != settings.get(name)
+    ):
         raise ValueError(
             f"{folder} was made with other settings ({', '.join(differing)}): remove it or write elsewhere"
         )
@@ -105,13 +107,22 @@ def finish(folder, chunks, names):
         chunks, rows and bad (number of empty rows).
     """
     total = {"chunks": 0, "rows": 0, "bad": 0}
-    with atomic(folder / "skipped.csv") as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
+    with (
+        atomic(folder / "skipped.csv") as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as stream,
+    ):
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["row", *names, "reason"])
         for index, rows in enumerate(chunks):
             bad = json.loads(_record(folder, index).read_text())["bad"]
-            writer.writerows([total["rows"] + int(row), *rows[int(row)], reason] for row, reason in bad.items())
-            total = {"chunks": index + 1, "rows": total["rows"] + len(rows), "bad": total["bad"] + len(bad)}
+            writer.writerows(
+                [total["rows"] + int(row), *rows[int(row)], reason] for row, reason in bad.items()
+            )
+            total = {
+                "chunks": index + 1,
+                "rows": total["rows"] + len(rows),
+                "bad": total["bad"] + len(bad),
+            }
     with atomic(folder / "complete.json") as temporary:
         temporary.write_text(json.dumps(total, indent=1))
     return total
@@ -139,7 +150,9 @@ class Shards:
     def __init__(self, folder):
         self.folder = Path(folder)
         if not (self.folder / "complete.json").is_file():
-            raise FileNotFoundError(f"{folder} is no complete stage: run the same `bulk run` command again")
+            raise FileNotFoundError(
+                f"{folder} is no complete stage: run the same `bulk run` command again"
+            )
         total = json.loads((self.folder / "complete.json").read_text())
         self.rows, self.chunks = total["rows"], total["chunks"]
         self.chunk = json.loads((self.folder / "settings.json").read_text())["chunk"]
@@ -155,5 +168,8 @@ class Shards:
         """Values of some rows of the manifest, given in ascending order."""
         rows = np.asarray(rows)
         owner = rows // self.chunk
-        parts = [self.load(index)[rows[owner == index] - index * self.chunk] for index in np.unique(owner)]
+        parts = [
+            self.load(index)[rows[owner == index] - index * self.chunk]
+            for index in np.unique(owner)
+        ]
         return np.concatenate(parts)

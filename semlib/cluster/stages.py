@@ -29,13 +29,18 @@ class Stage:
 
 
 _IMAGES = ("cluster/stages.py", "images/preprocess.py", "images/resize.py")
-_TRUST = ("cluster/stages.py", "vgg.py", "winograd.py", "matmul.py", "parallel.py") + tuple(
-    f"semnr/{name}.py" for name in ("page", "trust", "metrics", "inputs", "detect", "degrade", "dists", "fsim")
+_TRUST = ("cluster/stages.py", "vgg.py", "winograd.py", "matmul.py", "workers.py") + tuple(
+    f"semnr/{name}.py"
+    for name in ("page", "trust", "metrics", "inputs", "detect", "degrade", "dists", "fsim")
 )
 STAGES = {
     "preprocess": Stage(("path",), (), _IMAGES),
     **{name: Stage(("path",), (), (*_IMAGES, "morphology/features.py")) for name in FEATURES},
-    "embed": Stage(("path",), (), (*_IMAGES, *(f"morphology/{name}.py" for name in ("encoder", "recipe", "train")))),
+    "embed": Stage(
+        ("path",),
+        (),
+        (*_IMAGES, *(f"morphology/{name}.py" for name in ("encoder", "recipe", "train"))),
+    ),
     PROFILE: Stage(("reference", "restored"), ("mask", "noisy"), _TRUST),
 }
 
@@ -67,7 +72,9 @@ def compute(stages, files, encoder=None):
     good = [row for row in range(len(files)) if row not in bad]
     for name, settings in stages.items():
         values = _values(name, images, settings, encoder) if good else np.zeros((0, 0), np.float32)
-        whole = np.full((len(files), *values.shape[1:]), 0 if name == "preprocess" else np.nan, values.dtype)
+        whole = np.full(
+            (len(files), *values.shape[1:]), 0 if name == "preprocess" else np.nan, values.dtype
+        )
         whole[good] = values
         yield name, whole, bad
 
@@ -94,7 +101,9 @@ def _values(name, images, settings, encoder):
     from semlib.morphology import features
 
     function = getattr(features, name)
-    return np.concatenate([function(image[None], progress=False) for image in images])  # one thread: Dask has the cores
+    return np.concatenate(
+        [function(image[None], progress=False) for image in images]
+    )  # one thread: Dask has the cores
 
 
 @lru_cache(1)
@@ -103,7 +112,9 @@ def _encoder(folder, digest):
     from semlib.morphology.train import load_encoder
 
     if encoder_digest(folder) != digest:
-        raise ValueError(f"{folder} holds another encoder on this machine than where the run was started")
+        raise ValueError(
+            f"{folder} holds another encoder on this machine than where the run was started"
+        )
     return load_encoder(Path(folder))
 
 
@@ -111,7 +122,9 @@ def encoder_digest(folder):
     """Digest of the weights and settings that `semlib.morphology.train.load_encoder` reads."""
     files = [Path(folder) / name for name in ("encoder.safetensors", "config.json")]
     if missing := [file for file in files if not file.is_file()]:
-        raise FileNotFoundError(f"{missing[0]} does not exist: give the folder of a finished training (notebook 04)")
+        raise FileNotFoundError(
+            f"{missing[0]} does not exist: give the folder of a finished training (notebook 04)"
+        )
     return hashlib.sha256("".join(map(fingerprint.file_digest, files)).encode()).hexdigest()[:16]
 
 
@@ -132,7 +145,9 @@ def with_dists():
 def _profiles(files, settings):
     """Trust profiles, float64 (n, columns), of rows with the files named in ``settings["files"]``."""
     if with_dists() != settings["dists"]:
-        raise ValueError("the weights of DISTS are on some machines only: fetch them on all, or on none")
+        raise ValueError(
+            "the weights of DISTS are on some machines only: fetch them on all, or on none"
+        )
     values, bad = np.full((len(files), len(settings["columns"])), np.nan), {}
     for row, named in enumerate(files):
         try:

@@ -10,7 +10,9 @@ from semlib.cluster.shards import Shards
 from semlib.morphology import embed
 from semlib.paths import atomic
 
-EXACT = 20_000  # images up to which all distances take less time than compiling the approximate search
+EXACT = (
+    20_000  # images up to which all distances take less time than compiling the approximate search
+)
 
 
 def neighbours(embeddings, *, count=15, seed=0):
@@ -41,7 +43,10 @@ def neighbours(embeddings, *, count=15, seed=0):
     distances = np.where(indices == own, -1, distances)  # itself first, also among equal embeddings
     distances[(distances != -1).all(axis=1), -1] = -1
     order = np.argsort(distances, axis=1, kind="stable")
-    indices, distances = np.take_along_axis(indices, order, 1), np.take_along_axis(distances, order, 1)
+    indices, distances = (
+        np.take_along_axis(indices, order, 1),
+        np.take_along_axis(distances, order, 1),
+    )
     indices[:, :1], distances[:, 0] = own, 0
     return indices, distances
 

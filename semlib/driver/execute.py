@@ -50,14 +50,21 @@ def execute(notebook, target, parameters, label, stream):
                 parameters,
                 kernel_name="python3",
                 km=manager,
-                progress_bar={"file": line.cells, "bar_format": "cell {n}/{total}", "mininterval": 0, "leave": False},
+                progress_bar={
+                    "file": line.cells,
+                    "bar_format": "cell {n}/{total}",
+                    "mininterval": 0,
+                    "leave": False,
+                },
                 stderr_file=line,
                 coalesce_streams=True,
             )
         except PapermillExecutionError as error:
             os.replace(copy, failed)
             said = " ".join(f"{error.ename}: {error.evalue}".split())
-            raise NotebookError(f"{notebook.name}, cell [{error.exec_count}]: {said} (see {failed})") from None
+            raise NotebookError(
+                f"{notebook.name}, cell [{error.exec_count}]: {said} (see {failed})"
+            ) from None
         except DeadKernelError:
             os.replace(copy, failed)
             raise NotebookError(
@@ -72,11 +79,15 @@ def _kernel(columns):
     from jupyter_client.kernelspec import KernelSpecManager
     from nbclient.util import run_sync
 
-    manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
+    manager = AsyncKernelManager(
+        kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[])
+    )
     finished = False
     try:
         bars = {"TQDM_NCOLS": str(columns)}
-        run_sync(manager.start_kernel)(env={**os.environ, **bars}, extra_arguments=["--log-level=ERROR"])
+        run_sync(manager.start_kernel)(
+            env={**os.environ, **bars}, extra_arguments=["--log-level=ERROR"]
+        )
         yield manager
         finished = True
     finally:

@@ -28,9 +28,13 @@ def fingerprint(notebook, parameters, paths):
         (declared glob -> digest of the content of all files that match it).
     """
     return {
-        "source": _digest([notebook.metadata, *((cell["cell_type"], cell["source"]) for cell in notebook.cells)]),
+        "source": _digest(
+            [notebook.metadata, *((cell["cell_type"], cell["source"]) for cell in notebook.cells)]
+        ),
         "parameters": json.loads(json.dumps(parameters)),
-        "semlib": {module: file_digest(_PACKAGE / module)[:16] for module in modules(notebook.code)},
+        "semlib": {
+            module: file_digest(_PACKAGE / module)[:16] for module in modules(notebook.code)
+        },
         "inputs": {pattern: _content(pattern, paths) for pattern in notebook.inputs},
     }
 
@@ -50,7 +54,9 @@ def reasons(before, now):
     ]
     old, new = before["parameters"], now["parameters"]
     if names := _differing(old, new):
-        values = (f"{name} {old.get(name, 'default')!s} -> {new.get(name, 'default')!s}" for name in names)
+        values = (
+            f"{name} {old.get(name, 'default')!s} -> {new.get(name, 'default')!s}" for name in names
+        )
         said.append(f"parameters changed: {', '.join(values)}")
     return said
 
@@ -64,7 +70,11 @@ def files(pattern, paths):
         root, rest = _split(pattern, paths)
         found = root.glob(rest)
     else:
-        found = [] if paths.raw.is_relative_to(paths.data) else paths.raw.rglob(pattern.removeprefix("source/"))
+        found = (
+            []
+            if paths.raw.is_relative_to(paths.data)
+            else paths.raw.rglob(pattern.removeprefix("source/"))
+        )
     return sorted(path for path in found if path.is_file() and not path.name.startswith("."))
 
 
@@ -104,7 +114,9 @@ def modules(code):
                     waiting += _imports((_PACKAGE / file).read_text(encoding="utf-8"), package)
     folders = {_PACKAGE / file.split("/")[0] for file in found if "/" in file}
     kept = (path for folder in folders for path in folder.rglob("*") if path.is_file())
-    return sorted(found | {path.relative_to(_PACKAGE).as_posix() for path in kept if path.suffix in DATA})
+    return sorted(
+        found | {path.relative_to(_PACKAGE).as_posix() for path in kept if path.suffix in DATA}
+    )
 
 
 def _imports(code, package):
@@ -115,7 +127,11 @@ def _imports(code, package):
             if isinstance(node, ast.Import):
                 names += [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
-                above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+                above = (
+                    package.split(".")[: len(package.split(".")) - node.level + 1]
+                    if node.level
+                    else []
+                )
                 base = ".".join([*above, *([node.module] if node.module else [])])
                 names += [f"{base}.{alias.name}" for alias in node.names]
     return [name for name in names if name.split(".")[0] == "semlib"]

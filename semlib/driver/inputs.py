@@ -24,7 +24,9 @@ def check(notebook, suite, place):
         if _missing(pattern, place):
             makers = ", ".join(other.name for other in suite if pattern in other.outputs)
             hint = f"; {makers} makes it" if makers else ""
-            raise FileNotFoundError(f"{notebook.name} needs {fp.locate(pattern, place)}, which does not exist{hint}")
+            raise FileNotFoundError(
+                f"{notebook.name} needs {fp.locate(pattern, place)}, which does not exist{hint}"
+            )
 
 
 def makers(notebook, suite, place):
@@ -39,7 +41,11 @@ def makers(notebook, suite, place):
         return []
     wanted, chain, needed = set(notebook.inputs), [], 0
     for earlier in reversed(suite[: suite.index(notebook)]):
-        made = [pattern for pattern in wanted if any(fnmatch.fnmatch(out, pattern) for out in earlier.outputs)]
+        made = [
+            pattern
+            for pattern in wanted
+            if any(fnmatch.fnmatch(out, pattern) for out in earlier.outputs)
+        ]
         if made:
             chain.append(earlier)
             wanted.update(earlier.inputs)

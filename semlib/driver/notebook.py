@@ -82,12 +82,19 @@ class Notebook:
     @cached_property
     def parameters(self):
         """Declared parameters by name, from the cell tagged "parameters"."""
-        source = "\n".join(c["source"] for c in self.cells if "parameters" in c["metadata"].get("tags", []))
+        source = "\n".join(
+            c["source"] for c in self.cells if "parameters" in c["metadata"].get("tags", [])
+        )
         try:
             lines = [node for node in ast.parse(source).body if isinstance(node, ast.AnnAssign)]
-            found = [Parameter(n.target.id, ast.unparse(n.annotation), ast.literal_eval(n.value)) for n in lines]
+            found = [
+                Parameter(n.target.id, ast.unparse(n.annotation), ast.literal_eval(n.value))
+                for n in lines
+            ]
         except (SyntaxError, ValueError, TypeError, AttributeError) as error:
-            raise ValueError(f"{self.path}: parameters must be lines 'name: type = value  # help' ({error})") from error
+            raise ValueError(
+                f"{self.path}: parameters must be lines 'name: type = value  # help' ({error})"
+            ) from error
         return {parameter.name: parameter for parameter in found}
 
 
@@ -95,7 +102,9 @@ def numbered():
     """All notebooks ``NN_name.ipynb`` of the suite, in order."""
     found = [Notebook(path) for path in sorted(paths.NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))]
     if not found:
-        raise FileNotFoundError(f"no notebooks NN_name.ipynb in {paths.NOTEBOOKS}: run from a clone of the project")
+        raise FileNotFoundError(
+            f"no notebooks NN_name.ipynb in {paths.NOTEBOOKS}: run from a clone of the project"
+        )
     return found
 
 
@@ -103,7 +112,9 @@ def select(notebooks, only=(), start=None):
     """Those of `notebooks` that `only` names, from `start` on; a name is "04", "4" or "04_ssl_training"."""
     wanted = {_find(notebooks, name) for name in only} or {notebook.name for notebook in notebooks}
     first = _find(notebooks, start) if start else ""
-    selected = [notebook for notebook in notebooks if notebook.name in wanted and notebook.name >= first]
+    selected = [
+        notebook for notebook in notebooks if notebook.name in wanted and notebook.name >= first
+    ]
     if not selected:
         raise ValueError(f"nothing to run: {', '.join(sorted(wanted))} comes before {first}")
     return selected
@@ -145,8 +156,12 @@ def assign(notebooks, selected, *, dataset, profile, seed, parameters):
         missing = [name for name in ("dataset", "seed") if name not in notebook.parameters]
         if missing:
             raise ValueError(f"{notebook.path} must declare the parameter {missing[0]}")
-        converted = {k: notebook.parameters[k].convert(value, notebook.name) for k, value in given.items()}
-        result[notebook.name] = {k: converted.get(k, p.default) for k, p in notebook.parameters.items()}
+        converted = {
+            k: notebook.parameters[k].convert(value, notebook.name) for k, value in given.items()
+        }
+        result[notebook.name] = {
+            k: converted.get(k, p.default) for k, p in notebook.parameters.items()
+        }
     return result
 
 
@@ -156,7 +171,9 @@ def _profile(name):
         known = ", ".join(sorted(path.stem for path in paths.PROFILES.glob("*.yaml")))
         raise ValueError(f"unknown profile {name!r}: use one of {known}")
     content = _yaml(file.read_text(encoding="utf-8")) or {}
-    if not isinstance(content, dict) or not all(isinstance(values, dict | None) for values in content.values()):
+    if not isinstance(content, dict) or not all(
+        isinstance(values, dict | None) for values in content.values()
+    ):
         raise ValueError(f"{file} must map notebooks to {{parameter: value}}")
     return {notebook: values or {} for notebook, values in content.items()}, file
 
@@ -172,9 +189,14 @@ def _refuse_unknown(values, known, where):
 
 def _find(notebooks, name):
     for notebook in notebooks:
-        if str(name).removesuffix(".ipynb") == notebook.name or str(name).zfill(2) == notebook.name[:2]:
+        if (
+            str(name).removesuffix(".ipynb") == notebook.name
+            or str(name).zfill(2) == notebook.name[:2]
+        ):
             return notebook.name
-    raise ValueError(f"unknown notebook {name!r}: use one of {', '.join(notebook.name for notebook in notebooks)}")
+    raise ValueError(
+        f"unknown notebook {name!r}: use one of {', '.join(notebook.name for notebook in notebooks)}"
+    )
 
 
 _UNFIT = object()
@@ -192,7 +214,11 @@ def _fit(value, kind):
     if outer in ("list", "tuple") and inner and isinstance(value, list | tuple):
         fitted = [_fit(item, inner.rstrip("]").split(",")[0]) for item in value]
         return _UNFIT if _UNFIT in fitted else fitted
-    if outer not in _TYPES or not isinstance(value, _TYPES[outer]) or (outer == "int" and isinstance(value, bool)):
+    if (
+        outer not in _TYPES
+        or not isinstance(value, _TYPES[outer])
+        or (outer == "int" and isinstance(value, bool))
+    ):
         return _UNFIT
     return value
 

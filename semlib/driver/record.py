@@ -38,14 +38,22 @@ class Record:
     def __init__(self, place, **request):
         self.place, self.request, self.notebooks = place, request, {}
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            self.notebooks = dict(json.loads(place.run_json.read_text(encoding="utf-8"))["notebooks"])
+            self.notebooks = dict(
+                json.loads(place.run_json.read_text(encoding="utf-8"))["notebooks"]
+            )
         self.run = {**request, "started": now(), **_machine()}
 
     def reasons(self, name, fingerprint):
         """Why a notebook must run, in sentences; empty if it need not."""
         entry = self.notebooks.get(name)
-        gone = [output for output in entry["outputs"] if not fp.locate(output, self.place).exists()] if entry else []
-        return fp.reasons(entry, fingerprint) + ([f"output missing: {', '.join(gone)}"] if gone else [])
+        gone = (
+            [output for output in entry["outputs"] if not fp.locate(output, self.place).exists()]
+            if entry
+            else []
+        )
+        return fp.reasons(entry, fingerprint) + (
+            [f"output missing: {', '.join(gone)}"] if gone else []
+        )
 
     def seconds(self, name):
         """How long a notebook took when it ran."""
@@ -98,6 +106,8 @@ def _git(*arguments):
     """What git says about the project's folder; None without git or outside a clone."""
     command = ["git", "-C", str(paths.ROOT), *arguments]
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=10, check=True
+        ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None

@@ -12,7 +12,7 @@ from semlib.explorer.page import build
 from semlib.images import datasets
 from semlib.morphology import stored
 from semlib.paths import atomic
-from semlib.report import source
+from semlib.saving import source
 
 __all__ = ["build", "widget", "write"]
 _PAGE = """{% block preamble %}<meta name="viewport" content="width=device-width, initial-scale=1">{% endblock %}"""
@@ -41,7 +41,9 @@ def write(dataset, *, seed=0, neighbours=8):
         If the files are of different runs.
     """
     where = paths.of(dataset)
-    page = file_html(_of(dataset, seed, neighbours), INLINE, f"Explorer: {where.name}", template=_PAGE)
+    page = file_html(
+        _of(dataset, seed, neighbours), INLINE, f"Explorer: {where.name}", template=_PAGE
+    )
     with atomic(where.figures / "explorer.html") as temporary:
         temporary.write_text(page, encoding="utf-8")
     return where.figures / "explorer.html"
@@ -52,20 +54,26 @@ def widget(dataset, *, height=1000):
     from IPython.display import HTML
 
     page = html.escape((paths.of(dataset).figures / "explorer.html").read_text(encoding="utf-8"))
-    return HTML(f'<div><iframe srcdoc="{page}" width="100%" height="{height}" style="border: 0"></iframe></div>')
+    return HTML(
+        f'<div><iframe srcdoc="{page}" width="100%" height="{height}" style="border: 0"></iframe></div>'
+    )
 
 
 def _of(dataset, seed, neighbours):
     where = paths.of(dataset)
     if not (where.figures / "embedding_2d.csv").exists():
         raise FileNotFoundError(f"{where.figures / 'embedding_2d.csv'} is missing: run notebook 06")
-    table = pd.read_csv(where.figures / "embedding_2d.csv", dtype={"image_id": str})  # "007" is a name, not a number
+    table = pd.read_csv(
+        where.figures / "embedding_2d.csv", dtype={"image_id": str}
+    )  # "007" is a name, not a number
     manifest = datasets.load_manifest(dataset)
     images, spaces = np.load(where.level(0), mmap_mode="r"), stored.methods(dataset, seed)
     spaces["Proposed SSL"] = spaces["Proposed SSL"][0]
     sizes = {len(table), len(manifest), len(images), *map(len, spaces.values())}
     if len(sizes) > 1 or table["image_id"].tolist() != manifest["image_id"].tolist():
-        raise ValueError(f"{where.figures / 'embedding_2d.csv'} shows other images than the data: run notebook 06")
+        raise ValueError(
+            f"{where.figures / 'embedding_2d.csv'} shows other images than the data: run notebook 06"
+        )
     views = {
         (name, view): table[[f"{name} {view} 1", f"{name} {view} 2"]].to_numpy()
         for view in ("UMAP", "t-SNE")
@@ -74,4 +82,13 @@ def _of(dataset, seed, neighbours):
     groups = {f"cluster: {name}": table[f"{name} cluster"].to_numpy() for name in spaces}
     labels = datasets.labels(dataset)
     ids = manifest["image_id"].str[:12].tolist()
-    return build(images, views, spaces, groups, ids=ids, labels=labels, neighbours=neighbours, note=source(dataset))
+    return build(
+        images,
+        views,
+        spaces,
+        groups,
+        ids=ids,
+        labels=labels,
+        neighbours=neighbours,
+        note=source(dataset),
+    )

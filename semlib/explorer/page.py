@@ -6,18 +6,32 @@ import io
 
 import numpy as np
 from bokeh.layouts import column, row
-from bokeh.models import CDSView, ColumnDataSource, CustomJS, Div, IndexFilter, Legend, LegendItem, Select
+from bokeh.models import (
+    CDSView,
+    ColumnDataSource,
+    CustomJS,
+    Div,
+    IndexFilter,
+    Legend,
+    LegendItem,
+    Select,
+)
 from bokeh.models.tools import HoverTool, TapTool
 from bokeh.plotting import figure
 from PIL import Image
 from sklearn.neighbors import NearestNeighbors
 
 from semlib.morphology import retrieval
-from semlib.report import PALETTE
+from semlib.saving import PALETTE
 
 _AXES = ("x1", "y1"), ("x2", "y2")
 _SIDES = "Left", "Right"
-_HEAT = {"highest 1 %": "#000000", "next 4 %": "#D55E00", "next 15 %": "#E69F00", "other 80 %": "#C0C0C0"}
+_HEAT = {
+    "highest 1 %": "#000000",
+    "next 4 %": "#D55E00",
+    "next 15 %": "#E69F00",
+    "other 80 %": "#C0C0C0",
+}
 
 _TOOLTIP = """<div style="max-width: 170px"><img src="@thumb" width="128" style="image-rendering: pixelated"><br>
 <b>@id</b><br>label @label<br>group $name</div>"""
@@ -101,25 +115,37 @@ def build(images, views, spaces, groups, *, ids, labels=None, neighbours=8, thum
     -------
     bokeh.models.LayoutDOM
     """
-    shown = np.asarray(["–"] * len(images) if labels is None else [str(value) or "–" for value in labels])
+    shown = np.asarray(
+        ["–"] * len(images) if labels is None else [str(value) or "–" for value in labels]
+    )
     points = {
-        f"{name}: {view}": [*np.asarray(values, dtype=np.float32).T.copy()] for (name, view), values in views.items()
+        f"{name}: {view}": [*np.asarray(values, dtype=np.float32).T.copy()]
+        for (name, view), values in views.items()
     }
     start = [*points][:2] if len(points) > 1 else [*points] * 2
     data = dict(zip(("x1", "y1", "x2", "y2"), (*points[start[0]], *points[start[1]]), strict=True))
     data |= {"thumb": [thumbnail(image, thumb) for image in images]}
-    data |= {"id": [html.escape(str(i)) for i in ids], "label": [html.escape(str(value)) for value in shown]}
+    data |= {
+        "id": [html.escape(str(i)) for i in ids],
+        "label": [html.escape(str(value)) for value in shown],
+    }
     dots = ColumnDataSource(data)
     colourings = {} if labels is None else {"label": _by_value(shown)}
     colourings |= {name: _by_value(values) for name, values in groups.items()}
-    colourings |= {f"outlier score: {name}": _by_rank(retrieval.unusualness(space)) for name, space in spaces.items()}
+    colourings |= {
+        f"outlier score: {name}": _by_rank(retrieval.unusualness(space))
+        for name, space in spaces.items()
+    }
     filters, plots = _plots(dots, colourings, start)
 
     colour = Select(title="Colour", value=[*colourings][0], options=[*colourings])
     sides = [{"dots": plot.renderers, "items": plot.legend[0].items} for plot in plots]
     given = {"colour": colour, "colourings": colourings, "filters": filters, "sides": sides}
     colour.js_on_change("value", CustomJS(args=given, code=_RECOLOUR))
-    choices = [Select(title=side, value=name, options=[*points]) for side, name in zip(_SIDES, start, strict=True)]
+    choices = [
+        Select(title=side, value=name, options=[*points])
+        for side, name in zip(_SIDES, start, strict=True)
+    ]
     out = Div(text=_HELP, name="neighbours", sizing_mode="stretch_width")
     given = {"dots": dots, "out": out, "hint": _HELP, "first": choices[0], "second": choices[1]}
     given["method"] = {f"{name}: {view}": name for name, view in views}
@@ -129,9 +155,14 @@ def build(images, views, spaces, groups, *, ids, labels=None, neighbours=8, thum
     for select, plot, axes in zip(choices, plots, _AXES, strict=True):
         given = {"dots": dots, "select": select, "views": points, "plot": plot, "axes": axes}
         select.js_on_change("value", CustomJS(args=given, code=_MOVE), tell)
-    head = Div(text=f"<b>Explorer</b>, {len(images)} images: {html.escape(note)}", sizing_mode="stretch_width")
+    head = Div(
+        text=f"<b>Explorer</b>, {len(images)} images: {html.escape(note)}",
+        sizing_mode="stretch_width",
+    )
     look = {"styles": {"flex-wrap": "wrap"}, "sizing_mode": "stretch_width"}
-    return column(head, row(colour, *choices, **look), row(*plots, **look), out, sizing_mode="stretch_width")
+    return column(
+        head, row(colour, *choices, **look), row(*plots, **look), out, sizing_mode="stretch_width"
+    )
 
 
 def thumbnail(image, size=64):
@@ -139,7 +170,9 @@ def thumbnail(image, size=64):
     low, high = np.percentile(image, [0.2, 99.8])
     grey = np.uint8(np.clip((image - low) / max(high - low, 1), 0, 1) * 255)
     file = io.BytesIO()
-    Image.fromarray(grey).resize((size, size), Image.Resampling.BOX).save(file, "JPEG", quality=75, optimize=True)
+    Image.fromarray(grey).resize((size, size), Image.Resampling.BOX).save(
+        file, "JPEG", quality=75, optimize=True
+    )
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
@@ -172,7 +205,12 @@ def _plot(dots, groups, filters, title, axes):
             selection_line_color="black", selection_alpha=1, nonselection_alpha=0.12, name=name, visible=bool(name),
         )  # fmt: skip
         items.append(LegendItem(label={"value": name}, renderers=[dot], visible=bool(name)))
-    look = {"orientation": "horizontal", "ncols": 4, "label_text_font_size": "9pt", "border_line_color": None}
+    look = {
+        "orientation": "horizontal",
+        "ncols": 4,
+        "label_text_font_size": "9pt",
+        "border_line_color": None,
+    }
     plot.add_layout(Legend(items=items, click_policy="hide", **look), "below")
     plot.add_tools(HoverTool(tooltips=_TOOLTIP, limit=1))
     given = {"dots": dots, "plot": plot, "axes": axes}
@@ -185,9 +223,13 @@ def _by_value(values):
     values = np.asarray(values).astype(str)
     names, counts = np.unique(values, return_counts=True)
     order = np.argsort(-counts, kind="stable")
-    rows = {names[i]: np.flatnonzero(values == names[i]).tolist() for i in order[: len(PALETTE) - 1]}
+    rows = {
+        names[i]: np.flatnonzero(values == names[i]).tolist() for i in order[: len(PALETTE) - 1]
+    }
     if rest := [names[i] for i in order[len(PALETTE) - 1 :]]:
-        rows["others" if len(rest) > 1 else rest[0]] = np.flatnonzero(np.isin(values, rest)).tolist()
+        rows["others" if len(rest) > 1 else rest[0]] = np.flatnonzero(
+            np.isin(values, rest)
+        ).tolist()
     colours = {name: PALETTE[i] for i, name in enumerate(sorted(rows))}
     return _groups(rows, [colours[name] for name in rows])
 
@@ -196,7 +238,11 @@ def _by_rank(scores):
     """Images by outlier score: the highest 1 %, the next 4 %, the next 15 %, all others."""
     cuts = np.ceil(np.array([0, 0.01, 0.05, 0.2, 1]) * len(scores)).astype(int)
     parts = np.split(np.argsort(-scores, kind="stable"), cuts[1:-1])
-    rows = {name: part.tolist() for name, part in reversed([*zip(_HEAT, parts, strict=True)]) if len(part)}
+    rows = {
+        name: part.tolist()
+        for name, part in reversed([*zip(_HEAT, parts, strict=True)])
+        if len(part)
+    }
     return _groups(rows, [_HEAT[name] for name in rows])
 
 
@@ -209,4 +255,7 @@ def _nearest(space, count):
     """Rows and distances of the nearest others of each image, one list after the other."""
     model = NearestNeighbors(n_neighbors=min(count, len(space) - 1)).fit(space)
     distances, rows = model.kneighbors()
-    return {"rows": rows.astype(np.int32).ravel(), "distances": distances.astype(np.float32).ravel()}
+    return {
+        "rows": rows.astype(np.int32).ravel(),
+        "distances": distances.astype(np.float32).ravel(),
+    }

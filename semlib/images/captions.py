@@ -15,8 +15,21 @@ NAMES = {
         "an intact structure",
         "no anomaly",
     ),
-    1: ("bridge", "bridging defect", "short circuit", "bridge between neighbours", "bridged feature", "unwanted link"),
-    2: ("copper residue", "metal residue", "leftover copper film", "unpolished copper patch", "residual copper flake"),
+    1: (
+        "bridge",
+        "bridging defect",
+        "short circuit",
+        "bridge between neighbours",
+        "bridged feature",
+        "unwanted link",
+    ),
+    2: (
+        "copper residue",
+        "metal residue",
+        "leftover copper film",
+        "unpolished copper patch",
+        "residual copper flake",
+    ),
     3: ("hole", "void", "missing spot", "dark opening", "hole in the pattern", "pit"),
     4: (
         "infilm defect",
@@ -26,8 +39,21 @@ NAMES = {
         "in-film bump",
         "subsurface bump",
     ),
-    5: ("particle", "foreign grain", "surface contaminant", "fallen-on particle", "lump of dirt", "debris particle"),
-    6: ("scratch", "long thin scratch", "polishing scratch", "linear mark", "scrape across the pattern"),
+    5: (
+        "particle",
+        "foreign grain",
+        "surface contaminant",
+        "fallen-on particle",
+        "lump of dirt",
+        "debris particle",
+    ),
+    6: (
+        "scratch",
+        "long thin scratch",
+        "polishing scratch",
+        "linear mark",
+        "scrape across the pattern",
+    ),
 }
 COUNTS = {2: "two", 3: "three"}
 LARGE = 0.18
@@ -39,7 +65,9 @@ def position(mask):
     rows, columns = np.nonzero(mask)
     third_y = min(int(3 * (rows.mean() + 0.5) / mask.shape[0]), 2)
     third_x = min(int(3 * (columns.mean() + 0.5) / mask.shape[1]), 2)
-    words = " ".join(filter(None, (("upper", "", "lower")[third_y], ("left", "", "right")[third_x])))
+    words = " ".join(
+        filter(None, (("upper", "", "lower")[third_y], ("left", "", "right")[third_x]))
+    )
     return {"": "centre", "upper": "top", "lower": "bottom"}.get(words, words)
 
 
@@ -60,11 +88,20 @@ def plain(facts, name, mask, text):
 def varied(rng, facts, mask, text):
     """One of many sentences about an image; some of the facts are left out."""
     name, layer = pick(rng, NAMES[facts.label]), _layer(rng, facts.layer)
-    note = pick(rng, (" with burnt-in text", " with a text label", ", text in the image")) if text else ""
+    note = (
+        pick(rng, (" with burnt-in text", " with a text label", ", text in the image"))
+        if text
+        else ""
+    )
     note = note if rng.random() < 0.7 else ""
     if not facts.count:
         return pick(
-            rng, (f"{layer}, {name}{note}", f"a SEM image of {layer} showing {name}{note}", f"{name}, {layer}{note}")
+            rng,
+            (
+                f"{layer}, {name}{note}",
+                f"a SEM image of {layer} showing {name}{note}",
+                f"{name}, {layer}{note}",
+            ),
         )
     what = _defect(rng, facts, name, mask)
     where = _where(rng, mask) if facts.count == 1 and rng.random() < 0.6 else ""
@@ -92,14 +129,25 @@ def _layer(rng, layer):
 def _defect(rng, facts, name, mask):
     strength = ""
     if rng.random() < 0.5:
-        faint, strong = pick(rng, ("faint", "weak", "low-contrast")), pick(rng, ("strong", "clear", "high-contrast"))
+        faint, strong = (
+            pick(rng, ("faint", "weak", "low-contrast")),
+            pick(rng, ("strong", "clear", "high-contrast")),
+        )
         strength = faint if facts.strength < 0.3 else strong if facts.strength > 0.7 else ""
     if facts.count > 1:
-        return " ".join(filter(None, (pick(rng, (COUNTS[facts.count], "several")), strength, plural(name))))
+        return " ".join(
+            filter(None, (pick(rng, (COUNTS[facts.count], "several")), strength, plural(name)))
+        )
     size = ""
     if rng.random() < 0.6:
         long = extent(mask)
-        size = pick(rng, ("large", "big")) if long > LARGE else pick(rng, ("small", "tiny")) if long < SMALL else ""
+        size = (
+            pick(rng, ("large", "big"))
+            if long > LARGE
+            else pick(rng, ("small", "tiny"))
+            if long < SMALL
+            else ""
+        )
     words = " ".join(filter(None, (size, strength, name)))
     return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 

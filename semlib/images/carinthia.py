@@ -49,7 +49,9 @@ def rows(file, raw):
     if not file.exists():
         raise FileNotFoundError(f"{file} is missing: fetch the data set first")
     try:
-        table = pd.read_csv(file, sep=";", dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig")
+        table = pd.read_csv(
+            file, sep=";", dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig"
+        )
     except (ValueError, OSError) as error:
         raise ValueError(f"{file} is no readable CSV file: {error}") from error
     name = "filename" if "filename" in table else "file_name"
@@ -67,8 +69,13 @@ def rows(file, raw):
     bad = table["label"][~table["label"].isin([str(k) for k in CLASSES])]
     if len(bad):
         raise ValueError(f"{file}, line {bad.index[0] + 2}: label {bad.iloc[0]!r}, expected 1 to 6")
-    found = {"image_id": ids, "path": [_locate(p, "images", file, raw) for p in table["image_path"]]}
-    masks = [_locate(p, "masks", file, raw) for p in table["mask_path"]] if "mask_path" in table else ""
+    found = {
+        "image_id": ids,
+        "path": [_locate(p, "images", file, raw) for p in table["image_path"]],
+    }
+    masks = (
+        [_locate(p, "masks", file, raw) for p in table["mask_path"]] if "mask_path" in table else ""
+    )
     return pd.DataFrame(found | {"label": table["label"].astype(int), "mask_path": masks})
 
 
@@ -78,7 +85,9 @@ def _locate(name, kind, file, raw):
     for place in (data.parent / name, data / name, data / kind / name):
         if place.is_file():
             return Path(os.path.relpath(place, raw)).as_posix()
-    raise FileNotFoundError(f"{file} names {name!r}, which is neither in {data.parent} nor in {data / kind}")
+    raise FileNotFoundError(
+        f"{file} names {name!r}, which is neither in {data.parent} nor in {data / kind}"
+    )
 
 
 def check_totals(table, file):

@@ -57,11 +57,15 @@ def _simulate(where, wanted):
         return
     record.unlink(missing_ok=True)
     where.raw.mkdir(parents=True, exist_ok=True)
-    simulate.write_archive(where.archive, wanted["n"], seed=wanted["seed"], mix=wanted["mix"], masks=True)
+    simulate.write_archive(
+        where.archive, wanted["n"], seed=wanted["seed"], mix=wanted["mix"], masks=True
+    )
     shutil.rmtree(where.raw / "data", ignore_errors=True)
     where.manifest.unlink(missing_ok=True)
     with paths.atomic(record) as temporary:
-        temporary.write_text(json.dumps(wanted | {"sha256": _sha256(where.archive)}, indent=1) + "\n")
+        temporary.write_text(
+            json.dumps(wanted | {"sha256": _sha256(where.archive)}, indent=1) + "\n"
+        )
 
 
 def manifest(dataset):
@@ -85,10 +89,14 @@ def manifest(dataset):
         If a delimiter, column, label, id, the number of images or a class total is not as published.
     """
     where = paths.of(dataset)
-    table = _published(where) if where.name in paths.BUILT_IN else pd.DataFrame(folder.rows(where.raw))
+    table = (
+        _published(where) if where.name in paths.BUILT_IN else pd.DataFrame(folder.rows(where.raw))
+    )
     files = [where.raw / path for path in table["path"]]
     with ThreadPoolExecutor() as pool:
-        table["sha256"] = list(tqdm(pool.map(_sha256, files), total=len(files), unit="image", desc="checksums"))
+        table["sha256"] = list(
+            tqdm(pool.map(_sha256, files), total=len(files), unit="image", desc="checksums")
+        )
     table = table[COLUMNS]
     with paths.atomic(where.manifest) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")

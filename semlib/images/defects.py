@@ -74,7 +74,9 @@ def _polyhedron(rng, x, y, radius, facets):
         angle = start + 2 * math.pi * (k + rng.uniform(-0.35, 0.35)) / count
         steep = rng.lognormal(0, 0.45) / radius
         facet = (
-            steep * (radius * rng.uniform(0.72, 1.1)) - (steep * math.cos(angle)) * x - (steep * math.sin(angle)) * y
+            steep * (radius * rng.uniform(0.72, 1.1))
+            - (steep * math.cos(angle)) * x
+            - (steep * math.sin(angle)) * y
         )
         field = facet if field is None else np.minimum(field, facet, out=field)
     return field
@@ -86,7 +88,9 @@ def rock(rng, x, y, area, parts, facets=5, slim=0.33):
     field = None
     for k in range(parts):
         small = 1.0 if k == 0 else rng.uniform(0.4, 0.8)
-        x0, y0 = (0.0, 0.0) if k == 0 else (rng.normal(0, 0.7 * radius), rng.normal(0, 0.7 * radius))
+        x0, y0 = (
+            (0.0, 0.0) if k == 0 else (rng.normal(0, 0.7 * radius), rng.normal(0, 0.7 * radius))
+        )
         u, v = rotate(x - x0, y - y0, rng.uniform(0, math.pi))
         rock = small * _polyhedron(rng, u / along, v * along, small * radius, facets)
         field = rock if field is None else np.maximum(field, rock)
@@ -100,7 +104,9 @@ def _crumbs(g, rng, x, y, count, reach):
         angle, r, flat = rng.uniform(0, 2 * math.pi), rng.uniform(2.2, 6.0), rng.uniform(0.6, 1.0)
         distance = reach * rng.uniform(1.1, 1.4) + 2 * r
         u, v = rotate(x - distance * math.cos(angle), y - distance * math.sin(angle), angle)
-        np.maximum(height, r * np.sqrt(np.maximum(1 - (u / r) ** 2 - (v / (r * flat)) ** 2, 0)), out=height)
+        np.maximum(
+            height, r * np.sqrt(np.maximum(1 - (u / r) ** 2 - (v / (r * flat)) ** 2, 0)), out=height
+        )
     return height
 
 
@@ -129,7 +135,9 @@ def particle(g, rng, noise, label=3, stretch=1.1):
     darkness = pick(rng, (rng.normal(0.24, 0.1), rng.uniform(0.4, 0.65)), (0.85, 0.15))
     looks = "angular" if roughness < 0.8 else "rough"
     about = f"{looks} particle" if parts == 1 else f"{looks} agglomerate of particles"
-    return Defect(height, height > 0, darkness, f"one {about}" if label == 3 else f"one large {about}")
+    return Defect(
+        height, height > 0, darkness, f"one {about}" if label == 3 else f"one large {about}"
+    )
 
 
 def flake(g, rng, noise):
@@ -150,7 +158,9 @@ def flake(g, rng, noise):
     height = high * ((1 - np.exp(inward * (-1 / rng.uniform(1.5, 5)))) * (1 + wrinkles) + curl)
     height = np.where(body, np.maximum(height, 0.2), 0)
     height = np.maximum(height, _crumbs(g, rng, x, y, int(rng.binomial(3, 0.1)), radius))
-    return Defect(height, height > 0, rng.normal(0.08, 0.1), "one large thin flake with a ragged outline")
+    return Defect(
+        height, height > 0, rng.normal(0.08, 0.1), "one large thin flake with a ragged outline"
+    )
 
 
 def pit(g, rng, noise):
@@ -166,7 +176,12 @@ def pit(g, rng, noise):
     floor = rng.uniform(0.2, 1.0) * self_affine(g, noise, 6.0, 1.2) * smoothstep(inward * 6)
     wall = -rng.uniform(6, 18) * smoothstep(inward / rng.uniform(0.2, 0.6))
     rim = rng.uniform(0, 2.5) * np.exp(np.minimum(field, 0) * 14) * (field <= 0)
-    return Defect(np.where(body, wall + floor, rim), body, rng.uniform(0.05, 0.3), "one pit with an inclined wall")
+    return Defect(
+        np.where(body, wall + floor, rim),
+        body,
+        rng.uniform(0.05, 0.3),
+        "one pit with an inclined wall",
+    )
 
 
 def scratches(g, rng, noise):
@@ -177,8 +192,15 @@ def scratches(g, rng, noise):
     field = None
     for _ in range(int(rng.integers(2, 5))):
         u, v = rotate(g.x, g.y, angle + rng.normal(0, 0.07))
-        v = v - rng.normal(0, 60) - rng.normal(0, 90) / FIELD**2 * u * u + rng.uniform(1, 4) * uneven
-        width = rng.lognormal(0, 0.35) + gaps * np.sin(u * rng.uniform(0.008, 0.03) + rng.uniform(0, 7))
+        v = (
+            v
+            - rng.normal(0, 60)
+            - rng.normal(0, 90) / FIELD**2 * u * u
+            + rng.uniform(1, 4) * uneven
+        )
+        width = rng.lognormal(0, 0.35) + gaps * np.sin(
+            u * rng.uniform(0.008, 0.03) + rng.uniform(0, 7)
+        )
         stroke = 8 * width - np.abs(v)
         field = stroke if field is None else np.maximum(field, stroke)
     field = _level(g, field + rng.uniform(0.5, 2.0) * self_affine(g, noise, 6.0), area)
@@ -186,9 +208,18 @@ def scratches(g, rng, noise):
     inward = np.maximum(field, 0)
     wide = max(float(inward.max()), 1.0)
     groove = -rng.uniform(0.25, 0.6) * wide * smoothstep(inward * (1.6 / wide) - 0.3)
-    rims = rng.uniform(1.0, 3.5) * np.exp(-(((inward - 2.5) / 2.2) ** 2)) * (1 + 0.3 * self_affine(g, noise, 9.0))
+    rims = (
+        rng.uniform(1.0, 3.5)
+        * np.exp(-(((inward - 2.5) / 2.2) ** 2))
+        * (1 + 0.3 * self_affine(g, noise, 9.0))
+    )
     relief = groove + rims + rng.uniform(0.3, 1.2) * self_affine(g, noise, 4.0)
-    return Defect(np.where(footprint, relief, 0), footprint, rng.normal(0.05, 0.08), "broad scratches across the field")
+    return Defect(
+        np.where(footprint, relief, 0),
+        footprint,
+        rng.normal(0.05, 0.08),
+        "broad scratches across the field",
+    )
 
 
 def crack(g, rng, noise):

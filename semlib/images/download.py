@@ -61,13 +61,23 @@ def download(archive, path):
             f"({path.stat().st_size:,} of {archive.bytes:,} bytes). Remove or replace the file, then run again"
         )
     keeper = pooch.create(
-        path.parent, "", registry={path.name: archive.sha256}, urls={path.name: archive.url}, retry_if_failed=RETRIES
+        path.parent,
+        "",
+        registry={path.name: archive.sha256},
+        urls={path.name: archive.url},
+        retry_if_failed=RETRIES,
     )
     try:
         keeper.fetch(path.name, downloader=_Resume(archive, path))
     except (requests.exceptions.RequestException, ValueError) as error:
-        kind = ConnectionError if isinstance(error, requests.exceptions.RequestException) else ValueError
-        raise kind(f"download of {archive.url} failed: {error}. {_by_hand(archive, path)}") from error
+        kind = (
+            ConnectionError
+            if isinstance(error, requests.exceptions.RequestException)
+            else ValueError
+        )
+        raise kind(
+            f"download of {archive.url} failed: {error}. {_by_hand(archive, path)}"
+        ) from error
 
 
 def _by_hand(archive, path):
@@ -97,7 +107,9 @@ class _Resume:
             have = have if response.status_code == 206 else 0
             self._check(response, have)
             total, name = self.archive.bytes, self.path.name
-            bar = tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=f"downloading {name}")
+            bar = tqdm(
+                total=total, initial=have, unit="B", unit_scale=True, desc=f"downloading {name}"
+            )
             with open(part, "ab" if have else "wb") as file, bar:
                 for block in response.iter_content(CHUNK):
                     file.write(block)
@@ -113,7 +125,9 @@ class _Resume:
         offered = have + int(response.headers.get("Content-Length", self.archive.bytes - have))
         if offered != self.archive.bytes:
             expected = f"{self.archive.bytes:,}"
-            raise FileNotFoundError(f"{response.url} offers {offered:,} bytes, expected {expected}. {hint}")
+            raise FileNotFoundError(
+                f"{response.url} offers {offered:,} bytes, expected {expected}. {hint}"
+            )
 
 
 def extract(archive, folder, *, root="data", expansion=20):
@@ -141,11 +155,18 @@ def extract(archive, folder, *, root="data", expansion=20):
     try:
         with zipfile.ZipFile(archive) as source, atomic(target) as temporary:
             members = [(m, _inside(m, root, archive)) for m in source.infolist() if not m.is_dir()]
-            unpacked, limit = sum(m.file_size for m, _ in members), expansion * Path(archive).stat().st_size
+            unpacked, limit = (
+                sum(m.file_size for m, _ in members),
+                expansion * Path(archive).stat().st_size,
+            )
             if unpacked > limit:
-                raise ValueError(f"{archive} would unpack to {unpacked:,} bytes, more than {limit:,}: refused")
+                raise ValueError(
+                    f"{archive} would unpack to {unpacked:,} bytes, more than {limit:,}: refused"
+                )
             temporary.mkdir()
-            for member, inner in tqdm(members, unit="file", desc=f"extracting {Path(archive).name}"):
+            for member, inner in tqdm(
+                members, unit="file", desc=f"extracting {Path(archive).name}"
+            ):
                 (temporary / inner).parent.mkdir(parents=True, exist_ok=True)
                 with source.open(member) as packed, open(temporary / inner, "wb") as file:
                     shutil.copyfileobj(packed, file)
@@ -157,7 +178,14 @@ def _inside(member, root, archive):
     """Path of a member below `root`; refuse links and whatever would land elsewhere."""
     path = PurePosixPath(member.filename)
     mode = stat.S_IFMT(member.external_attr >> 16)
-    escapes = ".." in path.parts or path.parts[:1] != (root,) or "\\" in member.filename or ":" in member.filename
+    escapes = (
+        ".." in path.parts
+        or path.parts[:1] != (root,)
+        or "\\" in member.filename
+        or ":" in member.filename
+    )
     if escapes or mode not in (0, stat.S_IFREG):
-        raise ValueError(f"{archive} holds {member.filename!r}, not a plain file inside {root}/: refused")
+        raise ValueError(
+            f"{archive} holds {member.filename!r}, not a plain file inside {root}/: refused"
+        )
     return path.relative_to(root)

@@ -32,11 +32,15 @@ def rows(folder):
     folder = Path(folder)
     images = _images(folder)
     if not images:
-        raise ValueError(f"{folder} holds no image ({', '.join(SUFFIXES)}); only its top level is searched")
+        raise ValueError(
+            f"{folder} holds no image ({', '.join(SUFFIXES)}); only its top level is searched"
+        )
     labels = _labels(folder / "labels.csv", {file.name for file in images.values()})
     masks = _images(folder / "masks") if (folder / "masks").is_dir() else {}
     if masks and not masks.keys() & images.keys():
-        raise ValueError(f"{folder / 'masks'}: no mask has the name of an image (found {next(iter(masks))!r})")
+        raise ValueError(
+            f"{folder / 'masks'}: no mask has the name of an image (found {next(iter(masks))!r})"
+        )
     return [
         {
             "image_id": stem,
@@ -72,16 +76,22 @@ def _labels(file, names):
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{file} is no readable UTF-8 CSV file: {error}") from error
     if not table or [column.strip() for column in table[0]] != ["file", "label"]:
-        raise ValueError(f"{file}: the first line is {table[:1]}, expected the columns 'file,label' (with a comma)")
+        raise ValueError(
+            f"{file}: the first line is {table[:1]}, expected the columns 'file,label' (with a comma)"
+        )
     labels = {}
     for number, row in enumerate(table[1:], start=2):
         if not any(row):
             continue
         if len(row) != 2:
-            raise ValueError(f"{file}, line {number}: {row} has {len(row)} columns, expected 2 (file,label)")
+            raise ValueError(
+                f"{file}, line {number}: {row} has {len(row)} columns, expected 2 (file,label)"
+            )
         name, label = (cell.strip() for cell in row)
         if name not in names:
-            raise FileNotFoundError(f"{file}, line {number}: {name!r} is not an image in {file.parent}")
+            raise FileNotFoundError(
+                f"{file}, line {number}: {name!r} is not an image in {file.parent}"
+            )
         if name in labels:
             raise ValueError(f"{file}, line {number}: {name!r} is listed twice")
         labels[name] = label

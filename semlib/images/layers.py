@@ -131,7 +131,11 @@ class Layer:
         half = 0.5 if between else 0.0
         u0, v0 = self.origin
         u = u0 + self.pitch * (round((u - u0) / self.pitch - half) + half)
-        return (u, v) if self.kind in ("lines", "film") else (u, v0 + self.pitch * round((v - v0) / self.pitch))
+        return (
+            (u, v)
+            if self.kind in ("lines", "film")
+            else (u, v0 + self.pitch * round((v - v0) / self.pitch))
+        )
 
 
 def draw(rng, setting):
@@ -156,7 +160,19 @@ def draw(rng, setting):
         field = _array(pitch, width, origin)
         step = -step if kind == "contact holes" else 0.4 * step
         yields = yields[::-1] if kind == "contact holes" else yields
-    return Layer(field, kind, math.radians(angle), pitch, width, origin, step, yields, setting.void, rough, about)
+    return Layer(
+        field,
+        kind,
+        math.radians(angle),
+        pitch,
+        width,
+        origin,
+        step,
+        yields,
+        setting.void,
+        rough,
+        about,
+    )
 
 
 def _direction(angle):

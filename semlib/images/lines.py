@@ -53,11 +53,15 @@ def _blob(g, noise, u, v, ru, rv, ragged=0.15, length=8.0):
 
 def bridge(g, rng, noise, layer, field, u, v, r, strength):
     """A short between two neighbours, as high as they are or lower."""
-    reach = 0.5 * (layer.pitch - layer.width) + 0.3 * layer.width + layer.pitch * (rng.random() < 0.15)
+    reach = (
+        0.5 * (layer.pitch - layer.width) + 0.3 * layer.width + layer.pitch * (rng.random() < 0.15)
+    )
     patch = _blob(g, noise, u, v, max(reach, 0.8 * r), r, 0.1)
     joined = np.maximum(field, patch)
     footprint = (joined > 0) & (field <= 0)
-    return Change(joined, footprint, cover=0.25 * (1 - strength) * footprint, tint=min(layer.yields))
+    return Change(
+        joined, footprint, cover=0.25 * (1 - strength) * footprint, tint=min(layer.yields)
+    )
 
 
 def residue(g, rng, noise, layer, field, u, v, r, strength):
@@ -87,9 +91,15 @@ def infilm(g, rng, noise, layer, field, u, v, r, strength):
     bump = np.exp(-1.2 * distance**2).astype(np.float32)
     push = (0.2 + 0.25 * strength) * bump * pick(rng, (1, 1, -1))
     at = u * (1 - push) + layer.site[0], v * (1 - push) + layer.site[1]
-    warped = np.where(bump > 0.01, layer.field(*at) + field - layer.field(u + layer.site[0], v + layer.site[1]), field)
+    warped = np.where(
+        bump > 0.01,
+        layer.field(*at) + field - layer.field(u + layer.site[0], v + layer.site[1]),
+        field,
+    )
     gain = 1 + (0.15 + 0.25 * strength) * pick(rng, (1, -1)) * bump
-    return Change(warped.astype(np.float32), distance < 1, (0.2 + 0.3 * strength) * r * bump, gain=gain)
+    return Change(
+        warped.astype(np.float32), distance < 1, (0.2 + 0.3 * strength) * r * bump, gain=gain
+    )
 
 
 def particle(g, rng, noise, layer, field, u, v, r, strength):
@@ -109,7 +119,9 @@ def scratch(g, rng, noise, layer, field, u, v, r, strength):
     half = rng.uniform(70, 260)
     t = t - rng.normal(0, 60) / FIELD**2 * s * s + 1.2 * self_affine(g, noise, 30.0)
     width = r * (1 + 0.3 * np.sin(s * rng.uniform(0.01, 0.04) + rng.uniform(0, 7)))
-    stroke = np.minimum(width - np.abs(t), 0.1 * (half - np.abs(s))) + 0.35 * self_affine(g, noise, 4.0)
+    stroke = np.minimum(width - np.abs(t), 0.1 * (half - np.abs(s))) + 0.35 * self_affine(
+        g, noise, 4.0
+    )
     inside = smoothstep(stroke / 2 + 0.5)
     lift = -inside * (0.3 + 0.5 * strength) * abs(layer.step)
     tint = pick(rng, (0.3, 1.6))

@@ -60,7 +60,13 @@ def statistics(images, masks=None, labels=None):
             raise ValueError(f"{len(images)} images but {len(other)} {name}")
     rows = np.array([_one(np.asarray(image)) for image in images])
     typical = np.median(rows, axis=0)
-    result = dict(zip(("body_mean", "body_std", "noise_std", "lag1_x", "lag1_y"), typical[:5].tolist(), strict=True))
+    result = dict(
+        zip(
+            ("body_mean", "body_std", "noise_std", "lag1_x", "lag1_y"),
+            typical[:5].tolist(),
+            strict=True,
+        )
+    )
     whole, square = rows[:, 6:].mean(axis=0)
     result |= {
         "border_max": float(rows[:, 5].max()),
@@ -68,16 +74,27 @@ def statistics(images, masks=None, labels=None):
         "set_std": float(np.sqrt(square - whole**2) / 255),
     }
     if masks is not None:
-        result["masks"] = _by_class(masks, ["all"] * len(images) if labels is None else list(labels))
+        result["masks"] = _by_class(
+            masks, ["all"] * len(images) if labels is None else list(labels)
+        )
     return result
 
 
 def _one(image):
     if image.ndim != 2 or min(image.shape) < 100:
-        raise ValueError(f"image of shape {image.shape}: expected (height, width) of at least 100 pixels each")
+        raise ValueError(
+            f"image of shape {image.shape}: expected (height, width) of at least 100 pixels each"
+        )
     image = image.astype(float)
     body, border = image[:, :-BORDER], image[:, -BORDER:]
-    return (body.mean(), body.std(), *noise(image), np.percentile(border, 99), image.mean(), (image**2).mean())
+    return (
+        body.mean(),
+        body.std(),
+        *noise(image),
+        np.percentile(border, 99),
+        image.mean(),
+        (image**2).mean(),
+    )
 
 
 def noise(image):
@@ -94,7 +111,9 @@ def noise(image):
     patch = np.asarray(image, float)[PATCH, PATCH]
     y, x = np.mgrid[: patch.shape[0], : patch.shape[1]]
     plane = np.stack([np.ones(patch.size), x.ravel(), y.ravel()], axis=1)
-    rest = patch - (plane @ np.linalg.lstsq(plane, patch.ravel(), rcond=None)[0]).reshape(patch.shape)
+    rest = patch - (plane @ np.linalg.lstsq(plane, patch.ravel(), rcond=None)[0]).reshape(
+        patch.shape
+    )
     variance = rest.var()
     if variance < 1e-12:
         return 0.0, 0.0, 0.0

@@ -47,7 +47,9 @@ def lines(g, rng, noise):
     centres = centres[np.abs(centres) < REACH]
     sites = np.stack([centres, rng.uniform(-REACH, REACH, centres.size)], axis=1)
     bright = (rng.uniform(0.9, 1.2), rng.uniform(0.4, 0.7))
-    return Pattern(field, rng.uniform(9, 18), bright, sites, width, pitch - width, "lines and spaces")
+    return Pattern(
+        field, rng.uniform(9, 18), bright, sites, width, pitch - width, "lines and spaces"
+    )
 
 
 def _array(g, rng, noise, pitch, radius):
@@ -58,9 +60,13 @@ def _array(g, rng, noise, pitch, radius):
     shift = x0 + stagger * pitch * np.mod(row, 2)
     column = np.rint((g.x - shift) / pitch)
     distance = np.hypot(g.x - shift - column * pitch, g.y - y0 - row * pitch)
-    field = (radius - distance + rng.uniform(0.3, 0.9) * self_affine(g, noise, 6.0)).astype(np.float32)
+    field = (radius - distance + rng.uniform(0.3, 0.9) * self_affine(g, noise, 6.0)).astype(
+        np.float32
+    )
     rows, columns = np.meshgrid(np.arange(-12, 12), np.arange(-12, 12))
-    sites = np.stack([x0 + pitch * (columns + stagger * np.mod(rows, 2)), y0 + pitch * rows], axis=-1).reshape(-1, 2)
+    sites = np.stack(
+        [x0 + pitch * (columns + stagger * np.mod(rows, 2)), y0 + pitch * rows], axis=-1
+    ).reshape(-1, 2)
     return field, sites[np.abs(sites).max(1) < REACH]
 
 
@@ -79,7 +85,9 @@ def vias(g, rng, noise):
     width = pitch * rng.uniform(0.35, 0.55)
     field, sites = _array(g, rng, noise, pitch, width / 2)
     bright = (rng.uniform(1.3, 1.7), rng.uniform(0.6, 0.8))
-    return Pattern(field, pick(rng, (-1, 1)) * rng.uniform(1.5, 4), bright, sites, width, pitch - width, "vias")
+    return Pattern(
+        field, pick(rng, (-1, 1)) * rng.uniform(1.5, 4), bright, sites, width, pitch - width, "vias"
+    )
 
 
 def film(g, rng, noise):
@@ -87,7 +95,14 @@ def film(g, rng, noise):
     field = np.full((g.n, g.n), 99, np.float32)
     sites = rng.uniform(-REACH, REACH, (8, 2))
     return Pattern(
-        field, rng.uniform(6, 14), (rng.uniform(0.8, 1.1), 0.45), sites, 34.0, 34.0, "an unpatterned film", 0.08
+        field,
+        rng.uniform(6, 14),
+        (rng.uniform(0.8, 1.1), 0.45),
+        sites,
+        34.0,
+        34.0,
+        "an unpatterned film",
+        0.08,
     )
 
 
@@ -129,7 +144,9 @@ def missing(g, rng, noise, pattern, site):
     r = 0.5 * (pattern.width + pattern.space)
     far = np.maximum(np.abs(g.x - site[0]), np.abs(g.y - site[1])) - r
     shut = pattern.width * pick(rng, (0.6, rng.uniform(0.15, 0.3)))
-    return np.where(far < 0, pattern.field - shut, pattern.field).astype(np.float32), "a missing or closed contact"
+    return np.where(far < 0, pattern.field - shut, pattern.field).astype(
+        np.float32
+    ), "a missing or closed contact"
 
 
 PATTERNS = {"lines": lines, "holes": holes, "vias": vias, "film": film}
@@ -196,7 +213,16 @@ def _relief(g, rng, noise, pattern):
 def _particle(g, rng, noise, site):
     """A rounded rough grain, its height."""
     r = rng.uniform(6, 20)
-    u, v = rotate(g.x - site[0] - rng.normal(0, 8), g.y - site[1] - rng.normal(0, 8), rng.uniform(0, math.pi))
-    dome = 1 - (u / r) ** 2 - (v / (r * rng.uniform(0.55, 1.0))) ** 2 + 0.25 * self_affine(g, noise, 6.0, 1.0)
+    u, v = rotate(
+        g.x - site[0] - rng.normal(0, 8), g.y - site[1] - rng.normal(0, 8), rng.uniform(0, math.pi)
+    )
+    dome = (
+        1
+        - (u / r) ** 2
+        - (v / (r * rng.uniform(0.55, 1.0))) ** 2
+        + 0.25 * self_affine(g, noise, 6.0, 1.0)
+    )
     near = np.hypot(u, v) < 1.6 * r
-    return np.where(near, rng.uniform(0.6, 1.1) * r * np.sqrt(np.maximum(dome, 0)), 0).astype(np.float32)
+    return np.where(near, rng.uniform(0.6, 1.1) * r * np.sqrt(np.maximum(dome, 0)), 0).astype(
+        np.float32
+    )

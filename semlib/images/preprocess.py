@@ -8,8 +8,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from semlib import paths
-from semlib.images import datasets, parallel
+from semlib.images import datasets
 from semlib.images.resize import bicubic
+from semlib.workers import threads
 
 INTENSITIES = ("full", "stretch")
 LISTED = 10
@@ -116,7 +117,9 @@ def _stretch(image):
     return image.point(np.rint(table).astype(int).tolist())
 
 
-def preprocess_dataset(dataset, *, border=4, size=512, intensity="full", skip_bad=False, workers=None):
+def preprocess_dataset(
+    dataset, *, border=4, size=512, intensity="full", skip_bad=False, workers=None
+):
     """Write ``level0.npy``, uint8 (N, size, size): row i is row i of `datasets.load_manifest`.
 
     Files are decoded by threads (Pillow works outside Python's lock) and written one after the
@@ -149,14 +152,19 @@ def preprocess_dataset(dataset, *, border=4, size=512, intensity="full", skip_ba
 
     def work(path):
         try:
-            return preprocess(decode(where.raw / path), border=border, size=size, intensity=intensity), ""
+            return preprocess(
+                decode(where.raw / path), border=border, size=size, intensity=intensity
+            ), ""
         except (ValueError, OSError) as error:
             reason = str(error)
             return None, reason if str(path) in reason else f"{where.raw / path}: {reason}"
 
     with paths.atomic(where.level(0)) as temporary:
         reasons = _write(
-            temporary, parallel.threads(work, list(table["path"]), workers or 2 * os.cpu_count()), len(table), size
+            temporary,
+            threads(work, list(table["path"]), workers or 2 * os.cpu_count()),
+            len(table),
+            size,
         )
         bad = table.assign(reason=reasons)[[bool(reason) for reason in reasons]]
         if len(bad) and (not skip_bad or len(bad) == len(table)):
@@ -169,7 +177,10 @@ def preprocess_dataset(dataset, *, border=4, size=512, intensity="full", skip_ba
 def _write(path, results, n, size):
     """Write the good images as a .npy file, row by row; return one reason (or "") per image."""
     reasons = []
-    with open(path, "wb") as file, tqdm(results, total=n, unit="image", desc="preprocessing") as bar:
+    with (
+        open(path, "wb") as file,
+        tqdm(results, total=n, unit="image", desc="preprocessing") as bar,
+    ):
         write_header(file, (n, size, size))
         for image, reason in bar:
             reasons.append(reason)
@@ -182,14 +193,20 @@ def _write(path, results, n, size):
 
 def write_header(file, shape):
     """The .npy header of uint8 `shape`; NumPy pads it such that its length does not depend on the number of images."""
-    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": "|u1", "fortran_order": False, "shape": shape}
+    )
 
 
 def _listing(reasons, n, skip_bad):
     lines = [f"  {reason}" for reason in reasons[:LISTED]]
     if len(reasons) > LISTED:
         lines.append(f"  and {len(reasons) - LISTED} more")
-    advice = "no image is left" if skip_bad else "repair or remove them, or leave them out with skip_bad=True"
+    advice = (
+        "no image is left"
+        if skip_bad
+        else "repair or remove them, or leave them out with skip_bad=True"
+    )
     return "\n".join([f"{len(reasons)} of {n} images cannot be used: {advice}", *lines])
 
 

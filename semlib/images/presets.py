@@ -37,7 +37,9 @@ def unpatterned(rng, label, size):
     scene = topography.scene(rng, label, size)
     level = scan.FILM_GREY * rng.normal(1, 0.058) * scan.shading(size, rng)
     clean = scan.probe(scan.signal(scene, size, rng), size, rng) * level
-    noisy = scan.acquire(clean, rng, dose=rng.lognormal(math.log(2600), 0.12), jitter=0.12, correlation=0.36)
+    noisy = scan.acquire(
+        clean, rng, dose=rng.lognormal(math.log(2600), 0.12), jitter=0.12, correlation=0.36
+    )
     marks = scan.frame(size, rng)
     image, clean = (scan.to_8bit(scan.framed(field, marks)) for field in (noisy, clean))
     return image, clean, scene.mask, scene.caption
@@ -54,7 +56,9 @@ def patterned(rng, label, size):
     scene = pattern.scene(rng, label, size)
     level = 92 * rng.normal(1, 0.05) * (1 + 0.5 * (scan.shading(size, rng) - 1))
     clean = scan.probe(scan.signal(scene, size, rng, scan.ANNULAR), size, rng) * level
-    noisy = scan.acquire(clean, rng, dose=rng.lognormal(math.log(31), 0.12), jitter=0.2, correlation=0.2)
+    noisy = scan.acquire(
+        clean, rng, dose=rng.lognormal(math.log(31), 0.12), jitter=0.2, correlation=0.2
+    )
     return scan.to_8bit(noisy), scan.to_8bit(clean), scene.mask, scene.caption
 
 
@@ -71,7 +75,9 @@ def line_layer(rng, label, size, setting=layers.EVALUATION, varied=False):
     level = rng.uniform(*setting.grey) * scan.shading(size, rng)
     clean = scan.probe(scan.signal(scene, size, rng, setting.detector), size, rng) * level
     low, high = pick(rng, setting.dose)
-    noisy = scan.acquire(clean, rng, dose=low * (high / low) ** rng.uniform(), jitter=0.15, correlation=0.25)
+    noisy = scan.acquire(
+        clean, rng, dose=low * (high / low) ** rng.uniform(), jitter=0.15, correlation=0.25
+    )
     image, clean, mask = scan.to_8bit(noisy), scan.to_8bit(clean), scene.mask
     if written:
         marks = text.overlay(rng, size, mask)
@@ -91,7 +97,9 @@ def has_text(seed, index, label):
 
 SEMCLIP_TOTALS = {0: 226, 1: 59, 2: 141, 3: 230, 4: 77, 5: 455, 6: 144}
 PRESETS = {
-    "carinthia": Preset({1: 55, 2: 8, 3: 4008, 4: 289, 5: 4, 6: 227}, defects.FAMILIES, unpatterned, 80),
+    "carinthia": Preset(
+        {1: 55, 2: 8, 3: 4008, 4: 289, 5: 4, 6: 227}, defects.FAMILIES, unpatterned, 80
+    ),
     "semnr": Preset(dict.fromkeys(pattern.FAMILIES, 1), pattern.FAMILIES, patterned, None),
     "semclip": Preset(SEMCLIP_TOTALS, lines.FAMILIES, line_layer, None),
     "semvlm": Preset(
@@ -113,10 +121,14 @@ def mixture(n, *, seed, mix="preset", preset="carinthia"):
     """
     if mix not in MIXES:
         raise ValueError(f"unknown mix {mix!r}: use one of {', '.join(MIXES)}")
-    classes, totals = (np.array(list(part)) for part in (PRESETS[preset].totals, PRESETS[preset].totals.values()))
+    classes, totals = (
+        np.array(list(part)) for part in (PRESETS[preset].totals, PRESETS[preset].totals.values())
+    )
     smallest = TEACHING_MINIMUM * len(classes)
     if mix == "teaching" and n < smallest:
-        raise ValueError(f"n={n}: mix 'teaching' needs at least {smallest} images, {TEACHING_MINIMUM} of each class")
+        raise ValueError(
+            f"n={n}: mix 'teaching' needs at least {smallest} images, {TEACHING_MINIMUM} of each class"
+        )
     least = TEACHING_MINIMUM if mix == "teaching" else int(n >= ALL_CLASSES_FROM)
     share = n * totals / totals.sum()
     counts = np.maximum(np.floor(share + 1e-9).astype(int), least)

@@ -7,8 +7,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from semlib import paths
-from semlib.images import parallel
 from semlib.images.preprocess import write_header
+from semlib.workers import threads
 
 FACTORS = (2, 4)
 
@@ -36,10 +36,14 @@ def pyramid(images):
     """
     images = np.asarray(images)
     if images.dtype != np.uint8 or images.ndim not in (2, 3):
-        raise ValueError(f"expected uint8 images (N, H, W) or (H, W), got {images.dtype} {images.shape}")
+        raise ValueError(
+            f"expected uint8 images (N, H, W) or (H, W), got {images.dtype} {images.shape}"
+        )
     *stack, height, width = images.shape
     if height % 4 or width % 4 or not images.size:
-        raise ValueError(f"images of {height} x {width} pixels cannot be halved twice: use a size divisible by 4")
+        raise ValueError(
+            f"images of {height} x {width} pixels cannot be halved twice: use a size divisible by 4"
+        )
     tall = Image.fromarray(images.reshape(-1, width))
     smaller = [np.asarray(tall.reduce(f)).reshape(*stack, height // f, width // f) for f in FACTORS]
     return images, *smaller
@@ -100,7 +104,9 @@ def build_pyramid(dataset, *, chunk=16):
     n, height, width = np.load(where.level(0), mmap_mode="r").shape
     pyramid(_rows(where.level(0), 0, 1))
     starts = range(0, n, chunk)
-    levels = parallel.threads(lambda start: pyramid(_rows(where.level(0), start, chunk)), starts, os.cpu_count(), 1)
+    levels = threads(
+        lambda start: pyramid(_rows(where.level(0), start, chunk)), starts, os.cpu_count(), 1
+    )
     with (
         paths.atomic(where.level(1)) as half,
         paths.atomic(where.level(2)) as quarter,

@@ -72,7 +72,9 @@ def signal(scene, size, rng, detector=SIDE):
 
 def _slopes(height, step):
     """Central differences along y and x, periodic."""
-    return tuple((np.roll(height, -1, axis) - np.roll(height, 1, axis)) * (0.5 / step) for axis in (0, 1))
+    return tuple(
+        (np.roll(height, -1, axis) - np.roll(height, 1, axis)) * (0.5 / step) for axis in (0, 1)
+    )
 
 
 def probe(field, size, rng):
@@ -146,7 +148,10 @@ def _shot_noise(clean, rng, dose):
         noise *= np.sqrt(clean * clean * (1 / dose) + clean * (1 / (per_grey * dose)))
         return noise
     primaries = rng.poisson(dose, clean.shape)
-    return rng.poisson(primaries * (clean * per_grey)).astype(np.float32) * (1 / (per_grey * dose)) - clean
+    return (
+        rng.poisson(primaries * (clean * per_grey)).astype(np.float32) * (1 / (per_grey * dose))
+        - clean
+    )
 
 
 def _along_rows(noise, correlation):
@@ -159,7 +164,9 @@ def _along_rows(noise, correlation):
 def _displaced(image, shifts):
     """Rows moved sideways by `shifts` pixels, linear in between."""
     columns = np.arange(image.shape[1], dtype=np.float32)
-    rows = [np.interp(columns + shift, columns, row) for row, shift in zip(image, shifts, strict=True)]
+    rows = [
+        np.interp(columns + shift, columns, row) for row, shift in zip(image, shifts, strict=True)
+    ]
     return np.stack(rows).astype(np.float32)
 
 

@@ -13,8 +13,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from semlib import paths
-from semlib.images import parallel, scan
+from semlib.images import scan
 from semlib.images.presets import PRESETS, render, requested
+from semlib.workers import parts_folder, spread
 
 SIZE = 480
 BLOCK = 32
@@ -67,9 +68,13 @@ def sample(n, *, seed, preset="carinthia", size=480, mix="preset", labels=None):
     """
     labels = requested(n, seed, preset, size, mix, labels)
     shape = (n, size, size)
-    batch = SimulatedBatch(np.empty(shape, np.uint8), np.empty(shape, np.uint8), labels, np.empty(shape, bool), [])
+    batch = SimulatedBatch(
+        np.empty(shape, np.uint8), np.empty(shape, np.uint8), labels, np.empty(shape, bool), []
+    )
     for i in tqdm(range(n), desc="simulating", unit="image", disable=n < 50):
-        batch.images[i], batch.clean[i], batch.masks[i], caption = _image(preset, seed, i, int(labels[i]), size)
+        batch.images[i], batch.clean[i], batch.masks[i], caption = _image(
+            preset, seed, i, int(labels[i]), size
+        )
         batch.captions.append(caption)
     return batch
 
@@ -104,10 +109,14 @@ def write_archive(path, n, *, seed, mix="preset", masks=False, workers=None):
     """
     path, labels = Path(path), requested(n, seed, "carinthia", SIZE, mix)
     names = [image_name(seed, i, label) for i, label in enumerate(labels)]
-    parts = parallel.parts_folder(path, sources_digest())
-    jobs = [(i, int(labels[i]), parts / names[i]) for i in range(n) if not (parts / f"{names[i]}.jpg").exists()]
+    parts = parts_folder(path, sources_digest())
+    jobs = [
+        (i, int(labels[i]), parts / names[i])
+        for i in range(n)
+        if not (parts / f"{names[i]}.jpg").exists()
+    ]
     with tqdm(total=n, initial=n - len(jobs), desc="simulating", unit="image") as bar:
-        for _ in parallel.spread(partial(_write_image, seed), jobs, workers, 8):
+        for _ in spread(partial(_write_image, seed), jobs, workers, 8):
             bar.update()
     with paths.atomic(path) as temporary:
         _zip(temporary, parts, names, labels, masks)
@@ -115,7 +124,9 @@ def write_archive(path, n, *, seed, mix="preset", masks=False, workers=None):
     return path
 
 
-def write_arrays(folder, n, *, seed, preset="semclip", size=240, mix="preset", labels=None, workers=None):
+def write_arrays(
+    folder, n, *, seed, preset="semclip", size=240, mix="preset", labels=None, workers=None
+):
     """Write `n` simulated images as arrays that need not fit in memory: read them with ``np.load(..., mmap_mode="r")``.
 
     The images are those of `sample` for the same arguments, whatever the number of workers. They wait in a hidden
@@ -141,13 +152,18 @@ def write_arrays(folder, n, *, seed, preset="semclip", size=240, mix="preset", l
         If an argument is unknown or out of range, or `folder` holds something else.
     """
     labels = requested(n, seed, preset, size, mix, labels)
-    folder, request = Path(folder), f"{sources_digest(ALL_RENDERERS)} {n} {seed} {preset} {size} {labels.tolist()}"
+    folder, request = (
+        Path(folder),
+        f"{sources_digest(ALL_RENDERERS)} {n} {seed} {preset} {size} {labels.tolist()}",
+    )
     key = hashlib.sha256(request.encode()).hexdigest()[:12]
     if folder.exists():
         if (folder / f"{key}.set").exists():
             return folder
-        raise ValueError(f"{folder} holds something else, or is of another simulator: name a new folder or remove it")
-    parts = parallel.parts_folder(folder, key)
+        raise ValueError(
+            f"{folder} holds something else, or is of another simulator: name a new folder or remove it"
+        )
+    parts = parts_folder(folder, key)
     jobs = [range(i, min(i + BLOCK, n)) for i in range(0, n, BLOCK)]
     if not (parts / "labels.npy").exists():
         for name, dtype in (("images", np.uint8), ("masks", bool)):
@@ -156,7 +172,7 @@ def write_arrays(folder, n, *, seed, preset="semclip", size=240, mix="preset", l
             np.save(temporary, labels)
     left = [job for job in jobs if not _block(parts, job).exists()]
     with tqdm(total=n, initial=n - sum(map(len, left)), desc="simulating", unit="image") as bar:
-        for made in parallel.spread(partial(_write_block, parts, seed, preset, size), left, workers, 1):
+        for made in spread(partial(_write_block, parts, seed, preset, size), left, workers, 1):
             bar.update(made)
     captions = [caption for job in jobs for caption in json.loads(_block(parts, job).read_text())]
     (parts / "captions.json").write_text(json.dumps(captions, indent=0))
@@ -194,7 +210,9 @@ def image_name(seed, index, label):
 def sources_digest(modules=MODULES):
     """Short digest of the simulator's source, by default as an archive needs it: what it was, when images were made."""
     here = Path(__file__).parent
-    return hashlib.sha256(b"".join((here / f"{m}.py").read_bytes() for m in modules)).hexdigest()[:12]
+    return hashlib.sha256(b"".join((here / f"{m}.py").read_bytes() for m in modules)).hexdigest()[
+        :12
+    ]
 
 
 def _write_image(seed, job):
@@ -210,7 +228,10 @@ def csv_bytes(names, labels, *, masks=False):
     """The archive's CSV file, to the byte as Carinthia (`masks` False) or Carinthia-S (True) write it."""
     if masks:
         rows = ["image_path;mask_path;filename;label"]
-        rows += [f"data/images/{k}.jpg;data/masks/{k}.png;{k};{c}" for k, c in zip(names, labels, strict=True)]
+        rows += [
+            f"data/images/{k}.jpg;data/masks/{k}.png;{k};{c}"
+            for k, c in zip(names, labels, strict=True)
+        ]
     else:
         rows = ["image_path;file_name;label"]
         rows += [f"data/images/{k}.jpg;{k}.jpg;{c}" for k, c in zip(names, labels, strict=True)]

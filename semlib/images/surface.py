@@ -75,7 +75,9 @@ def self_affine_transfer(size, length, hurst):
     thin-film roughness (Palasantzas, Phys. Rev. B 48, 14472, 1993).
     """
     g = grid(size)
-    power = (1 + (2 * np.pi * float(length)) ** 2 * (g.fx**2 + g.fy**2).astype(float)) ** -(1 + float(hurst))
+    power = (1 + (2 * np.pi * float(length)) ** 2 * (g.fx**2 + g.fy**2).astype(float)) ** -(
+        1 + float(hurst)
+    )
     both_halves = np.r_[1, np.full(g.fx.size - 2, 2), 1 if g.n % 2 == 0 else 2]
     return np.sqrt(power / ((power * both_halves).sum() / g.n**2)).astype(np.float32)
 
@@ -90,7 +92,11 @@ def dimples(g, rng, count, radius, depth):
     points = np.zeros((g.n, g.n), np.float32)
     rows, columns = rng.integers(0, g.n, (2, count))
     peak = 2 * np.pi * (radius / g.step) ** 2
-    np.add.at(points, (rows, columns), (-depth * peak * rng.lognormal(-0.1, 0.45, count)).astype(np.float32))
+    np.add.at(
+        points,
+        (rows, columns),
+        (-depth * peak * rng.lognormal(-0.1, 0.45, count)).astype(np.float32),
+    )
     return g.inverse(g.forward(points) * g.gaussian(radius))
 
 

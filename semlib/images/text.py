@@ -33,7 +33,9 @@ def overlay(rng, size, mask):
     font = ImageFont.load_default(max(8, round(size * rng.uniform(0.04, 0.055))))
     opaque = bar or rng.random() < 0.4
     ground = 0 if opaque else None
-    places = [_drawn(size, words, font, white, ground, bar, k) for k in rng.permutation(2 if bar else 4)]
+    places = [
+        _drawn(size, words, font, white, ground, bar, k) for k in rng.permutation(2 if bar else 4)
+    ]
     return min(places, key=lambda place: int((place.covered & mask).sum()))
 
 
@@ -42,7 +44,13 @@ def _words(rng):
     zoom = pick(rng, ("x50k", "x80k", "x100k", "x120k", "x150k"))
     scale = pick(rng, ("100nm", "200nm", "300nm", "500nm", "1um"))
     return pick(
-        rng, (f"HV {kv}  {zoom}", f"{kv} {zoom} SE", f"Mag {zoom[1:]}  {kv}", f"Site {rng.integers(1, 99)}")
+        rng,
+        (
+            f"HV {kv}  {zoom}",
+            f"{kv} {zoom} SE",
+            f"Mag {zoom[1:]}  {kv}",
+            f"Site {rng.integers(1, 99)}",
+        ),
     ), scale
 
 

@@ -55,7 +55,12 @@ def scene(rng, label, size):
         material -= (defect.darkness * defect.footprint).astype(np.float32)
         mask = defect.footprint[g.inside].copy()
         about = f"{defect.about}, {_extent(mask, size)}"
-    return Scene(height, material, mask, f"Synthetic SEM image of an unpatterned film: {about}; {about_film}.")
+    return Scene(
+        height,
+        material,
+        mask,
+        f"Synthetic SEM image of an unpatterned film: {about}; {about_film}.",
+    )
 
 
 def _extent(mask, size):
@@ -69,7 +74,9 @@ def _film(g, rng, noise):
     grain = rng.uniform(0.01, 0.075)
     film = grain * self_affine(g, noise, pick(rng, (3.0, 5.0, 8.0)))
     if rng.random() < 0.35:
-        film += dimples(g, rng, int(rng.uniform(20, 260)), rng.uniform(1.6, 2.6), rng.uniform(0.25, 0.7))
+        film += dimples(
+            g, rng, int(rng.uniform(20, 260)), rng.uniform(1.6, 2.6), rng.uniform(0.25, 0.7)
+        )
         return film, "a film with dimples"
     return film, "a grainy film" if grain > 0.05 else "a smooth film"
 
@@ -79,4 +86,6 @@ def _scan_box(g, rng):
     half = pick(rng, (26.0, 40.0, 70.0, 110.0)) * rng.uniform(0.9, 1.1)
     soft = rng.uniform(5, 16)
     x0, y0 = rng.normal(0, 8), rng.normal(0, 8)
-    return smoothstep((half - abs(g.x - x0)) / soft + 0.5) * smoothstep((half - abs(g.y - y0)) / soft + 0.5)
+    return smoothstep((half - abs(g.x - x0)) / soft + 0.5) * smoothstep(
+        (half - abs(g.y - y0)) / soft + 0.5
+    )

@@ -54,7 +54,9 @@ def warp(images, generator):
     angle, size, x, y = (_uniform(images, generator).flatten() for _ in range(4))
     angle, size = TURN * (2 * angle - 1), SMALLEST_CROP + (1 - SMALLEST_CROP) * size
     cosine, sine = size * angle.cos(), size * angle.sin()
-    rows = torch.stack([cosine, -sine, (1 - size) * (2 * x - 1), sine, cosine, (1 - size) * (2 * y - 1)], dim=1)
+    rows = torch.stack(
+        [cosine, -sine, (1 - size) * (2 * x - 1), sine, cosine, (1 - size) * (2 * y - 1)], dim=1
+    )
     grid = functional.affine_grid(rows.view(-1, 2, 3), list(images.shape), align_corners=False)
     return functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
@@ -75,7 +77,9 @@ def contrast(images, generator):
 
 def mask(images, generator):
     """Replace 15 % of the blocks of an 8 x 8 grid by the image's mean: the masked objective."""
-    blocks = torch.rand((len(images), 1, BLOCKS, BLOCKS), generator=generator).to(images.device) < HIDDEN
+    blocks = (
+        torch.rand((len(images), 1, BLOCKS, BLOCKS), generator=generator).to(images.device) < HIDDEN
+    )
     hidden = functional.interpolate(blocks.to(images.dtype), images.shape[2:])
     return images + hidden * (images.mean((2, 3), keepdim=True) - images)
 

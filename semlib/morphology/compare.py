@@ -10,7 +10,13 @@ from tqdm import tqdm
 
 from semlib.morphology import evaluate, probe
 
-DRAWN = {"silhouette": -1, "nmi": 0, "ari": -1, "knn_macro": 0, "probe": 0}  # scores with an interval: least value
+DRAWN = {
+    "silhouette": -1,
+    "nmi": 0,
+    "ari": -1,
+    "knn_macro": 0,
+    "probe": 0,
+}  # scores with an interval: least value
 
 
 @dataclass(frozen=True)
@@ -45,11 +51,15 @@ def runs(methods, labels=None, *, k=6, seeds=range(5), folds=5, progress=True):
         If the number of seeds is no multiple of a method's trainings, so that some would count more than others.
     """
     found = []
-    with tqdm(total=len(methods) * len(seeds), desc="scores", unit="run", disable=not progress) as bar:
+    with tqdm(
+        total=len(methods) * len(seeds), desc="scores", unit="run", disable=not progress
+    ) as bar:
         for name, embeddings in methods.items():
             several = isinstance(embeddings, list)
             if several and len(seeds) % len(embeddings):
-                raise ValueError(f"{name}: {len(seeds)} seeds for {len(embeddings)} embeddings: take a multiple")
+                raise ValueError(
+                    f"{name}: {len(seeds)} seeds for {len(embeddings)} embeddings: take a multiple"
+                )
             for i, seed in enumerate(seeds):
                 training = i % len(embeddings) if several else -1
                 chosen = embeddings[training] if several else embeddings
@@ -62,7 +72,9 @@ def runs(methods, labels=None, *, k=6, seeds=range(5), folds=5, progress=True):
 def scores(found):
     """All scores of a list of `Run` as a DataFrame: method, training, seed, then `evaluate.all_scores`."""
     heads = [{"method": run.method, "training": run.training, "seed": run.seed} for run in found]
-    return pd.DataFrame([head | evaluate.scores_of(run.outcome) for head, run in zip(heads, found, strict=True)])
+    return pd.DataFrame(
+        [head | evaluate.scores_of(run.outcome) for head, run in zip(heads, found, strict=True)]
+    )
 
 
 def summary(found, *, draws=200):
@@ -102,18 +114,26 @@ def table1(table):
         one row for each method of the paper that `table` holds.
     """
     names = [f"{score}{end}" for score in ("silhouette", "nmi") for end in ("", "_lo", "_hi")]
-    rows = table.loc[table["method"].isin(evaluate.PAPER_TABLE1), ["method", *names, "rankme"]].reset_index(drop=True)
-    rows[["paper_silhouette", "paper_nmi"]] = [evaluate.PAPER_TABLE1[name] for name in rows["method"]]
+    rows = table.loc[
+        table["method"].isin(evaluate.PAPER_TABLE1), ["method", *names, "rankme"]
+    ].reset_index(drop=True)
+    rows[["paper_silhouette", "paper_nmi"]] = [
+        evaluate.PAPER_TABLE1[name] for name in rows["method"]
+    ]
     return rows
 
 
 def sweep(methods, labels=None, *, ks=(2, 3, 4, 6, 8, 12), seeds=range(3), progress=True):
     """Scores of the clustering for each number of clusters, mean over the seeds: DataFrame with method and k first."""
     rows = []
-    for name, embeddings in tqdm(methods.items(), desc="sweep over k", unit="method", disable=not progress):
+    for name, embeddings in tqdm(
+        methods.items(), desc="sweep over k", unit="method", disable=not progress
+    ):
         arrays = embeddings if isinstance(embeddings, list) else [embeddings]
         for k in ks:
-            found = [evaluate.cluster_scores(arrays[s % len(arrays)], labels, k=k, seed=s) for s in seeds]
+            found = [
+                evaluate.cluster_scores(arrays[s % len(arrays)], labels, k=k, seed=s) for s in seeds
+            ]
             rows.append({"method": name, "k": k} | pd.DataFrame(found).mean().to_dict())
     return pd.DataFrame(rows)
 
@@ -147,14 +167,18 @@ def paired(table, reference, *, names=("silhouette", "nmi", "ari", "knn_macro", 
         If `reference` is not in the table.
     """
     if reference not in set(table["method"]):
-        raise ValueError(f"no method {reference!r} in the scores: {', '.join(table['method'].unique())}")
+        raise ValueError(
+            f"no method {reference!r} in the scores: {', '.join(table['method'].unique())}"
+        )
     base = table[table["method"] == reference]
     rows = []
     for name, other in table[table["method"] != reference].groupby("method", sort=False):
         trained = max(other["training"].max(), base["training"].max()) >= 0
         for score in names:
             first, second = (_units(part, base, other, score, trained) for part in (other, base))
-            rows.append({"method": name, "score": score, "pairs": len(first)} | _test(first, second))
+            rows.append(
+                {"method": name, "score": score, "pairs": len(first)} | _test(first, second)
+            )
     found = pd.DataFrame(rows)
     found["p_holm"] = _holm(found["p"].to_numpy())
     return found
@@ -171,7 +195,13 @@ def _units(part, base, other, score, trained):
 
 def _test(first, second):
     gap = first - second
-    found = {"difference": gap.mean(), "difference_lo": np.nan, "difference_hi": np.nan, "p": np.nan, "p_sign": np.nan}
+    found = {
+        "difference": gap.mean(),
+        "difference_lo": np.nan,
+        "difference_hi": np.nan,
+        "p": np.nan,
+        "p_sign": np.nan,
+    }
     if len(gap) < 2 or not np.isfinite(gap).all() or np.ptp(gap) < 1e-12:
         return found
     test = stats.ttest_rel(first, second)
@@ -180,7 +210,12 @@ def _test(first, second):
         (first, second), lambda a, b, axis: (a - b).mean(axis=axis), permutation_type="samples", n_resamples=9999,
         vectorized=True, rng=np.random.default_rng(0),
     )  # fmt: skip
-    return found | {"difference_lo": low, "difference_hi": high, "p": test.pvalue, "p_sign": flipped.pvalue}
+    return found | {
+        "difference_lo": low,
+        "difference_hi": high,
+        "p": test.pvalue,
+        "p_sign": flipped.pvalue,
+    }
 
 
 def _holm(p):
@@ -196,7 +231,9 @@ def _bootstrap(run, draws):
     """`DRAWN` scores of resamples of the images, each with the mean of the whole: array (draws, len(DRAWN))."""
     rng = np.random.default_rng(run.seed)
     images = run.outcome.images
-    columns = [images[name].to_numpy() for name in ("silhouette", "cluster", "label", "neighbour", "probe")]
+    columns = [
+        images[name].to_numpy() for name in ("silhouette", "cluster", "label", "neighbour", "probe")
+    ]
     rows = [_drawn_scores(*columns)]
     for _ in range(draws):
         drawn = rng.integers(0, len(images), len(images))
@@ -208,5 +245,14 @@ def _bootstrap(run, draws):
 def _drawn_scores(silhouettes, clusters, truth, neighbour, probed):
     known = truth >= 0
     pair = truth[known], clusters[known]
-    against = [normalized_mutual_info_score(*pair), adjusted_rand_score(*pair)] if known.any() else [np.nan] * 2
-    return [silhouettes.mean(), *against, probe.micro_macro(truth, neighbour)[1], probe.micro_macro(truth, probed)[1]]
+    against = (
+        [normalized_mutual_info_score(*pair), adjusted_rand_score(*pair)]
+        if known.any()
+        else [np.nan] * 2
+    )
+    return [
+        silhouettes.mean(),
+        *against,
+        probe.micro_macro(truth, neighbour)[1],
+        probe.micro_macro(truth, probed)[1],
+    ]

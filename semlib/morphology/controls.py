@@ -54,7 +54,12 @@ def untrained(images, seed, *, batch_size=64, progress=True):
     torch.manual_seed(seed)
     device = train.best_device()
     encoder = Encoder().to(device).eval()
-    starts = tqdm(range(0, len(images), batch_size), desc="untrained encoder", unit="batch", disable=not progress)
+    starts = tqdm(
+        range(0, len(images), batch_size),
+        desc="untrained encoder",
+        unit="batch",
+        disable=not progress,
+    )
     batches = (to_input(np.array(images[start : start + batch_size]), device) for start in starts)
     return np.concatenate([encoder(batch).cpu().numpy() for batch in batches])
 
@@ -78,7 +83,9 @@ def vgg16(images, *, size=128, progress=True):
     rows = np.empty((len(images), vgg.CHANNELS[-1]), np.float32)
     with tqdm(total=len(images), desc="VGG16", unit="image", disable=not progress) as bar:
         for start in range(0, len(images), vgg.TOGETHER):
-            x = torch.from_numpy(np.array(images[start : start + vgg.TOGETHER], np.float32) / 255)[:, None]
+            x = torch.from_numpy(np.array(images[start : start + vgg.TOGETHER], np.float32) / 255)[
+                :, None
+            ]
             if min(x.shape[2:]) > size:
                 x = torch.nn.functional.interpolate(x, size=(size, size), mode="area")
             _last_means(x, rows[start:])
@@ -110,7 +117,9 @@ def reduce(embeddings, components=5):
     left, values, _ = np.linalg.svd(centred, full_matrices=False)
     rank = int((values > RANK * values[0]).sum())
     if rank < components:
-        raise ValueError(f"embeddings {centred.shape} span {rank} dimensions, fewer than {components} components")
+        raise ValueError(
+            f"embeddings {centred.shape} span {rank} dimensions, fewer than {components} components"
+        )
     return left[:, :components] * np.sqrt(len(centred))
 
 

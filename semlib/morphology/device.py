@@ -35,7 +35,10 @@ def send(levels, device):
     """
     finest, sent = torch.tensor(levels[0], device=device), []
     for level in levels[1:]:
-        factor, some = finest.shape[-1] // level.shape[-1], slice(None, None, -(-len(level) // SAMPLE))
+        factor, some = (
+            finest.shape[-1] // level.shape[-1],
+            slice(None, None, -(-len(level) // SAMPLE)),
+        )
         made = np.array_equal(_reduced(finest[some], factor).cpu(), level[some])
         sent.append(_reduced(finest, factor) if made else torch.tensor(level, device=device))
     return [finest, *sent]
@@ -44,6 +47,8 @@ def send(levels, device):
 def _reduced(images, factor):
     """Mean over blocks, rounded half up, as `semlib.images.pyramid`; what does not fill a block is left out."""
     height, width = (side // factor for side in images.shape[1:])
-    blocks = images[:, : height * factor, : width * factor].reshape(-1, height, factor, width, factor)
+    blocks = images[:, : height * factor, : width * factor].reshape(
+        -1, height, factor, width, factor
+    )
     totals = blocks.sum((2, 4), dtype=torch.int32)
     return ((2 * totals + factor**2) // (2 * factor**2)).byte()

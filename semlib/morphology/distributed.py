@@ -51,7 +51,9 @@ class Team:
 
     def parallel(self, module):
         """The module with gradients averaged over the processes."""
-        return module if self.size == 1 else DistributedDataParallel(module, broadcast_buffers=False)
+        return (
+            module if self.size == 1 else DistributedDataParallel(module, broadcast_buffers=False)
+        )
 
 
 class _Sum(torch.autograd.Function):
@@ -135,7 +137,9 @@ def main(arguments=None):
     @click.option("--method", default="paper", show_default=True, help="paper or ours.")
     @click.option("--seed", default=0, show_default=True)
     @click.option("--epochs", default=15, show_default=True)
-    @click.option("--batch-size", default=32, show_default=True, help="Images a step, over all processes.")
+    @click.option(
+        "--batch-size", default=32, show_default=True, help="Images a step, over all processes."
+    )
     @click.option("--learning-rate", default=1e-3, show_default=True)
     @click.option("--pairs", default="all", show_default=True, help="all, adjacent or to-finest.")
     def command(dataset, method, seed, **settings):
@@ -150,7 +154,11 @@ def main(arguments=None):
             raise click.UsageError(f"{missing[0]} is missing: run notebooks 01 to 03 for {dataset}")
         levels = [np.load(where.level(k), mmap_mode="r") for k in range(3)]
         with team() as processes:
-            settings |= {"labels": datasets.labels(dataset), "progress": processes.rank == 0, "team": processes}
+            settings |= {
+                "labels": datasets.labels(dataset),
+                "progress": processes.rank == 0,
+                "team": processes,
+            }
             train(levels, where.ssl(seed, method), method=method, seed=seed, **settings)
 
     command(arguments)

@@ -32,9 +32,13 @@ def neighbours(embeddings, *, count=91):
         With fewer than three images.
     """
     if len(embeddings) < SMALLEST:
-        raise ValueError(f"a two-dimensional view needs {SMALLEST} or more images, got {len(embeddings)}")
+        raise ValueError(
+            f"a two-dimensional view needs {SMALLEST} or more images, got {len(embeddings)}"
+        )
     count = min(count, len(embeddings))
-    distances, indices = NearestNeighbors(n_neighbors=count - 1).fit(embeddings).kneighbors()  # not the image itself
+    distances, indices = (
+        NearestNeighbors(n_neighbors=count - 1).fit(embeddings).kneighbors()
+    )  # not the image itself
     own = np.arange(len(embeddings))[:, None]
     return np.hstack([own, indices]), np.hstack([np.zeros_like(distances[:, :1]), distances])
 
@@ -66,7 +70,9 @@ def umap(embeddings, shared, *, n_neighbors=15, min_dist=0.1, seed=0):
         precomputed_knn=(shared[0][:, :count], shared[1][:, :count]),
     )  # fmt: skip
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="precomputed_knn")  # no search index: no new points are asked for
+        warnings.filterwarnings(
+            "ignore", message="precomputed_knn"
+        )  # no search index: no new points are asked for
         return model.fit_transform(np.asarray(embeddings, dtype=np.float32))
 
 
@@ -100,7 +106,9 @@ def tsne(embeddings, shared, *, perplexity=30, seed=0):
     width = min(indices.shape[1], int(3 * perplexity) or 1)
     graph = PrecomputedNeighbors(indices[:, :width], distances[:, :width])
     affinities = PerplexityBasedNN(knn_index=graph, perplexity=perplexity)
-    view = TSNEEmbedding(principal_start(embeddings, spread=1e-4), affinities, random_state=seed, n_jobs=1)
+    view = TSNEEmbedding(
+        principal_start(embeddings, spread=1e-4), affinities, random_state=seed, n_jobs=1
+    )
     view.optimize(n_iter=250, exaggeration=12, momentum=0.5, inplace=True)
     view.optimize(n_iter=500, momentum=0.8, inplace=True)
     return np.asarray(view)
@@ -112,6 +120,8 @@ def principal_start(embeddings, *, spread):
     if values.shape[1] < 2:
         values = np.hstack([values, np.zeros_like(values)])
     if (values == values[0]).all():
-        raise ValueError(f"all {len(values)} embeddings are the same: there is no layout to compute")
+        raise ValueError(
+            f"all {len(values)} embeddings are the same: there is no layout to compute"
+        )
     scores = PCA(2, svd_solver="full").fit_transform(values)
     return (scores / scores[:, 0].std() * spread).astype(np.float32)

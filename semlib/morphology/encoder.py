@@ -31,7 +31,9 @@ class Encoder(nn.Module):
         If `pooling` is unknown.
     """
 
-    def __init__(self, channels=(32, 64, 128), dim=128, *, standardise=False, pooling="mean", readout=False):
+    def __init__(
+        self, channels=(32, 64, 128), dim=128, *, standardise=False, pooling="mean", readout=False
+    ):
         super().__init__()
         if pooling not in POOLING:
             raise ValueError(f"pooling is one of {', '.join(POOLING)}; got {pooling!r}")
@@ -39,7 +41,9 @@ class Encoder(nn.Module):
         widths = [1, *channels]
         blocks = []
         for i, width in enumerate(channels):
-            blocks += [nn.Conv2d(widths[i], width, 3, stride=2, padding=1, bias=False)]  # the batch norm has the bias
+            blocks += [
+                nn.Conv2d(widths[i], width, 3, stride=2, padding=1, bias=False)
+            ]  # the batch norm has the bias
             blocks += [nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
         self.blocks = nn.Sequential(*blocks)
         self.pool = POOLING[pooling]()
@@ -63,7 +67,9 @@ class ContrastAttention(nn.Module):
     def forward(self, maps):
         distance = (maps - maps.mean((2, 3), keepdim=True)).square().mean(1, keepdim=True)
         weight = nn.functional.avg_pool2d(distance, 3, stride=1, padding=1)
-        return (weight * maps).sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True).clamp_min(1e-9)
+        return (weight * maps).sum((2, 3), keepdim=True) / weight.sum(
+            (2, 3), keepdim=True
+        ).clamp_min(1e-9)
 
 
 POOLING = {
@@ -95,7 +101,9 @@ class Readout(nn.Module):
         """Take mean and deviation from embeddings (N, dim) before the readout; a constant column gives 1."""
         deviation = embeddings.std(dim=0, correction=0)
         self.mean.copy_(embeddings.mean(dim=0))
-        self.spread.copy_(torch.where(deviation > 1e-6 * embeddings.abs().max(), deviation, torch.inf))
+        self.spread.copy_(
+            torch.where(deviation > 1e-6 * embeddings.abs().max(), deviation, torch.inf)
+        )
         return self
 
     def forward(self, embeddings):
@@ -115,7 +123,9 @@ class ProjectionHead(nn.Sequential):
     """
 
     def __init__(self, dim=128):
-        super().__init__(nn.Linear(dim, dim), nn.BatchNorm1d(dim), nn.ReLU(inplace=True), nn.Linear(dim, dim))
+        super().__init__(
+            nn.Linear(dim, dim), nn.BatchNorm1d(dim), nn.ReLU(inplace=True), nn.Linear(dim, dim)
+        )
 
 
 def to_input(images, device="cpu"):
@@ -123,7 +133,11 @@ def to_input(images, device="cpu"):
     batch = torch.as_tensor(images).unsqueeze(1)
     if torch.device(device).type == "cuda" and not batch.is_cuda:
         batch = batch.pin_memory()
-    return batch.to(device, non_blocking=True).to(torch.float32, memory_format=torch.channels_last).div_(255)
+    return (
+        batch.to(device, non_blocking=True)
+        .to(torch.float32, memory_format=torch.channels_last)
+        .div_(255)
+    )
 
 
 def standardised(images):

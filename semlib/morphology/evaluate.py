@@ -23,7 +23,12 @@ PAPER_TABLE1 = {  # Sci Rep 2026, Table 1: silhouette, NMI
     "PCA (raw pixels)": (0.222131, 0.281617),
     "Proposed SSL": (0.501581, 0.203185),
 }
-BASELINES = {"GLCM": "glcm", "LBP": "lbp", "Wavelet": "wavelet", "PCA (raw pixels)": "pca"}  # name: file in features/
+BASELINES = {
+    "GLCM": "glcm",
+    "LBP": "lbp",
+    "Wavelet": "wavelet",
+    "PCA (raw pixels)": "pca",
+}  # name: file in features/
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,9 @@ def standardise(features):
     """Bring each column of (N, D) to mean 0 and standard deviation 1; a constant column becomes 0."""
     features = np.asarray(features, dtype=np.float64)
     spread = features.std(axis=0)
-    return (features - features.mean(axis=0)) / np.where(spread > 1e-12 * np.abs(features).max(), spread, np.inf)
+    return (features - features.mean(axis=0)) / np.where(
+        spread > 1e-12 * np.abs(features).max(), spread, np.inf
+    )
 
 
 def cluster(embeddings, *, k=6, seed=0):
@@ -72,12 +79,18 @@ def fit_clusters(embeddings, *, k=6, seed=0):
     """The k-means model of `cluster`, which assigns further embeddings with ``predict``."""
     embeddings = np.asarray(embeddings, dtype=np.float64)
     if not np.isfinite(embeddings).all():
-        raise ValueError(f"{(~np.isfinite(embeddings)).any(axis=1).sum()} embeddings hold NaN or infinity: train anew")
+        raise ValueError(
+            f"{(~np.isfinite(embeddings)).any(axis=1).sum()} embeddings hold NaN or infinity: train anew"
+        )
     if not 2 <= k < len(embeddings):
-        raise ValueError(f"k = {k} clusters need k >= 2 and more than {k} images, got {len(embeddings)}: set k")
+        raise ValueError(
+            f"k = {k} clusters need k >= 2 and more than {k} images, got {len(embeddings)}: set k"
+        )
     different = len(np.unique(embeddings, axis=0))
     if different < k:
-        raise ValueError(f"{different} different embeddings among {len(embeddings)} images cannot form {k} clusters")
+        raise ValueError(
+            f"{different} different embeddings among {len(embeddings)} images cannot form {k} clusters"
+        )
     return KMeans(k, n_init=10, random_state=seed).fit(embeddings)
 
 
@@ -131,7 +144,11 @@ def scores_of(outcome):
     truth = outcome.images["label"].to_numpy()
     micro, macro = probe.micro_macro(truth, outcome.images["neighbour"].to_numpy())
     probed = probe.micro_macro(truth, outcome.images["probe"].to_numpy())[1]
-    found = _cluster_scores(outcome.images) | {"knn_micro": micro, "knn_macro": macro, "probe": probed}
+    found = _cluster_scores(outcome.images) | {
+        "knn_micro": micro,
+        "knn_macro": macro,
+        "probe": probed,
+    }
     return found | outcome.whole
 
 
@@ -163,7 +180,9 @@ def permutation_null(clusters, labels, *, draws=200, seed=0):
         raise ValueError("the null of the NMI needs labels: none of the images has one")
     clusters, known = np.asarray(clusters)[known >= 0], known[known >= 0]
     rng = np.random.default_rng(seed)
-    null = np.array([normalized_mutual_info_score(rng.permutation(known), clusters) for _ in range(draws)])
+    null = np.array(
+        [normalized_mutual_info_score(rng.permutation(known), clusters) for _ in range(draws)]
+    )
     value = float(normalized_mutual_info_score(known, clusters))
     p = (1 + (null >= value - 1e-12).sum()) / (draws + 1)
     return {"nmi": value, "null_mean": null.mean(), "null_q95": np.quantile(null, 0.95), "p": p}
@@ -176,7 +195,11 @@ def _clustered(embeddings, labels, k, seed):
     if labels is not None and len(labels) != len(embeddings):
         raise ValueError(f"{len(labels)} labels for {len(embeddings)} embeddings")
     known = np.full(len(embeddings), -1) if labels is None else probe.codes(labels)
-    columns = {"silhouette": silhouette_samples(embeddings, assigned), "cluster": assigned, "label": known}
+    columns = {
+        "silhouette": silhouette_samples(embeddings, assigned),
+        "cluster": assigned,
+        "label": known,
+    }
     return embeddings, pd.DataFrame(columns)
 
 
@@ -188,5 +211,11 @@ def _cluster_scores(images):
     if known.empty:
         return found | dict.fromkeys(names, np.nan)
     pair = known["label"].to_numpy(), known["cluster"].to_numpy()
-    values = [normalized_mutual_info_score(*pair), adjusted_mutual_info_score(*pair), adjusted_rand_score(*pair)]
-    return found | dict(zip(names, map(float, [*values, *homogeneity_completeness_v_measure(*pair)]), strict=True))
+    values = [
+        normalized_mutual_info_score(*pair),
+        adjusted_mutual_info_score(*pair),
+        adjusted_rand_score(*pair),
+    ]
+    return found | dict(
+        zip(names, map(float, [*values, *homogeneity_completeness_v_measure(*pair)]), strict=True)
+    )

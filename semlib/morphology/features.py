@@ -39,7 +39,9 @@ def glcm(images, *, distances=(1,), angles=(0, 45, 90, 135), levels=256, progres
     float32 array (N, 5 * number of distances)
     """
     if not 0 < min(distances) <= max(distances) < min(images.shape[1:]):
-        raise ValueError(f"GLCM distances {list(distances)} do not fit into images of {images.shape[1:]} pixels")
+        raise ValueError(
+            f"GLCM distances {list(distances)} do not fit into images of {images.shape[1:]} pixels"
+        )
     if not 2 <= levels <= 256 or 256 % levels:
         raise ValueError(f"GLCM levels must divide 256, got {levels}")
     turns = np.deg2rad(angles)
@@ -91,7 +93,9 @@ def wavelet(images, *, family="db2", levels=2, statistics=("mean", "std"), progr
     if unknown := set(statistics) - set(STATISTICS):
         raise ValueError(f"wavelet statistics are {', '.join(STATISTICS)}; got {sorted(unknown)}")
     if family not in pywt.wavelist(kind="discrete"):
-        raise ValueError(f"{family!r} is no discrete wavelet of PyWavelets, such as haar, db2 or sym4")
+        raise ValueError(
+            f"{family!r} is no discrete wavelet of PyWavelets, such as haar, db2 or sym4"
+        )
     function = partial(_wavelet_one, family=family, levels=levels, statistics=statistics)
     return _per_image(function, images, f"wavelet {family}", progress)
 
@@ -123,10 +127,14 @@ def pca(images, *, components=128, block=4096, progress=True):
     """
     count = len(images)
     if not 0 < components <= count:
-        raise ValueError(f"PCA to {components} components needs as many images, got {count}: lower pca_components")
+        raise ValueError(
+            f"PCA to {components} components needs as many images, got {count}: lower pca_components"
+        )
     pixels = images.reshape(count, -1)
     gram = np.zeros((count, count))
-    for start in tqdm(range(0, pixels.shape[1], block), desc="PCA Gram matrix", unit="block", disable=not progress):
+    for start in tqdm(
+        range(0, pixels.shape[1], block), desc="PCA Gram matrix", unit="block", disable=not progress
+    ):
         part = pixels[:, start : start + block].astype(np.float32)
         part -= part.mean(axis=0, dtype=np.float64)
         gram += part @ part.T
@@ -142,13 +150,24 @@ def _per_image(function, images, name, progress):
         got = getattr(images, "dtype", type(images).__name__)
         raise ValueError(f"{name} takes uint8 images (N, H, W), got {got} {np.shape(images)}")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        rows = list(tqdm(pool.map(function, images), total=len(images), desc=name, unit="image", disable=not progress))
+        rows = list(
+            tqdm(
+                pool.map(function, images),
+                total=len(images),
+                desc=name,
+                unit="image",
+                disable=not progress,
+            )
+        )
     return np.array(rows, dtype=np.float32)
 
 
 def _glcm_one(image, offsets, levels):
     image = image // (256 // levels)
-    means = [np.mean([_glcm_properties(image, dy, dx, levels) for dy, dx in ring], axis=0) for ring in offsets]
+    means = [
+        np.mean([_glcm_properties(image, dy, dx, levels) for dy, dx in ring], axis=0)
+        for ring in offsets
+    ]
     return np.concatenate(means)
 
 
@@ -165,7 +184,9 @@ def _glcm_properties(image, dy, dx, levels):
     marginal = joint.sum(axis=0)
     variance = marginal @ (grey - marginal @ grey) ** 2
     contrast = gaps @ grey**2
-    correlation = 1 - contrast / (2 * variance) if variance > 1e-30 else 1.0  # as E(i-j)^2 = 2 (variance - covariance)
+    correlation = (
+        1 - contrast / (2 * variance) if variance > 1e-30 else 1.0
+    )  # as E(i-j)^2 = 2 (variance - covariance)
     return contrast, gaps @ grey, gaps @ (1 / (1 + grey**2)), np.sqrt((joint**2).sum()), correlation
 
 
@@ -173,7 +194,9 @@ def _lbp_one(image, bins):
     padded = np.pad(image, 1)
     weighted = {weight: padded * np.int32(weight) for weight in (SIDE, CORNER, CENTRE)}
     code = np.zeros(image.shape, np.uint8)
-    for bit, (y, x) in enumerate([(0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1)]):
+    for bit, (y, x) in enumerate(
+        [(0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1)]
+    ):
         above = _diagonal(padded, weighted, y, x) if y and x else _shift(padded, y, x) >= image
         code |= above.view(np.uint8) << np.uint8(bit)
     patterns = np.bincount(code.ravel(), minlength=256)
@@ -223,7 +246,11 @@ def _uniform_patterns():
 UNIFORM = _uniform_patterns()
 
 
-STATISTICS = {"mean": lambda band: np.abs(band).mean(), "std": np.std, "energy": lambda band: np.square(band).mean()}
+STATISTICS = {
+    "mean": lambda band: np.abs(band).mean(),
+    "std": np.std,
+    "energy": lambda band: np.square(band).mean(),
+}
 
 
 def _wavelet_one(image, family, levels, statistics):

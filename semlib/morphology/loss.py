@@ -38,11 +38,15 @@ def cross_scale_loss(projections, embeddings, pairs="all"):
         If there are not three scales in both lists, or `pairs` is unknown.
     """
     if not len(projections) == len(embeddings) == 3:
-        raise ValueError(f"need three scales in both lists, got {len(projections)} and {len(embeddings)}")
+        raise ValueError(
+            f"need three scales in both lists, got {len(projections)} and {len(embeddings)}"
+        )
     if pairs not in PAIRS:
         raise ValueError(f"pairs is one of {', '.join(PAIRS)}; got {pairs!r}")
     cosine = functional.cosine_similarity
-    return -torch.stack([cosine(projections[a], embeddings[b].detach()).mean() for a, b in PAIRS[pairs]]).mean()
+    return -torch.stack(
+        [cosine(projections[a], embeddings[b].detach()).mean() for a, b in PAIRS[pairs]]
+    ).mean()
 
 
 def between_scales(distance, projections):

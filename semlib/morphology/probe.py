@@ -37,7 +37,9 @@ def nearest_neighbour(embeddings, labels):
     int array (N,)
         Codes as in `codes`; -1 where an image was not asked.
     """
-    return _of_frequent(labels, 2, lambda known, rows: known[_nearest(np.asarray(embeddings)[rows])])
+    return _of_frequent(
+        labels, 2, lambda known, rows: known[_nearest(np.asarray(embeddings)[rows])]
+    )
 
 
 def linear_probe(embeddings, labels, *, folds=5, seed=0):
@@ -60,10 +62,16 @@ def linear_probe(embeddings, labels, *, folds=5, seed=0):
     int array (N,)
         Codes as in `codes`; -1 where an image was not asked.
     """
-    model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=500))
+    model = make_pipeline(
+        StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=500)
+    )
     splits = StratifiedKFold(folds, shuffle=True, random_state=seed)
     embeddings = np.asarray(embeddings, dtype=np.float64)
-    return _of_frequent(labels, folds, lambda known, rows: cross_val_predict(model, embeddings[rows], known, cv=splits))
+    return _of_frequent(
+        labels,
+        folds,
+        lambda known, rows: cross_val_predict(model, embeddings[rows], known, cv=splits),
+    )
 
 
 def micro_macro(truth, found):
@@ -91,7 +99,13 @@ def uniformity(embeddings):
     arXiv 2005.10242, equation 4 with t = 2: between -8 (all pairs opposite) and 0, near -4 for even spread in many
     dimensions.
     """
-    return float(np.log(np.exp(-2 * pdist(normalize(np.asarray(embeddings, dtype=np.float64)), "sqeuclidean")).mean()))
+    return float(
+        np.log(
+            np.exp(
+                -2 * pdist(normalize(np.asarray(embeddings, dtype=np.float64)), "sqeuclidean")
+            ).mean()
+        )
+    )
 
 
 def _nearest(points):

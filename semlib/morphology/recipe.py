@@ -47,12 +47,16 @@ class Recipe:
 
     def encoder(self):
         """An untrained encoder; its weights come from torch's global generator."""
-        return Encoder(self.channels, standardise=self.standardise, pooling=self.pooling, readout=self.readout)
+        return Encoder(
+            self.channels, standardise=self.standardise, pooling=self.pooling, readout=self.readout
+        )
 
 
 METHODS = {
     "paper": Recipe(),
-    "ours": Recipe("vicreg", ("flip", "warp", "dose", "mask"), standardise=True, pooling="max", readout=True),
+    "ours": Recipe(
+        "vicreg", ("flip", "warp", "dose", "mask"), standardise=True, pooling="max", readout=True
+    ),
 }
 
 
@@ -87,7 +91,9 @@ class Learner(nn.Module):
         self.encoder, self.head = recipe.encoder(), ProjectionHead()
         if recipe.loss == "byol":
             self.predictor = ProjectionHead()
-            self.target = copy.deepcopy(nn.Sequential(self.encoder, self.head)).requires_grad_(False)
+            self.target = copy.deepcopy(nn.Sequential(self.encoder, self.head)).requires_grad_(
+                False
+            )
 
     def trained(self):
         """The weights that the optimiser changes."""
@@ -106,7 +112,9 @@ class Learner(nn.Module):
             return loss.between_scales(DECORRELATION[self.recipe.loss], projections), embeddings
         if self.recipe.loss == "byol":
             targets = [join(z) for z in self._targets(views, autocast)]
-            return loss.cross_scale_loss([join(self.predictor(p)) for p in own], targets, self.pairs), embeddings
+            return loss.cross_scale_loss(
+                [join(self.predictor(p)) for p in own], targets, self.pairs
+            ), embeddings
         return loss.cross_scale_loss(projections, embeddings, self.pairs), embeddings
 
     @torch.no_grad()

@@ -23,7 +23,9 @@ def similar(embeddings, query, *, count=5, leave_out=None):
     distances : float array (count,)
         Euclidean.
     """
-    distances = cdist(np.asarray(query, dtype=np.float64)[None], np.asarray(embeddings, dtype=np.float64))[0]
+    distances = cdist(
+        np.asarray(query, dtype=np.float64)[None], np.asarray(embeddings, dtype=np.float64)
+    )[0]
     rows = np.argsort(distances, kind="stable")
     rows = rows[rows != leave_out][:count]
     return rows, distances[rows]
@@ -81,7 +83,9 @@ def drift(first, second, *, draws=500, seed=0):
     """
     sizes = len(first), len(second)
     if min(sizes) < 2:
-        raise ValueError(f"two batches of two or more embeddings are needed, got {sizes[0]} and {sizes[1]}")
+        raise ValueError(
+            f"two batches of two or more embeddings are needed, got {sizes[0]} and {sizes[1]}"
+        )
     pooled = np.concatenate([first, second]).astype(np.float64)
     distances = cdist(pooled, pooled)
     weights = np.repeat([1 / sizes[0], -1 / sizes[1]], sizes)
@@ -90,4 +94,8 @@ def drift(first, second, *, draws=500, seed=0):
     energies = -((orders @ distances) * orders).sum(axis=1)
     reached = energies[1:] >= energies[0] * (1 - 1e-9)
     p = (1 + reached.sum()) / (draws + 1)
-    return {"energy": float(energies[0]), "null_q95": float(np.quantile(energies[1:], 0.95)), "p": float(p)}
+    return {
+        "energy": float(energies[0]),
+        "null_q95": float(np.quantile(energies[1:], 0.95)),
+        "p": float(p),
+    }

@@ -67,7 +67,10 @@ def extractors(images, encoders, *, components=64):
         Each takes uint8 (N, H, W) of any size and gives (N, D).
     """
     plain = {"GLCM": features.glcm, "LBP": features.lbp, "Wavelet": features.wavelet}
-    found = {name: [_scaled(partial(function, progress=False), images)] for name, function in plain.items()}
+    found = {
+        name: [_scaled(partial(function, progress=False), images)]
+        for name, function in plain.items()
+    }
     found["PCA (raw pixels)"] = [_projection(images, min(components, len(images)))]
     for name, trained in encoders.items():
         found[name] = [partial(train.embed, encoder, progress=False) for encoder in trained]
@@ -116,9 +119,12 @@ def table(embedded, *, k=6, seed=0):
     for name, trainings in embedded.items():
         models = [evaluate.fit_clusters(views["clean"], k=k, seed=seed) for views in trainings]
         for change in CHANGES:
-            each = [agreement(v["clean"], v[change], m) for v, m in zip(trainings, models, strict=True)]
+            each = [
+                agreement(v["clean"], v[change], m) for v, m in zip(trainings, models, strict=True)
+            ]
             rows.append(
-                {"method": name, "change": change, "trainings": len(each)} | pd.DataFrame(each).mean().to_dict()
+                {"method": name, "change": change, "trainings": len(each)}
+                | pd.DataFrame(each).mean().to_dict()
             )
     return pd.DataFrame(rows)
 
@@ -140,7 +146,9 @@ def agreement(clean, other, model):
         1/N); ari: adjusted Rand index of their nearest cluster centres and the clean clustering (1: nothing moves);
         alignment: `probe.alignment` of the pairs.
     """
-    nearest = NearestNeighbors(n_neighbors=1).fit(clean).kneighbors(other, return_distance=False)[:, 0]
+    nearest = (
+        NearestNeighbors(n_neighbors=1).fit(clean).kneighbors(other, return_distance=False)[:, 0]
+    )
     return {
         "recall_at_1": float((nearest == np.arange(len(clean))).mean()),
         "ari": float(adjusted_rand_score(model.labels_, model.predict(other))),
@@ -162,7 +170,9 @@ def _projection(images, components):
 def _resized(images, side):
     if images.shape[1:] == side:
         return images
-    return np.array([Image.fromarray(image).resize(side[::-1], Image.Resampling.BICUBIC) for image in images])
+    return np.array(
+        [Image.fromarray(image).resize(side[::-1], Image.Resampling.BICUBIC) for image in images]
+    )
 
 
 def _grey(values):
@@ -170,7 +180,9 @@ def _grey(values):
 
 
 def _noise(images, rng):
-    return np.array([_grey(image + 6 * rng.standard_normal(image.shape, dtype=np.float32)) for image in images])
+    return np.array(
+        [_grey(image + 6 * rng.standard_normal(image.shape, dtype=np.float32)) for image in images]
+    )
 
 
 def _border(images, _):
@@ -199,7 +211,9 @@ CHANGES = {
     "quarter size": lambda images, _: pyramid(images)[2],
     "noise": _noise,  # standard deviation 6, where Carinthia's own is 2.1 to 2.4
     "border artefact": _border,
-    "brightness +0.10": lambda images, _: _grey(images + 26.0),  # a whole number of grey levels, so that none merge
+    "brightness +0.10": lambda images, _: _grey(
+        images + 26.0
+    ),  # a whole number of grey levels, so that none merge
     "JPEG quality 30": _jpeg,
     "rotation 5°": _rotated,
     "rotation 90°": lambda images, _: np.rot90(images, axes=(1, 2)),

@@ -25,7 +25,9 @@ def trainings(dataset, seed=0, method="paper"):
             break
         found.append(folder)
     if not found:
-        raise FileNotFoundError(f"{where.ssl(seed, method)} holds no finished training: run notebook 04")
+        raise FileNotFoundError(
+            f"{where.ssl(seed, method)} holds no finished training: run notebook 04"
+        )
     return found
 
 
@@ -38,7 +40,9 @@ def methods(dataset, seed=0):
         If notebook 04 or 05 has not run.
     """
     where = paths.of(dataset)
-    found = {"Proposed SSL": [np.load(folder / "embeddings.npy") for folder in trainings(dataset, seed)]}
+    found = {
+        "Proposed SSL": [np.load(folder / "embeddings.npy") for folder in trainings(dataset, seed)]
+    }
     for name, method in evaluate.BASELINES.items():
         if not where.features(method).exists():
             raise FileNotFoundError(f"{where.features(method)} is missing: run notebook 05")

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
-from semlib import memory
+from semlib import workers
 from semlib.morphology import evaluate, probe, recipe
 from semlib.morphology.augment import augment
 from semlib.morphology.device import autocast, best_device, resident
@@ -73,10 +73,21 @@ def train(
     """
     count = len(levels[0])
     if count < 2 or any(len(level) != count for level in levels):
-        raise ValueError(f"training needs two or more images, as many in each level; got {[len(x) for x in levels]}")
+        raise ValueError(
+            f"training needs two or more images, as many in each level; got {[len(x) for x in levels]}"
+        )
     device, chosen = device or best_device(), recipe.find(method)
-    config = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
-    config |= {"pairs": pairs, "levels": [level.shape[1] for level in levels], "data": _digest(levels[0])}
+    config = {
+        "seed": seed,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+    }
+    config |= {
+        "pairs": pairs,
+        "levels": [level.shape[1] for level in levels],
+        "data": _digest(levels[0]),
+    }
     config |= {
         "recipe": dataclasses.asdict(chosen),
         "labels": None if labels is None else _digest(np.asarray(labels, "U")),
@@ -86,16 +97,24 @@ def train(
         return pd.read_csv(folder / "history.csv")
 
     if device == "cpu":
-        memory.reuse()
+        workers.keep_memory()
     torch.manual_seed(seed)
-    learner = team.synchronise(recipe.Learner(chosen, pairs)).to(device, memory_format=torch.channels_last)
+    learner = team.synchronise(recipe.Learner(chosen, pairs)).to(
+        device, memory_format=torch.channels_last
+    )
     optimiser = torch.optim.Adam(learner.trained(), lr=learning_rate)
     parts = {"learner": learner, "optimiser": optimiser}
     history = _resume(folder, config, parts)
     model = team.parallel(learner)
     steps, data = len(_batches(count, batch_size, seed, 0)), resident(levels, device)
     done = len(history) * steps
-    with tqdm(total=epochs * steps, initial=done, desc=f"SSL seed {seed}", unit="step", disable=not progress) as bar:
+    with tqdm(
+        total=epochs * steps,
+        initial=done,
+        desc=f"SSL seed {seed}",
+        unit="step",
+        disable=not progress,
+    ) as bar:
         for epoch in range(len(history), epochs):
             row = _epoch(data, labels, model, optimiser, device, epoch, config, bar, team)
             history.append({"epoch": epoch + 1} | row)
@@ -106,7 +125,13 @@ def train(
     if chosen.readout:
         learner.encoder.readout = _fitted(learner.encoder, levels[0], device, progress)
     table = pd.DataFrame(history)
-    _finish(folder, config, learner.encoder, embed(learner.encoder, levels[0], device=device, progress=progress), table)
+    _finish(
+        folder,
+        config,
+        learner.encoder,
+        embed(learner.encoder, levels[0], device=device, progress=progress),
+        table,
+    )
     return table.drop(columns="seconds")
 
 
@@ -119,7 +144,9 @@ def embed(encoder, images, *, batch_size=64, device=None, progress=True):
     encoder = encoder.to(device).eval()
     chunks = []
     with torch.inference_mode():
-        for start in tqdm(range(0, len(images), batch_size), desc="embed L0", unit="batch", disable=not progress):
+        for start in tqdm(
+            range(0, len(images), batch_size), desc="embed L0", unit="batch", disable=not progress
+        ):
             batch = images[start : start + batch_size]
             batch = batch if torch.is_tensor(batch) else np.array(batch)
             chunks.append(encoder(to_input(batch, device)).float().cpu().numpy())
@@ -172,14 +199,18 @@ def _trace(embeddings, labels, k=6):
         found |= {name: scores[name] for name in TRACED if name in scores}
     if labels is not None:
         truth = probe.codes(labels)
-        found["knn_macro"] = probe.micro_macro(truth, probe.nearest_neighbour(embeddings, labels))[1]
+        found["knn_macro"] = probe.micro_macro(truth, probe.nearest_neighbour(embeddings, labels))[
+            1
+        ]
     return found
 
 
 def _fitted(encoder, images, device, progress):
     """The encoder's readout with mean and deviation of all images' embeddings."""
     readout, encoder.readout = encoder.readout, torch.nn.Identity()
-    return readout.fit(torch.as_tensor(embed(encoder, images, device=device, progress=progress)).to(device))
+    return readout.fit(
+        torch.as_tensor(embed(encoder, images, device=device, progress=progress)).to(device)
+    )
 
 
 def _batches(count, batch_size, seed, epoch):
@@ -218,7 +249,10 @@ def _resume(folder, config, parts):
 
 def _finish(folder, config, encoder, embeddings, table):
     with atomic(folder / "encoder.safetensors") as temporary:
-        save_file({name: tensor.cpu().contiguous() for name, tensor in encoder.state_dict().items()}, temporary)
+        save_file(
+            {name: tensor.cpu().contiguous() for name, tensor in encoder.state_dict().items()},
+            temporary,
+        )
     with atomic(folder / "history.csv") as temporary:
         table.drop(columns="seconds").to_csv(temporary, index=False)
     with atomic(folder / "cost.json") as temporary:

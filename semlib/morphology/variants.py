@@ -16,14 +16,20 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from semlib import paths
-from semlib.images import parallel, preprocess, pyramid, scan, simulate
+from semlib.images import preprocess, pyramid, scan, simulate
 from semlib.morphology import controls, evaluate, features, recipe, train
 from semlib.morphology.device import best_device
 from semlib.morphology.encoder import Readout
+from semlib.workers import spread
 
 STORED = Path(__file__).with_name("ssl_variants.csv")
 SCORES = ["nmi", "ari", "knn_macro", "probe", "silhouette", "silhouette_5", "rankme"]
-BEAT = ["nmi", "ari", "knn_macro", "probe"]  # against every row of Table 1; silhouette_5 against the paper's recipe
+BEAT = [
+    "nmi",
+    "ari",
+    "knn_macro",
+    "probe",
+]  # against every row of Table 1; silhouette_5 against the paper's recipe
 PAPER, OURS = recipe.METHODS["paper"], recipe.METHODS["ours"]
 _ours = partial(dataclasses.replace, OURS)
 VARIANTS = {  # name: recipe, why it was kept or dropped when `SETS["selection"]` was looked at
@@ -74,7 +80,9 @@ def simulated(name, count, *, size=128):
         raise ValueError(f"unknown set {name!r}: use one of {', '.join(SETS)}")
     images, labels = SETS[name](count)
     border = 4 * images.shape[1] // 480 + 1
-    return pyramid.pyramid(np.stack([preprocess.preprocess(x, border=border, size=size) for x in images])), labels
+    return pyramid.pyramid(
+        np.stack([preprocess.preprocess(x, border=border, size=size) for x in images])
+    ), labels
 
 
 def _selection(count):
@@ -83,15 +91,33 @@ def _selection(count):
 
 
 def _report(count):
-    batch, rng = simulate.sample(count, seed=2002, size=400, mix="teaching"), np.random.default_rng(2002)
-    shots = [scan.acquire(1.1 * image, rng, dose=1200, jitter=0.2, correlation=0.25) for image in batch.clean]
-    return np.stack([scan.from_jpeg(scan.to_jpeg(scan.to_8bit(shot), 65)) for shot in shots]), batch.labels
+    batch, rng = (
+        simulate.sample(count, seed=2002, size=400, mix="teaching"),
+        np.random.default_rng(2002),
+    )
+    shots = [
+        scan.acquire(1.1 * image, rng, dose=1200, jitter=0.2, correlation=0.25)
+        for image in batch.clean
+    ]
+    return np.stack(
+        [scan.from_jpeg(scan.to_jpeg(scan.to_8bit(shot), 65)) for shot in shots]
+    ), batch.labels
 
 
 SETS = {"selection": _selection, "report": _report}
 
 
-def compare(levels, labels, folder, *, seeds=range(2), epochs=10, names=tuple(VARIANTS), workers=None, progress=True):
+def compare(
+    levels,
+    labels,
+    folder,
+    *,
+    seeds=range(2),
+    epochs=10,
+    names=tuple(VARIANTS),
+    workers=None,
+    progress=True,
+):
     """Train every variant with every seed and score it beside the baselines.
 
     Images this small do not keep two cores busy, so each training has one core and several run at a time.
@@ -121,12 +147,18 @@ def compare(levels, labels, folder, *, seeds=range(2), epochs=10, names=tuple(VA
     """
     rows = []
     for name, embeddings in _baselines(levels[0]).items():
-        rows += [{"method": name, "seed": s} | score(embeddings, labels, seed=s) | {"why": "baseline"} for s in seeds]
+        rows += [
+            {"method": name, "seed": s} | score(embeddings, labels, seed=s) | {"why": "baseline"}
+            for s in seeds
+        ]
     runs = [(name, s) for name in names for s in seeds]
     places = [folder / name.replace(",", "").replace(" ", "-") / f"seed-{s}" for name, s in runs]
-    jobs = [(levels, labels, place, name, s, epochs) for place, (name, s) in zip(places, runs, strict=True)]
+    jobs = [
+        (levels, labels, place, name, s, epochs)
+        for place, (name, s) in zip(places, runs, strict=True)
+    ]
     workers = 1 if best_device() != "cpu" else workers
-    found = parallel.spread(_trained, jobs, workers, 1)
+    found = spread(_trained, jobs, workers, 1)
     rows += tqdm(found, total=len(jobs), desc="variants", unit="training", disable=not progress)
     return pd.DataFrame(rows)
 
@@ -136,7 +168,9 @@ def _trained(job):
     levels, labels, place, name, seed, epochs = job
     chosen, why = VARIANTS[name]
     with threadpool_limits(1):
-        train.train(levels, place, method=chosen, seed=seed, epochs=epochs, labels=labels, progress=False)
+        train.train(
+            levels, place, method=chosen, seed=seed, epochs=epochs, labels=labels, progress=False
+        )
         scores = score(np.load(place / "embeddings.npy"), labels, seed=seed)
     cost = json.loads((place / "cost.json").read_text())["seconds"]
     return {"method": name, "seed": seed} | scores | {"seconds": cost, "why": why}
@@ -145,13 +179,19 @@ def _trained(job):
 def score(embeddings, labels, *, seed=0):
     """`SCORES` of embeddings (N, D): dict."""
     found = evaluate.all_scores(embeddings, labels, seed=seed)
-    found["silhouette_5"] = evaluate.cluster_scores(controls.reduce(embeddings), seed=seed)["silhouette"]
+    found["silhouette_5"] = evaluate.cluster_scores(controls.reduce(embeddings), seed=seed)[
+        "silhouette"
+    ]
     return {name: found[name] for name in SCORES}
 
 
 def _baselines(images):
     """The four baselines of Table 1, and two of them with our readout: what does that alone bring?"""
-    found = {"GLCM": features.glcm(images), "LBP": features.lbp(images), "Wavelet": features.wavelet(images)}
+    found = {
+        "GLCM": features.glcm(images),
+        "LBP": features.lbp(images),
+        "Wavelet": features.wavelet(images),
+    }
     found = {name: evaluate.standardise(values) for name, values in found.items()}
     for name in ("GLCM", "Wavelet"):
         values = torch.as_tensor(found[name], dtype=torch.float32)
@@ -165,7 +205,9 @@ def summary(runs):
     grouped = runs.groupby("method", sort=False)
     spread = grouped[SCORES].std(ddof=0).add_suffix("_sd")
     count = grouped["seed"].count().rename("seeds")
-    return pd.concat([count, grouped[columns].mean(), spread, grouped["why"].first()], axis=1).reset_index()
+    return pd.concat(
+        [count, grouped[columns].mean(), spread, grouped["why"].first()], axis=1
+    ).reset_index()
 
 
 def verdict(table):
@@ -182,7 +224,9 @@ def verdict(table):
     return pd.DataFrame(rows)
 
 
-def study(folder, count=400, *, size=128, seeds=range(2), epochs=10, names=tuple(VARIANTS), progress=True):
+def study(
+    folder, count=400, *, size=128, seeds=range(2), epochs=10, names=tuple(VARIANTS), progress=True
+):
     """`summary` of both simulated sets, with the column set first; trainings go to ``<folder>/<set>``.
 
     Parameters as in `simulated` and `compare`.
@@ -191,7 +235,11 @@ def study(folder, count=400, *, size=128, seeds=range(2), epochs=10, names=tuple
     for name in SETS:
         levels, labels = simulated(name, count, size=size)
         place = folder / name
-        found = summary(compare(levels, labels, place, seeds=seeds, epochs=epochs, names=names, progress=progress))
+        found = summary(
+            compare(
+                levels, labels, place, seeds=seeds, epochs=epochs, names=names, progress=progress
+            )
+        )
         tables.append(found.assign(set=name)[["set", *found.columns]])
     return pd.concat(tables, ignore_index=True)
 
@@ -202,10 +250,14 @@ def stored():
 
 
 @click.command()
-@click.option("--images", default=400, show_default=True, help="Simulated images in each of the two sets.")
+@click.option(
+    "--images", default=400, show_default=True, help="Simulated images in each of the two sets."
+)
 @click.option("--epochs", default=10, show_default=True, help="Passes over the images.")
 @click.option("--seeds", default=5, show_default=True, help="Trainings of each recipe.")
-@click.option("--out", type=click.Path(path_type=Path), default=STORED, show_default="beside the module")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=STORED, show_default="beside the module"
+)
 def main(images, epochs, seeds, out):
     """Compare all recipes on both simulated sets and write the table; a killed run goes on."""
     folder = paths.of("synthetic").variants.with_name(f"ssl-variants-{images}-{epochs}")

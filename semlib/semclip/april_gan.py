@@ -12,7 +12,9 @@ from semlib.semclip.winclip import image_scores, two_texts
 CHUNK = 32  # images whose tokens are in float32 at a time
 
 
-def april_gan(features, prompts, backbone, *, steps=100, learning_rate=2e-2, temperature=0.07, seed=0):
+def april_gan(
+    features, prompts, backbone, *, steps=100, learning_rate=2e-2, temperature=0.07, seed=0
+):
     """One linear map per level of the original path, from random weights, by focal plus dice loss.
 
     As the paper's method, without its memory bank and trained on the support instead of on another data set: no V-V
@@ -34,7 +36,9 @@ def april_gan(features, prompts, backbone, *, steps=100, learning_rate=2e-2, tem
     Method
     """
     texts, shape = two_texts(prompts, backbone), tuple(backbone.projection.shape)
-    start = np.random.default_rng(seed).uniform(-1, 1, shape) / np.sqrt(shape[0])  # torch's own for a linear layer
+    start = np.random.default_rng(seed).uniform(-1, 1, shape) / np.sqrt(
+        shape[0]
+    )  # torch's own for a linear layer
     start = torch.from_numpy(start.astype(np.float32))
 
     def run(pool, episode):
@@ -43,9 +47,13 @@ def april_gan(features, prompts, backbone, *, steps=100, learning_rate=2e-2, tem
             grid=backbone.grid, temperature=temperature, steps=steps, learning_rate=learning_rate, seed=seed,
         )  # fmt: skip
         parts = np.split(episode.test, range(CHUNK, len(episode.test), CHUNK))
-        maps = torch.cat([_maps(features.tokens[part, 0], layers[0], texts, temperature) for part in parts])
+        maps = torch.cat(
+            [_maps(features.tokens[part, 0], layers[0], texts, temperature) for part in parts]
+        )
         maps = enlarge(maps.unflatten(1, backbone.grid), pool.images.shape[1:])
-        scores = (image_scores(features.image[episode.test], texts, temperature) + maps.amax((1, 2))) / 2
+        scores = (
+            image_scores(features.image[episode.test], texts, temperature) + maps.amax((1, 2))
+        ) / 2
         return Result(maps=maps.numpy(), scores=scores.numpy())
 
     return Method("APRIL-GAN", "masks", run)

@@ -49,7 +49,9 @@ class Backbone(nn.Module):
         If `vv_blocks` or `levels` do not fit the depth; see also `semlib.semclip.checkpoint.read`.
     """
 
-    def __init__(self, name=checkpoint.OURS, pretrained=None, *, vv_blocks=6, levels=4, device="cpu"):
+    def __init__(
+        self, name=checkpoint.OURS, pretrained=None, *, vv_blocks=6, levels=4, device="cpu"
+    ):
         super().__init__()
         self._adopt(checkpoint.read(name, pretrained), vv_blocks, levels, device)
         self.settings = {"name": name, "pretrained": pretrained and str(pretrained)} | self.settings
@@ -66,14 +68,22 @@ class Backbone(nn.Module):
         self.model, self.tokenize, mean, std, self.label = source
         visual = self.model.visual
         if not all(isinstance(block.attn, nn.MultiheadAttention) for block in self.blocks):
-            raise ValueError(f"{self.label}: the blocks have an attention of their own kind; V-V is not defined for it")
+            raise ValueError(
+                f"{self.label}: the blocks have an attention of their own kind; V-V is not defined for it"
+            )
         depth = len(self.blocks)
         if not 1 <= vv_blocks <= depth:
-            raise ValueError(f"vv_blocks={vv_blocks}: the image encoder has {depth} blocks, use 1 to {depth}")
+            raise ValueError(
+                f"vv_blocks={vv_blocks}: the image encoder has {depth} blocks, use 1 to {depth}"
+            )
         self.levels = _levels(levels, vv_blocks, depth)
         self.dual = range(depth - vv_blocks + 1, depth + 1)
         self.settings = {"vv_blocks": vv_blocks, "levels": levels}
-        self.grid, self.image_size, self.patch_size = visual.grid_size, visual.image_size[0], visual.patch_size[0]
+        self.grid, self.image_size, self.patch_size = (
+            visual.grid_size,
+            visual.image_size[0],
+            visual.patch_size[0],
+        )
         self.width, self.embed_dim = visual.proj.shape
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
@@ -159,7 +169,9 @@ class Backbone(nn.Module):
             raise ValueError(f"images must be uint8 (N, H, W), not {images.dtype} {images.shape}")
         x = torch.from_numpy(images.astype(np.float32) / 255).to(self.mean.device)[:, None]
         if x.shape[2:] != self.model.visual.image_size:
-            x = F.interpolate(x, self.model.visual.image_size, mode="bicubic", antialias=True).clamp(0, 1)
+            x = F.interpolate(
+                x, self.model.visual.image_size, mode="bicubic", antialias=True
+            ).clamp(0, 1)
         return (x.expand(-1, 3, -1, -1) - self.mean) / self.std
 
     def _two_paths(self, x):
@@ -214,8 +226,14 @@ def vv_attention(block, x):
 
 def _heads(block, x, part):
     """Queries (part 0), keys (1) or values (2) of a block, (N, heads, T, d / heads)."""
-    weight, bias = (joint.chunk(3)[part] for joint in (block.attn.in_proj_weight, block.attn.in_proj_bias))
-    return F.linear(block.ln_1(x), weight, bias).unflatten(-1, (block.attn.num_heads, -1)).transpose(1, 2)
+    weight, bias = (
+        joint.chunk(3)[part] for joint in (block.attn.in_proj_weight, block.attn.in_proj_bias)
+    )
+    return (
+        F.linear(block.ln_1(x), weight, bias)
+        .unflatten(-1, (block.attn.num_heads, -1))
+        .transpose(1, 2)
+    )
 
 
 def _look(a, b, query):
@@ -233,8 +251,16 @@ def _levels(levels, vv_blocks, depth):
     first = depth - vv_blocks + 1
     if isinstance(levels, int):
         if not 1 <= levels <= vv_blocks:
-            raise ValueError(f"levels={levels}: there are {vv_blocks} dual blocks, use 1 to {vv_blocks}")
+            raise ValueError(
+                f"levels={levels}: there are {vv_blocks} dual blocks, use 1 to {vv_blocks}"
+            )
         return tuple(depth - vv_blocks + -(-vv_blocks * k // levels) for k in range(1, levels + 1))
-    if not levels or sorted(set(levels)) != list(levels) or not first <= levels[0] <= levels[-1] <= depth:
-        raise ValueError(f"levels={levels}: use ascending numbers of dual blocks, {first} to {depth}")
+    if (
+        not levels
+        or sorted(set(levels)) != list(levels)
+        or not first <= levels[0] <= levels[-1] <= depth
+    ):
+        raise ValueError(
+            f"levels={levels}: use ascending numbers of dual blocks, {first} to {depth}"
+        )
     return tuple(levels)

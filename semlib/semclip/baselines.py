@@ -93,5 +93,7 @@ def nearest_neighbour(features, name, *, temperature=0.07):
 def _checked(features, name):
     features = np.asarray(features, dtype=np.float64)
     if features.ndim != 2 or not np.isfinite(features).all():
-        raise ValueError(f"features {name!r} must be finite numbers (N, D), got shape {features.shape}")
+        raise ValueError(
+            f"features {name!r} must be finite numbers (N, D), got shape {features.shape}"
+        )
     return features

@@ -55,7 +55,10 @@ def cached(folder, images, encode, *, key, batch_size=32, title="encode"):
             found = encode(images[rows])
             for i, row in enumerate(rows):
                 with atomic(files[row]) as temporary:
-                    save_file({name: np.array(values[i], order="C") for name, values in found.items()}, temporary)
+                    save_file(
+                        {name: np.array(values[i], order="C") for name, values in found.items()},
+                        temporary,
+                    )
             bar.update(len(rows))
     kept = [load_file(file) for file in files]
     return {name: np.stack([one[name] for one in kept]) for name in kept[0]}

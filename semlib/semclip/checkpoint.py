@@ -59,7 +59,9 @@ def read(name=OURS, pretrained=None):
     if pretrained in tags:
         model = _download(name, pretrained)
         mean, std = model.visual.image_mean, model.visual.image_std
-        return Source(model.eval(), open_clip.get_tokenizer(name), mean, std, f"CLIP {name} ({pretrained})")
+        return Source(
+            model.eval(), open_clip.get_tokenizer(name), mean, std, f"CLIP {name} ({pretrained})"
+        )
     note = _weights(pretrained, name, tags)
     model = _seeded(_build, config)
     if pretrained != "random":
@@ -85,7 +87,9 @@ def fill(model, file, name="the model"):
     ]
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise ValueError(f"{file} holds the weights of another architecture than {name}: {'; '.join(wrong[:3])}{more}")
+        raise ValueError(
+            f"{file} holds the weights of another architecture than {name}: {'; '.join(wrong[:3])}{more}"
+        )
     model.load_state_dict(state, strict=True)
 
 
@@ -96,7 +100,9 @@ def _ours(pretrained):
     note, model = _weights(pretrained, OURS, []), _seeded(vlm.build, config)
     if pretrained != "random":
         fill(model, pretrained, OURS)
-    return Source(model.eval(), vlm.tokenize, config["mean"], config["std"], f"SEM-VLM architecture ({note})")
+    return Source(
+        model.eval(), vlm.tokenize, config["mean"], config["std"], f"SEM-VLM architecture ({note})"
+    )
 
 
 def _weights(pretrained, name, tags):
@@ -118,10 +124,18 @@ def _vit(name):
     if config is None:
         known = open_clip.list_models()
         near = difflib.get_close_matches(name, known, 3) or [OURS, "ViT-B-16-plus-240"]
-        raise ValueError(f"unknown backbone {name!r}: use '{OURS}' or a ViT of open_clip, such as {', '.join(near)}")
+        raise ValueError(
+            f"unknown backbone {name!r}: use '{OURS}' or a ViT of open_clip, such as {', '.join(near)}"
+        )
     vision = config["vision_cfg"]
-    if "timm_model_name" in vision or not isinstance(vision["layers"], int) or "multimodal_cfg" in config:
-        raise ValueError(f"{name} is not one of open_clip's own ViTs: the V-V path needs one, as ViT-B-16-plus-240 is")
+    if (
+        "timm_model_name" in vision
+        or not isinstance(vision["layers"], int)
+        or "multimodal_cfg" in config
+    ):
+        raise ValueError(
+            f"{name} is not one of open_clip's own ViTs: the V-V path needs one, as ViT-B-16-plus-240 is"
+        )
     return config
 
 
@@ -156,7 +170,9 @@ def _tensors(file):
     except SafetensorError as error:
         raise ValueError(f"{file} is not a whole safetensors file ({error})") from error
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f"{file} is damaged or holds more than tensors, which is never run ({error})") from error
+        raise ValueError(
+            f"{file} is damaged or holds more than tensors, which is never run ({error})"
+        ) from error
     state = state.get("state_dict", state) if isinstance(state, dict) else {}
     if not state or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
         raise ValueError(f"{file} holds no tensors by name: a state dict is needed")

@@ -52,5 +52,8 @@ def patch_text_loss(patches, covered, labels, text, scale, draw, each=4):
         kinds.append(kind[:, None].expand(-1, each)[valid])
     same = (torch.cat(kinds)[:, None] == labels[None]).float()
     some = same.sum(1) > 0
-    logits, target = scale * torch.cat(chosen)[some] @ text.T, same[some] / same[some].sum(1, keepdim=True)
+    logits, target = (
+        scale * torch.cat(chosen)[some] @ text.T,
+        same[some] / same[some].sum(1, keepdim=True),
+    )
     return F.cross_entropy(logits, target)

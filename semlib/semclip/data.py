@@ -30,7 +30,11 @@ def unusable(dataset, prompts):
         found = shots.positions(table["label"].to_list(), prompts)
     except ValueError as error:
         return f"{dataset}: {error}"
-    return "" if prompts.normal in found else f"{dataset} has no image of {prompts.classes[prompts.normal]!r}"
+    return (
+        ""
+        if prompts.normal in found
+        else f"{dataset} has no image of {prompts.classes[prompts.normal]!r}"
+    )
 
 
 def images(dataset, *, n=1332, size=240, seed=0, prompts=None):
@@ -64,16 +68,26 @@ def images(dataset, *, n=1332, size=240, seed=0, prompts=None):
         code = simulate.sources_digest(simulate.ALL_RENDERERS)
         folder = where.data / "semclip" / f"images-{n}-{size}-{seed}-{code}"
         simulate.write_arrays(folder, n, seed=seed, size=size)
-        arrays = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("images", "labels", "masks")]
-        written = np.array([presets.has_text(seed, i, int(label)) for i, label in enumerate(arrays[1])])
+        arrays = [
+            np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("images", "labels", "masks")
+        ]
+        written = np.array(
+            [presets.has_text(seed, i, int(label)) for i, label in enumerate(arrays[1])]
+        )
         return Pool(*arrays, prompts.classes, prompts.normal, written)
     table, read, masks = _labelled(dataset), [], []
     for row in tqdm(table.itertuples(), total=len(table), desc="read", unit="image"):
         image = preprocess.decode(where.raw / row.path)
         read.append(preprocess.preprocess(image, size=size))
-        mask = datasets.load_mask(where.raw / row.mask_path) if row.mask_path else np.zeros(image.shape, bool)
+        mask = (
+            datasets.load_mask(where.raw / row.mask_path)
+            if row.mask_path
+            else np.zeros(image.shape, bool)
+        )
         if mask.shape != image.shape:
-            raise ValueError(f"{where.raw / row.mask_path} has {mask.shape} pixels, its image {image.shape}")
+            raise ValueError(
+                f"{where.raw / row.mask_path} has {mask.shape} pixels, its image {image.shape}"
+            )
         masks.append(_like(mask, size))
     numbers = shots.positions(table["label"].to_list(), prompts)
     return Pool(np.stack(read), numbers, np.stack(masks), prompts.classes, prompts.normal)
@@ -84,7 +98,11 @@ def only_used(pool, episodes):
     used = np.unique(np.concatenate([np.concatenate([e.support, e.test]) for e in episodes]))
     place = {index: i for i, index in enumerate(used.tolist())}
     moved = [
-        replace(e, support=np.array([place[i] for i in e.support]), test=np.array([place[i] for i in e.test]))
+        replace(
+            e,
+            support=np.array([place[i] for i in e.support]),
+            test=np.array([place[i] for i in e.test]),
+        )
         for e in episodes
     ]
     return pool.take(used), moved

@@ -63,9 +63,13 @@ def run(images, out, *, shots=None, model=None, backbone=None, pretrained=None, 
     if (shots is None) == (model is None):
         raise ValueError("give either shots to learn from or a saved model")
     if model is None:
-        fitted = _fit(Backbone(backbone or OURS, pretrained), Prompts.load(prompts), _existing(Path(shots)))
+        fitted = _fit(
+            Backbone(backbone or OURS, pretrained), Prompts.load(prompts), _existing(Path(shots))
+        )
     elif backbone or pretrained or prompts:
-        raise ValueError("a saved model brings its own backbone and prompts: leave those options out")
+        raise ValueError(
+            "a saved model brings its own backbone and prompts: leave those options out"
+        )
     else:
         fitted = SemClip.load(model)
     return _detect(fitted, files, out, _keep(fitted, out / "model"))
@@ -97,7 +101,9 @@ def _existing(place):
 
 
 def _fit(backbone, prompts, place):
-    images, labels, masks = shot_files.read(place, backbone.image_size, prompts.classes[prompts.normal])
+    images, labels, masks = shot_files.read(
+        place, backbone.image_size, prompts.classes[prompts.normal]
+    )
     if masks is None:
         tqdm.write(f"{place} has no masks: the Transformation Layers stay untrained")
     features = backbone.encode_images(images, progress=True)
@@ -119,7 +125,11 @@ def _keep(model, place):
 def _detect(model, files, out, since):
     """Work through the files, a chunk at a time; whatever is not done ends up in results.csv or skipped.csv."""
     known = {row["file"]: row for row in _table(out / "results.csv")}
-    rows = {file.name: known[file.name] for file in files if file.name in known and _newer(out, file, since)}
+    rows = {
+        file.name: known[file.name]
+        for file in files
+        if file.name in known and _newer(out, file, since)
+    }
     todo, bad = [file for file in files if file.name not in rows], []
     with tqdm(total=len(files), initial=len(rows), desc="detect", unit="image") as bar:
         for start in range(0, len(todo), CHUNK):
@@ -144,15 +154,21 @@ def _chunk(model, files, overlays):
     bad = [{"file": file.name, "reason": reason} for file, image, reason in read if image is None]
     if not good:
         return [], bad
-    prediction = model.predict(np.stack([shot_files.fitted(image, model.backbone.image_size) for _, image in good]))
+    prediction = model.predict(
+        np.stack([shot_files.fitted(image, model.backbone.image_size) for _, image in good])
+    )
     rows = []
-    for (file, image), odds, anomaly, score in zip(good, *prediction, model.anomaly_scores(prediction), strict=True):
+    for (file, image), odds, anomaly, score in zip(
+        good, *prediction, model.anomaly_scores(prediction), strict=True
+    ):
         large = Image.fromarray(anomaly).resize(image.shape[::-1], Image.Resampling.BILINEAR)
         with atomic(overlays / f"{file.stem}.png") as temporary:
             Image.fromarray(overlay(image, np.asarray(large))).save(temporary)
         odds = {name: round(float(p), 4) for name, p in zip(model.classes, odds, strict=True)}
         best = max(odds, key=odds.get)
-        rows.append({"file": file.name, "class": best, **odds, "anomaly_score": round(float(score), 4)})
+        rows.append(
+            {"file": file.name, "class": best, **odds, "anomaly_score": round(float(score), 4)}
+        )
     return rows, bad
 
 

@@ -27,17 +27,27 @@ class Pool:
 
     def __post_init__(self):
         if self.masks.shape != self.images.shape or self.labels.shape != self.images.shape[:1]:
-            shapes = f"images {self.images.shape}, masks {self.masks.shape}, labels {self.labels.shape}"
+            shapes = (
+                f"images {self.images.shape}, masks {self.masks.shape}, labels {self.labels.shape}"
+            )
             raise ValueError(f"{shapes} do not belong together: need (N, H, W) twice and (N,)")
         if unknown := sorted(set(self.labels.tolist()) - set(range(len(self.classes)))):
-            raise ValueError(f"labels {unknown} are no numbers of the {len(self.classes)} classes {self.classes}")
+            raise ValueError(
+                f"labels {unknown} are no numbers of the {len(self.classes)} classes {self.classes}"
+            )
         if not 0 <= self.normal < len(self.classes):
             raise ValueError(f"normal = {self.normal} is no number of the classes {self.classes}")
 
     def take(self, rows):
         """The pool of these images alone."""
         text = None if self.text is None else self.text[rows]
-        return replace(self, images=self.images[rows], labels=self.labels[rows], masks=self.masks[rows], text=text)
+        return replace(
+            self,
+            images=self.images[rows],
+            labels=self.labels[rows],
+            masks=self.masks[rows],
+            text=text,
+        )
 
     def counts(self):
         """Images of each class, int array (C,)."""
@@ -76,7 +86,9 @@ class Method:
 
     def __post_init__(self):
         if self.supervision not in SUPERVISION:
-            raise ValueError(f"{self.name}: supervision {self.supervision!r} is none of {', '.join(SUPERVISION)}")
+            raise ValueError(
+                f"{self.name}: supervision {self.supervision!r} is none of {', '.join(SUPERVISION)}"
+            )
 
 
 def excluded(pool, shots=(1, 2, 5, 10), n_test_min=5):
@@ -89,7 +101,11 @@ def excluded(pool, shots=(1, 2, 5, 10), n_test_min=5):
     """
     needed = max(shots) + n_test_min
     rows = [
-        {"class": name, "count": int(count), "reason": f"{max(shots)} shots and {n_test_min} tests need {needed}"}
+        {
+            "class": name,
+            "count": int(count),
+            "reason": f"{max(shots)} shots and {n_test_min} tests need {needed}",
+        }
         for name, count in zip(pool.classes, pool.counts(), strict=True)
         if count < needed
     ]
@@ -107,7 +123,9 @@ def without(pool, names):
     if unknown := sorted(set(names) - set(pool.classes)):
         raise ValueError(f"unknown classes {unknown}: the pool has {pool.classes}")
     if pool.classes[pool.normal] in names:
-        raise ValueError(f"{pool.classes[pool.normal]!r} is the defect-free class, which every method needs")
+        raise ValueError(
+            f"{pool.classes[pool.normal]!r} is the defect-free class, which every method needs"
+        )
     classes = [name for name in pool.classes if name not in set(names)]
     numbers = np.array([classes.index(name) if name in classes else -1 for name in pool.classes])
     left = pool.take(numbers[pool.labels] >= 0)
@@ -142,8 +160,12 @@ def episodes(pool, *, shots=(1, 2, 5, 10), seeds=range(5), n_test=40, n_test_min
         raise ValueError(f"shots {tuple(shots)} must be 1 or more")
     n_test_min = min(n_test, n_test_min)
     if len(short := excluded(pool, shots, n_test_min)):
-        names = ", ".join(f"{name} ({count})" for name, count in zip(short["class"], short["count"], strict=True))
-        raise ValueError(f"too few images of {names}: {short['reason'][0]}; drop them with episodes.without")
+        names = ", ".join(
+            f"{name} ({count})" for name, count in zip(short["class"], short["count"], strict=True)
+        )
+        raise ValueError(
+            f"too few images of {names}: {short['reason'][0]}; drop them with episodes.without"
+        )
     rng = np.random.default_rng(0)
     rest, test = [], []
     for label, count in enumerate(pool.counts()):
@@ -156,5 +178,7 @@ def episodes(pool, *, shots=(1, 2, 5, 10), seeds=range(5), n_test=40, n_test_min
     for seed in seeds:
         drawn = np.random.default_rng([1, seed])
         drawn = [drawn.permutation(part) for part in rest]
-        found += [Episode(k, seed, np.concatenate([part[:k] for part in drawn]), test) for k in shots]
+        found += [
+            Episode(k, seed, np.concatenate([part[:k] for part in drawn]), test) for k in shots
+        ]
     return sorted(found, key=lambda episode: list(shots).index(episode.k))

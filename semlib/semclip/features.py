@@ -40,4 +40,6 @@ class Features:
     @classmethod
     def load(cls, folder):
         """Read what `save` wrote; the tokens stay on the disk until they are used (memory map)."""
-        return cls(np.load(Path(folder) / "image.npy"), np.load(Path(folder) / "tokens.npy", mmap_mode="r"))
+        return cls(
+            np.load(Path(folder) / "image.npy"), np.load(Path(folder) / "tokens.npy", mmap_mode="r")
+        )

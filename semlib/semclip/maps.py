@@ -83,7 +83,9 @@ def enlarging(cells, pixels, blur):
     eye = torch.eye(cells)[None, None]
     matrix = F.interpolate(eye, (pixels, cells), mode="bilinear", antialias=pixels < cells)[0, 0]
     if blur:
-        matrix = torch.from_numpy(gaussian_filter1d(matrix.numpy(), blur * pixels / cells, axis=0, mode="nearest"))
+        matrix = torch.from_numpy(
+            gaussian_filter1d(matrix.numpy(), blur * pixels / cells, axis=0, mode="nearest")
+        )
     return matrix
 
 
@@ -114,7 +116,10 @@ def focal_loss(maps, covered, weight=1.0, gamma=2.0):
         How much less weight goes to what is right already.
     """
     weights = 1 + (weight - 1) * covered
-    found, missed = maps.clamp_min(TINY).log(), (1 - maps).clamp_min(TINY).log()  # five times as fast as torch's own
+    found, missed = (
+        maps.clamp_min(TINY).log(),
+        (1 - maps).clamp_min(TINY).log(),
+    )  # five times as fast as torch's own
     losses = (maps - covered).abs() ** gamma * torch.lerp(missed, found, covered)
     return -(weights * losses).sum() / weights.sum()
 

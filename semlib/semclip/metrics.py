@@ -55,7 +55,9 @@ def image_auroc(scores, is_defective):
     _check(scores, is_defective, "scores", "is_defective")
     if is_defective.all() or not is_defective.any():
         kind = "defective" if is_defective.all() else "defect-free"
-        raise ValueError(f"all {len(scores)} images are {kind}: image AUROC needs both kinds (or pass no scores)")
+        raise ValueError(
+            f"all {len(scores)} images are {kind}: image AUROC needs both kinds (or pass no scores)"
+        )
     return float(roc_auc_score(is_defective, scores))
 
 
@@ -86,7 +88,9 @@ def pixels(maps, masks):
     maps, masks = np.asarray(maps), np.asarray(masks, bool)
     _check(maps, masks, "maps", "masks")
     if masks.all() or not masks.any():
-        raise ValueError(f"{'every' if masks.all() else 'no'} pixel of the {len(masks)} masks is defective: need both")
+        raise ValueError(
+            f"{'every' if masks.all() else 'no'} pixel of the {len(masks)} masks is defective: need both"
+        )
     order, bad, above, reached = _ranked(maps, masks)
     share = _region_shares(masks)[order]
     last = np.append(bad[1:] != bad[:-1], True)  # of the defect pixels with one value
@@ -164,15 +168,25 @@ def classification(probabilities, labels):
     """
     probabilities, labels = np.asarray(probabilities), np.asarray(labels)
     if probabilities.ndim != 2 or len(probabilities) != len(labels):
-        raise ValueError(f"probabilities {probabilities.shape} do not fit {labels.shape} labels: need (n, C) and (n,)")
+        raise ValueError(
+            f"probabilities {probabilities.shape} do not fit {labels.shape} labels: need (n, C) and (n,)"
+        )
     _finite(probabilities, "probabilities")
     if labels.min() < 0 or labels.max() >= probabilities.shape[1]:
-        raise ValueError(f"labels {labels.min()} to {labels.max()} for {probabilities.shape[1]} classes")
+        raise ValueError(
+            f"labels {labels.min()} to {labels.max()} for {probabilities.shape[1]} classes"
+        )
     predicted = probabilities.argmax(axis=1)
     precision, recall, f1, _ = precision_recall_fscore_support(
         labels, predicted, labels=np.unique(labels), average="macro", zero_division=0
     )
-    values = (predicted == labels).mean(), balanced_accuracy_score(labels, predicted), precision, recall, f1
+    values = (
+        (predicted == labels).mean(),
+        balanced_accuracy_score(labels, predicted),
+        precision,
+        recall,
+        f1,
+    )
     return dict(zip(CLASSIFICATION, map(float, values), strict=True))
 
 
@@ -184,4 +198,6 @@ def _check(values, truth, name, truth_name):
 
 def _finite(values, name):
     if not np.isfinite(values).all():
-        raise ValueError(f"{name} hold {(~np.isfinite(values)).sum()} values that are NaN or infinite")
+        raise ValueError(
+            f"{name} hold {(~np.isfinite(values)).sum()} values that are NaN or infinite"
+        )

@@ -23,7 +23,9 @@ from semlib.semclip.prompts import FILE, Prompts
 from semlib.semclip.shots import fitted
 
 FOLDER = paths.ROOT.parent / "shared" / "real-sem"
-SOURCE = "real SEM images (nanocomposites, doi 10.1049/nde2.12034; NASA MicroNet; a patterned wafer)"
+SOURCE = (
+    "real SEM images (nanocomposites, doi 10.1049/nde2.12034; NASA MicroNet; a patterned wafer)"
+)
 SIZE = 240  # pixels a side of every tile after enlarging
 SIDE = 120  # pixels a side before
 OXIDE = 0.2  # least part of a tile that is oxide layer
@@ -84,7 +86,12 @@ def summary(sets):
     for name, (pool, groups) in sets.items():
         for label, kind in enumerate(pool.classes):
             own = pool.labels == label
-            head = {"dataset": name, "class": kind, "groups": len(set(groups[own])), "tiles": int(own.sum())}
+            head = {
+                "dataset": name,
+                "class": kind,
+                "groups": len(set(groups[own])),
+                "tiles": int(own.sum()),
+            }
             rows.append(head | {"defect area": float(pool.masks[own].mean())})
     return pd.DataFrame(rows)
 
@@ -92,13 +99,19 @@ def summary(sets):
 def _nanocomposites(folder, words, each):
     """0 is particle in these masks, 255 background."""
     pairs = _pairs(folder, ".jpg")
-    return _tiles([(name, image, mask < 128, np.ones_like(mask)) for name, image, mask in pairs], words, each)
+    return _tiles(
+        [(name, image, mask < 128, np.ones_like(mask)) for name, image, mask in pairs], words, each
+    )
 
 
 def _nasa_micronet(folder, words, each):
     """0 background, 1 oxide, 2 crack; a file is called <specimen>_<micrograph>."""
     pairs = _pairs(folder, ".png")
-    return _tiles([(name.rsplit("_", 1)[0], image, mask == 2, mask > 0) for name, image, mask in pairs], words, each)
+    return _tiles(
+        [(name.rsplit("_", 1)[0], image, mask == 2, mask > 0) for name, image, mask in pairs],
+        words,
+        each,
+    )
 
 
 def _pairs(folder, ending):
@@ -120,7 +133,11 @@ def _tiles(micrographs, words, each):
     parts = []
     for number, (group, image, mask, layer) in enumerate(micrographs):
         cuts, marks, layers = (_cut(array, SIDE) for array in (image, mask, layer))
-        marked, usable, rng = marks.mean((1, 2)), layers.mean((1, 2)) >= OXIDE, np.random.default_rng(number)
+        marked, usable, rng = (
+            marks.mean((1, 2)),
+            layers.mean((1, 2)) >= OXIDE,
+            np.random.default_rng(number),
+        )
         for chosen in (marked == 0, marked >= LEAST):
             rows = rng.permutation(np.flatnonzero(usable & chosen))[:each]
             parts.append((cuts[rows], marks[rows], [group] * len(rows)))
@@ -129,7 +146,9 @@ def _tiles(micrographs, words, each):
 
 def _patterned_wafer(folder, words, _):
     """All tiles that the episodes may draw from, the points' ones with the point off their centre."""
-    inspected, reference = (decode(folder / f"case1_{kind}_image.png") for kind in ("inspected", "reference"))
+    inspected, reference = (
+        decode(folder / f"case1_{kind}_image.png") for kind in ("inspected", "reference")
+    )
     rng, rows, columns = np.random.default_rng(0), *np.indices(inspected.shape)
     near, marks, parts = np.zeros(inspected.shape, bool), np.zeros(inspected.shape, bool), []
     for x, y in POINTS:
@@ -145,7 +164,11 @@ def _patterned_wafer(folder, words, _):
     return _pool(parts, words)
 
 
-READERS = {"nanocomposites": _nanocomposites, "nasa_micronet": _nasa_micronet, "patterned_wafer": _patterned_wafer}
+READERS = {
+    "nanocomposites": _nanocomposites,
+    "nasa_micronet": _nasa_micronet,
+    "patterned_wafer": _patterned_wafer,
+}
 
 
 def _cut(array, side):
@@ -161,4 +184,6 @@ def _pool(parts, words):
     times = SIZE // cuts.shape[1]
     images = np.stack([fitted(cut, SIZE) for cut in cuts])
     masks = marks.repeat(times, 1).repeat(times, 2)
-    return Tiles(Pool(images, marks.any((1, 2)).astype(int), masks, words.classes, words.normal), groups)
+    return Tiles(
+        Pool(images, marks.any((1, 2)).astype(int), masks, words.classes, words.normal), groups
+    )

@@ -113,7 +113,9 @@ class SemClip:
             images that are not uint8 (N, H, W).
         """
         if len(images) != len(labels):
-            raise ValueError(f"{len(images)} images, {len(labels)} labels: expected one label an image")
+            raise ValueError(
+                f"{len(images)} images, {len(labels)} labels: expected one label an image"
+            )
         classes = shots.class_numbers(labels, self.prompts)
         if self.options["transformation"]:
             like = masks if isinstance(images, Features) else images
@@ -122,7 +124,9 @@ class SemClip:
         self.transform = self._train(features, masks) if self.options["transformation"] else None
         if self.options["fusion"] < 1:
             seen = self._describe(features, self._patch_maps(features, self._layers()))
-            self.head = tune.classification_head(seen, classes, len(self.classes), strength=self.options["strength"])
+            self.head = tune.classification_head(
+                seen, classes, len(self.classes), strength=self.options["strength"]
+            )
         return self
 
     def predict(self, images, shape=None):
@@ -149,8 +153,12 @@ class SemClip:
     def check_fitted(self):
         """Raise ValueError where the options ask for trained parts and there are none yet."""
         options = self.options
-        if (options["transformation"] and self.transform is None) or (options["fusion"] < 1 and self.head is None):
-            raise ValueError("this model is not fitted: call fit first, or zero_shot for what needs no training")
+        if (options["transformation"] and self.transform is None) or (
+            options["fusion"] < 1 and self.head is None
+        ):
+            raise ValueError(
+                "this model is not fitted: call fit first, or zero_shot for what needs no training"
+            )
 
     def zero_shot(self, images, shape=None):
         """What `predict` gives without trained parts: the projection for Transformation Layers, CLIP's score alone."""
@@ -218,23 +226,37 @@ class SemClip:
         """A = (A_F + A_V) / 2 on the patches, tensor (N, P): mean over paths and levels of the odds' probabilities."""
         texts, found = self._map_texts(), []
         for start in range(0, len(features), CHUNK):
-            tokens = torch.from_numpy(features.tokens[start : start + CHUNK]).float().permute(1, 2, 0, 3, 4)
+            tokens = (
+                torch.from_numpy(features.tokens[start : start + CHUNK])
+                .float()
+                .permute(1, 2, 0, 3, 4)
+            )
             similarities = maps.similarity(tokens.flatten(2, 3), layers, texts)
-            logits = maps.defect_logit(similarities, self.prompts.normal, self.options["temperature"])
+            logits = maps.defect_logit(
+                similarities, self.prompts.normal, self.options["temperature"]
+            )
             found.append(logits.sigmoid().mean((0, 1)).unflatten(0, tokens.shape[2:4]))
         return torch.cat(found)
 
     @torch.inference_mode()
     def _predict(self, images, shape, layers, fusion):
-        shape = shape or (self.backbone.image_size,) * 2 if isinstance(images, Features) else shape or images.shape[1:]
+        shape = (
+            shape or (self.backbone.image_size,) * 2
+            if isinstance(images, Features)
+            else shape or images.shape[1:]
+        )
         features = self._features(images)
         patches = self._patch_maps(features, layers)
         probabilities = softmax(self.scale * features.image @ self.texts.T, axis=1)
         if fusion < 1:
             head = self.head
-            logits = (self._describe(features, patches) - head["mean"]) @ head["weight"].T + head["bias"]
+            logits = (self._describe(features, patches) - head["mean"]) @ head["weight"].T + head[
+                "bias"
+            ]
             probabilities = fusion * probabilities + (1 - fusion) * softmax(logits, axis=1)
-        anomaly = maps.enlarge(patches.unflatten(1, self.backbone.grid), shape, self.options["blur"]).clamp(0, 1)
+        anomaly = maps.enlarge(
+            patches.unflatten(1, self.backbone.grid), shape, self.options["blur"]
+        ).clamp(0, 1)
         return Prediction(probabilities.astype(np.float32), anomaly.numpy())
 
     def _describe(self, features, patches):

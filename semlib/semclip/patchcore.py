@@ -114,11 +114,17 @@ def patchcore(tokens, *, bank=1000, neighbours=9, seed=0, name="PatchCore (VGG16
 
     def run(pool, episode):
         memory = coreset(_rows(tokens[normal_shots(pool, episode)]), bank, seed)
-        around = torch.cdist(memory, memory).topk(min(neighbours, len(memory)), largest=False).indices
-        found = [_distances(torch.from_numpy(tokens[i]).float(), memory, around) for i in episode.test]
+        around = (
+            torch.cdist(memory, memory).topk(min(neighbours, len(memory)), largest=False).indices
+        )
+        found = [
+            _distances(torch.from_numpy(tokens[i]).float(), memory, around) for i in episode.test
+        ]
         distances, scores = (torch.stack(part) for part in zip(*found, strict=True))
         side = isqrt(tokens.shape[1])
-        maps = enlarge(distances.view(-1, side, side), pool.images.shape[1:], blur=BLUR / 224 * side)
+        maps = enlarge(
+            distances.view(-1, side, side), pool.images.shape[1:], blur=BLUR / 224 * side
+        )
         return Result(maps=maps.numpy(), scores=scores.numpy())
 
     return Method(name, "normals", run)
@@ -168,7 +174,10 @@ def _distances(rows, memory, around):
 
 def _patches(fine, coarse):
     """Levels (h, w, C) and (h / 2, w / 2, C') as patches (h w, C + C')."""
-    fine, coarse = (F.avg_pool2d(x.permute(2, 0, 1)[None], 3, 1, 1, count_include_pad=False) for x in (fine, coarse))
+    fine, coarse = (
+        F.avg_pool2d(x.permute(2, 0, 1)[None], 3, 1, 1, count_include_pad=False)
+        for x in (fine, coarse)
+    )
     coarse = F.interpolate(coarse, fine.shape[2:], mode="bilinear")
     both = torch.cat([F.normalize(fine), F.normalize(coarse)], 1)
     return both[0].flatten(1).T

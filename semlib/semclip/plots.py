@@ -6,7 +6,7 @@ import seaborn as sns
 from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import confusion_matrix
 
-from semlib.report import PALETTE
+from semlib.saving import PALETTE
 
 MARKERS = "osD^vPX*<>ph"
 HEAT = "viridis"  # read with any colour vision
@@ -60,7 +60,12 @@ def confusions(labels, predicted, classes, *, columns=3):
     columns, rows = min(columns, len(predicted)), -(-len(predicted) // min(columns, len(predicted)))
     side = 0.46 * len(classes) + 0.4
     figure, axes = plt.subplots(
-        rows, columns, figsize=(side * columns + 1.4, (side + 1.2) * rows), squeeze=False, sharex=True, sharey=True
+        rows,
+        columns,
+        figsize=(side * columns + 1.4, (side + 1.2) * rows),
+        squeeze=False,
+        sharex=True,
+        sharey=True,
     )
     for axis in axes.flat[len(predicted) :]:
         axis.axis("off")
@@ -104,20 +109,32 @@ def shot_curves(summary, metrics, *, first="SEM-CLIP", columns=3):
         looks[name] |= {"marker": None}
     shots = sorted(summary["k"].unique())
     columns, rows = min(columns, len(metrics)), -(-len(metrics) // min(columns, len(metrics)))
-    figure, axes = plt.subplots(rows, columns, figsize=(3.1 * columns + 2.8, 2.9 * rows), squeeze=False)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(3.1 * columns + 2.8, 2.9 * rows), squeeze=False
+    )
     for axis in axes.flat[len(metrics) :]:
         axis.axis("off")
     for axis, metric in zip(axes.flat, metrics, strict=False):
         for i, (name, part) in enumerate(summary.groupby("method", sort=False)):
-            _curve(axis, part.set_index("k").reindex(shots), metric, (i - (len(methods) - 1) / 2) * 0.04, looks[name])
+            _curve(
+                axis,
+                part.set_index("k").reindex(shots),
+                metric,
+                (i - (len(methods) - 1) / 2) * 0.04,
+                looks[name],
+            )
         axis.set(title=metric, xlabel="shots a class", xticks=range(len(shots)), xticklabels=shots)
         axis.yaxis.set_major_locator(MaxNLocator(6))
         axis.grid(axis="y", color="0.9", lw=0.6)
         low, high = axis.get_ylim()
         axis.set_ylim(max(low, -0.02), min(high, 1.02))
     supervision = summary.groupby("method")["supervision"].first()
-    handles = [plt.Line2D([], [], **looks[name], label=f"{name}: {supervision[name]}") for name in methods]
-    figure.legend(handles=handles, loc="outside right upper", fontsize=8.5, title="method: supervision")
+    handles = [
+        plt.Line2D([], [], **looks[name], label=f"{name}: {supervision[name]}") for name in methods
+    ]
+    figure.legend(
+        handles=handles, loc="outside right upper", fontsize=8.5, title="method: supervision"
+    )
     return figure
 
 
@@ -140,7 +157,9 @@ def _curve(axis, part, metric, offset, look):
         axis.axhline(part[metric].mean(), **look)
         return
     spans = np.abs(part[[f"{metric}_lo", f"{metric}_hi"]].to_numpy() - part[[metric]].to_numpy()).T
-    axis.errorbar(np.arange(len(part)) + offset, part[metric], spans, capsize=1.5, elinewidth=0.9, **look)
+    axis.errorbar(
+        np.arange(len(part)) + offset, part[metric], spans, capsize=1.5, elinewidth=0.9, **look
+    )
 
 
 def attention(images, original, vv, grid, names):
@@ -194,7 +213,9 @@ def false_alarms(images, text, before, after, names):
         If an image has no text.
     """
     if not text.any((1, 2)).all():
-        raise ValueError(f"images {np.flatnonzero(~text.any((1, 2))).tolist()} have no text: leave them out")
+        raise ValueError(
+            f"images {np.flatnonzero(~text.any((1, 2))).tolist()} have no text: leave them out"
+        )
     figure, axes = _grid(names, ["image", "before tuning", "after tuning"], 2.2)
     limits = min(before.min(), after.min()), max(before.max(), after.max())
     for i, image in enumerate(images):
@@ -202,7 +223,10 @@ def false_alarms(images, text, before, after, names):
         for axis, values in zip(axes[i, 1:], (before[i], after[i]), strict=True):
             drawn = _heat(axis, image, values, limits)
             _outline(axis, text[i])
-            axis.set_xlabel(f"text {values[text[i]].mean():.2f}, elsewhere {values[~text[i]].mean():.2f}", fontsize=8)
+            axis.set_xlabel(
+                f"text {values[text[i]].mean():.2f}, elsewhere {values[~text[i]].mean():.2f}",
+                fontsize=8,
+            )
     figure.colorbar(drawn, ax=axes, shrink=0.7, label="anomaly")
     return figure
 
@@ -210,7 +234,10 @@ def false_alarms(images, text, before, after, names):
 def _grid(names, titles, width):
     """Axes (rows, columns) without ticks: names to the left, titles above."""
     figure, axes = plt.subplots(
-        len(names), len(titles), figsize=(width * len(titles) + 0.4, width * len(names) + 0.4), squeeze=False
+        len(names),
+        len(titles),
+        figsize=(width * len(titles) + 0.4, width * len(names) + 0.4),
+        squeeze=False,
     )
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])

@@ -87,18 +87,26 @@ def train(folder, settings, *, data, held_out, progress=True):
     torch.manual_seed(settings.seed)
     words = vlm.vocabulary([*data.captions, *3 * [SUFFIX]])
     model = vlm.build(vlm.architecture(len(words)))
-    optimiser = torch.optim.AdamW(_groups(model, settings.weight_decay), lr=settings.learning_rate, betas=(0.9, 0.98))
+    optimiser = torch.optim.AdamW(
+        _groups(model, settings.weight_decay), lr=settings.learning_rate, betas=(0.9, 0.98)
+    )
     checkpoint = folder / "sem_vlm_checkpoint.pt"
     log, spent = _resume(checkpoint, settings, model, optimiser)
     first = log[-1]["step"] if log else 0
     recent, start = [], time.monotonic() - spent
-    with tqdm(total=settings.steps, initial=first, desc="SEM-VLM", unit="step", disable=not progress) as bar:
+    with tqdm(
+        total=settings.steps, initial=first, desc="SEM-VLM", unit="step", disable=not progress
+    ) as bar:
         for step in range(first, settings.steps):
             recent.append(_step(model, optimiser, settings, data, words, step))
             bar.update()
             if (step + 1) % LOG_EVERY and step + 1 != settings.steps:
                 continue
-            row = dict(zip(("image_text_loss", "patch_text_loss"), np.mean(recent, 0).tolist(), strict=True))
+            row = dict(
+                zip(
+                    ("image_text_loss", "patch_text_loss"), np.mean(recent, 0).tolist(), strict=True
+                )
+            )
             log.append({"step": step + 1, "seconds": round(time.monotonic() - start)} | row)
             if (step + 1) % (10 * LOG_EVERY) == 0 or step + 1 == settings.steps:
                 log[-1] |= examine(model, held_out, words)
@@ -119,10 +127,16 @@ def _groups(model, decay):
 def _step(model, optimiser, settings, data, words, step):
     """One step; its images and their jitter depend on (seed, step) alone. One word in 25 is made unknown."""
     model.train()
-    rng, draw = np.random.default_rng([settings.seed, step]), torch.Generator().manual_seed(settings.seed + 7919 * step)
+    rng, draw = (
+        np.random.default_rng([settings.seed, step]),
+        torch.Generator().manual_seed(settings.seed + 7919 * step),
+    )
     rows = np.sort(rng.choice(len(data.labels), settings.batch_size, replace=False))
     images, covered = to_input(data.images[rows]), data.covered(rows)
-    gain, offset = (torch.from_numpy(rng.normal(0, s, (len(rows), 1, 1, 1)).astype(np.float32)) for s in (0.15, 0.2))
+    gain, offset = (
+        torch.from_numpy(rng.normal(0, s, (len(rows), 1, 1, 1)).astype(np.float32))
+        for s in (0.15, 0.2)
+    )
     captions = [data.captions[i] + SUFFIX * bool(rng.random() < 0.15) for i in rows]
     labels = torch.from_numpy(data.labels[rows].astype(np.int64))
     same = torch.tensor([[a == b for b in captions] for a in captions], dtype=torch.float32)
@@ -133,7 +147,9 @@ def _step(model, optimiser, settings, data, words, step):
     for group in optimiser.param_groups:
         group["lr"] = settings.learning_rate * rate
     tokens = vlm.tokenize(captions, words)
-    hidden = torch.from_numpy(rng.random(tokens.shape) < 0.04) & (tokens > 2) & (tokens < len(words) - 1)
+    hidden = (
+        torch.from_numpy(rng.random(tokens.shape) < 0.04) & (tokens > 2) & (tokens < len(words) - 1)
+    )
     text = model.encode_text(tokens.masked_fill(hidden, words.index(vlm.UNKNOWN)), normalize=True)
     image, patches, which = see(model, images * (1 + gain) + offset, covered, settings.shown, draw)
     scale = model.logit_scale.exp().clamp(max=100)
@@ -160,7 +176,9 @@ def examine(model, pairs, words):
     for start in range(0, len(pairs.labels), 50):
         rows = np.arange(start, min(start + 50, len(pairs.labels)))
         covered = pairs.covered(rows)
-        image, patches, which = see(model, to_input(pairs.images[rows]), covered, 1.0, torch.Generator())
+        image, patches, which = see(
+            model, to_input(pairs.images[rows]), covered, 1.0, torch.Generator()
+        )
         right += int((classes[(image @ text.T).argmax(1).numpy()] == pairs.labels[rows]).sum())
         similarity = patches @ text.T
         scores.append((similarity[..., 1:].amax(-1) - similarity[..., 0]).ravel())
@@ -170,7 +188,12 @@ def examine(model, pairs, words):
 
 
 def _save(file, settings, model, optimiser, log, spent):
-    state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "log": log, "spent": spent}
+    state = {
+        "model": model.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "log": log,
+        "spent": spent,
+    }
     with paths.atomic(file) as temporary:
         torch.save(state | {"settings": asdict(settings)}, temporary)
 
@@ -188,25 +211,39 @@ def _resume(file, settings, model, optimiser):
 
 def _finish(folder, settings, model, words, log):
     with paths.atomic(folder / f"{vlm.NAME}.safetensors") as temporary:
-        save_file({name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}, temporary)
+        save_file(
+            {name: tensor.half().contiguous() for name, tensor in model.state_dict().items()},
+            temporary,
+        )
     with paths.atomic(folder / f"{vlm.NAME}.csv") as temporary:
         pd.DataFrame(log).to_csv(temporary, index=False, float_format="%.5g")
     config = vlm.architecture(len(words)) | {"mean": MEAN, "std": STD, "training": asdict(settings)}
     with paths.atomic(folder / f"{vlm.NAME}.json") as temporary:
-        temporary.write_text(json.dumps(config | {"vocabulary": words}, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(
+            json.dumps(config | {"vocabulary": words}, indent=1) + "\n", encoding="utf-8"
+        )
 
 
 @click.command()
-@click.option("--folder", type=click.Path(path_type=Path), default=vlm.MODELS, help="Where the model goes.")
-@click.option("--images", default=Settings.n_images, show_default=True, help="Simulated training images.")
+@click.option(
+    "--folder", type=click.Path(path_type=Path), default=vlm.MODELS, help="Where the model goes."
+)
+@click.option(
+    "--images", default=Settings.n_images, show_default=True, help="Simulated training images."
+)
 @click.option("--steps", default=Settings.steps, show_default=True)
 @click.option("--seed", default=Settings.seed, show_default=True)
 def main(folder, images, steps, seed):
     """Simulate the pairs (kept in data/sem-vlm) and train SEM-VLM; a killed run continues."""
-    settings, cache = Settings(n_images=images, steps=steps, seed=seed), paths.data_root() / "sem-vlm"
+    settings, cache = (
+        Settings(n_images=images, steps=steps, seed=seed),
+        paths.data_root() / "sem-vlm",
+    )
     sets = {"train": (images, seed), "held-out": (350, seed + 1)}
     for name, (count, own) in sets.items():
-        simulate.write_arrays(cache / f"{name}-{count}-{own}", count, seed=own, preset="semvlm", size=SIZE)
+        simulate.write_arrays(
+            cache / f"{name}-{count}-{own}", count, seed=own, preset="semvlm", size=SIZE
+        )
     data, held_out = (Pairs(cache / f"{name}-{count}-{own}") for name, (count, own) in sets.items())
     train(folder, settings, data=data, held_out=held_out)
 

@@ -12,7 +12,9 @@ import pandas as pd
 
 FILE = Path(__file__).parent / "prompts.csv"
 TEMPLATES = Path(__file__).parent / "templates.csv"
-CARINTHIA = Path(__file__).parent / "prompts_carinthia.csv"  # neutral: the names of its classes are not published
+CARINTHIA = (
+    Path(__file__).parent / "prompts_carinthia.csv"
+)  # neutral: the names of its classes are not published
 NORMAL = ("defect-free", "no visible defect")  # what the class without a defect may be called
 
 
@@ -52,20 +54,29 @@ class Prompts:
             two classes, a template lacks ``{state}``, or not exactly one class is called as in `NORMAL`.
         """
         path, templates = Path(path or FILE), Path(templates or TEMPLATES)
-        rows, forms = _table(path, ["label", "class", "state"]), _table(templates, ["template"])["template"]
+        rows, forms = (
+            _table(path, ["label", "class", "state"]),
+            _table(templates, ["template"])["template"],
+        )
         if wrong := [form for form in forms if form.count("{state}") != 1]:
             raise ValueError(f"{templates}: {wrong[0]!r} must hold {{state}} exactly once")
         if wrong := [label for label in rows["label"] if not label.isdecimal()]:
             raise ValueError(f"{path}: label {wrong[0]!r} is not a whole number")
         rows["label"] = rows["label"].astype(int)
         names = rows.groupby("label")["class"].unique()
-        if wrong := [f"label {k} has the classes {', '.join(v)}" for k, v in names.items() if len(v) > 1]:
+        if wrong := [
+            f"label {k} has the classes {', '.join(v)}" for k, v in names.items() if len(v) > 1
+        ]:
             raise ValueError(f"{path}: {wrong[0]}; use one class a label")
         names = names.str[0]
         if not names.is_unique:
-            raise ValueError(f"{path}: class {names[names.duplicated()].iloc[0]!r} has several labels; use one")
+            raise ValueError(
+                f"{path}: class {names[names.duplicated()].iloc[0]!r} has several labels; use one"
+            )
         if names.isin(NORMAL).sum() != 1 or len(names) < 2:
-            raise ValueError(f"{path}: one class of several must be called {' or '.join(NORMAL)}; got {list(names)}")
+            raise ValueError(
+                f"{path}: one class of several must be called {' or '.join(NORMAL)}; got {list(names)}"
+            )
         states = {name: tuple(rows.loc[rows["class"] == name, "state"]) for name in names}
         return cls(states, tuple(int(label) for label in names.index), tuple(forms))
 
@@ -89,7 +100,9 @@ class Prompts:
         """
         if name not in self.states:
             raise ValueError(f"unknown class {name!r}: the prompts have {', '.join(self.states)}")
-        return [form.replace("{state}", state) for form in self.templates for state in self.states[name]]
+        return [
+            form.replace("{state}", state) for form in self.templates for state in self.states[name]
+        ]
 
     def without(self, names):
         """The same prompts without some classes."""
@@ -99,7 +112,11 @@ class Prompts:
 
     def plain(self):
         """The same classes with one prompt each, "a photo of a <class>", as CLIP's own (arXiv 2103.00020)."""
-        return replace(self, states={name: (name,) for name in self.states}, templates=("a photo of a {state}",))
+        return replace(
+            self,
+            states={name: (name,) for name in self.states},
+            templates=("a photo of a {state}",),
+        )
 
     def embed(self, backbone):
         """Text embeddings of the classes, float32 (C, e): mean of the prompts' embeddings, L2-normalised again."""
@@ -133,14 +150,21 @@ class Prompts:
 def _table(path, columns):
     """Rows of a CSV as text, stripped; complete and each once."""
     if not path.is_file():
-        raise ValueError(f"{path} does not exist: give a CSV file with the columns {', '.join(columns)}")
+        raise ValueError(
+            f"{path} does not exist: give a CSV file with the columns {', '.join(columns)}"
+        )
     table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     if missing := [name for name in columns if name not in table.columns]:
-        raise ValueError(f"{path}: column {missing[0]!r} is missing; found {', '.join(table.columns)}")
+        raise ValueError(
+            f"{path}: column {missing[0]!r} is missing; found {', '.join(table.columns)}"
+        )
     table = table[columns].apply(lambda column: column.str.strip())
     if table.empty:
         raise ValueError(f"{path} has no rows")
-    for problem, rows in {"has an empty cell": (table == "").any(axis=1), "stands twice": table.duplicated()}.items():
+    for problem, rows in {
+        "has an empty cell": (table == "").any(axis=1),
+        "stands twice": table.duplicated(),
+    }.items():
         if rows.any():
             raise ValueError(f"{path}: the row {','.join(table[rows].iloc[0])!r} {problem}")
     return table

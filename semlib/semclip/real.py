@@ -36,7 +36,9 @@ def episodes(name, tiles, *, shots=(2, 4), seeds=range(3), n_test=20):
     return sorted(drawn, key=lambda episode: episode.k)
 
 
-def evaluate(backbone, *, sets=None, shots=(2, 4), seeds=range(3), folder=None, vgg_size=96, kept=None):
+def evaluate(
+    backbone, *, sets=None, shots=(2, 4), seeds=range(3), folder=None, vgg_size=96, kept=None
+):
     """SEM-CLIP and its competitors on every data set.
 
     Parameters
@@ -64,11 +66,17 @@ def evaluate(backbone, *, sets=None, shots=(2, 4), seeds=range(3), folder=None, 
     for name, tiles in (pools() if sets is None else sets).items():
         drawn = episodes(name, tiles, shots=shots, seeds=seeds)
         if drawn:
-            scores = _scores(name, *data.only_used(tiles.pool, drawn), backbone, folder, vgg_size, kept)
+            scores = _scores(
+                name, *data.only_used(tiles.pool, drawn), backbone, folder, vgg_size, kept
+            )
             found.append(tables.summarise(scores).assign(dataset=name, note=""))
         for k in sorted(set(shots) - {episode.k for episode in drawn}):
             note = f"not possible: {len(POINTS)} points, one of them tested"
-            found.append(pd.DataFrame([{"dataset": name, "method": "all", "supervision": "–", "k": k, "note": note}]))
+            found.append(
+                pd.DataFrame(
+                    [{"dataset": name, "method": "all", "supervision": "–", "k": k, "note": note}]
+                )
+            )
     table = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=["dataset"])
     return table[["dataset", *table.columns.drop("dataset")]]
 
@@ -87,7 +95,10 @@ def methods(name, pool, backbone, folder, *, vgg_size=96):
     """SEM-CLIP with the two prompts of a data set and its competitors, PatchCore only where VGG16's weights are."""
     words, seen = prompts(name), study.features(backbone, pool.images, folder)
     found = study.sem_clips(seen, backbone, words)
-    found += [baselines.winclip(seen, words, backbone), baselines.winclip_plus(seen, words, backbone)]
+    found += [
+        baselines.winclip(seen, words, backbone),
+        baselines.winclip_plus(seen, words, backbone),
+    ]
     found += [baselines.april_gan(seen, words, backbone), baselines.unet()]
     vgg = study.vgg_features(pool.images, folder, size=vgg_size)
     return found if vgg is None else [*found, baselines.patchcore(vgg.tokens)]
@@ -114,12 +125,17 @@ def examples(kept, shown=("SEM-CLIP", "U-Net", "PatchCore (VGG16)")):
     for name, (pool, episode, competing, made) in kept.items():
         place = np.flatnonzero(pool.labels[episode.test] != pool.normal)[0]
         found = runs.results(pool, episode, competing, shown, made)
-        maps, tile = {method: result.maps[place] for method, result in found.items()}, episode.test[place]
+        maps, tile = (
+            {method: result.maps[place] for method, result in found.items()},
+            episode.test[place],
+        )
         rows.append((pool.images[tile], pool.masks[tile], maps, f"{name}\n{episode.k} shots"))
     if not rows:
         return {}
     images, masks, maps, names = zip(*rows, strict=True)
-    maps = {method: np.stack([one[method] for one in maps]) for method in shown if method in maps[0]}
+    maps = {
+        method: np.stack([one[method] for one in maps]) for method in shown if method in maps[0]
+    }
     return {"images": np.stack(images), "masks": np.stack(masks), "maps": maps, "names": names}
 
 
@@ -128,20 +144,30 @@ def _halved(name, tiles, shots, seed, n_test):
     labels, names, rng = tiles.pool.labels, np.unique(tiles.groups), np.random.default_rng(seed)
     for _ in range(TRIES):
         kept = np.isin(tiles.groups, rng.permutation(names)[: len(names) // 2])
-        if all((np.bincount(labels[half], minlength=2) >= max(shots)).all() for half in (kept, ~kept)):
+        if all(
+            (np.bincount(labels[half], minlength=2) >= max(shots)).all() for half in (kept, ~kept)
+        ):
             break
     else:
         raise ValueError(
             f"{name}: no halves of its {len(names)} groups hold {max(shots)} tiles of each class; use fewer"
         )
-    support, test = ([rng.permutation(np.flatnonzero(half & (labels == c))) for c in (0, 1)] for half in (kept, ~kept))
+    support, test = (
+        [rng.permutation(np.flatnonzero(half & (labels == c))) for c in (0, 1)]
+        for half in (kept, ~kept)
+    )
     test = np.concatenate([rows[:n_test] for rows in test])
     return [Episode(k, seed, np.concatenate([rows[:k] for rows in support]), test) for k in shots]
 
 
 def _leave_one_out(tiles, seeds, n_test):
-    points, found = [np.flatnonzero(tiles.groups == f"point {i}")[0] for i in range(len(POINTS))], []
-    inspected, reference = (np.flatnonzero(tiles.groups == kind) for kind in ("inspected", "reference"))
+    points, found = (
+        [np.flatnonzero(tiles.groups == f"point {i}")[0] for i in range(len(POINTS))],
+        [],
+    )
+    inspected, reference = (
+        np.flatnonzero(tiles.groups == kind) for kind in ("inspected", "reference")
+    )
     for left in sorted(set(seeds) & set(range(len(POINTS)))):
         rng = np.random.default_rng(left)
         support = np.array([*rng.permutation(reference)[:2], *np.delete(points, left)])

@@ -6,7 +6,10 @@ import pandas as pd
 from semlib.semclip import tables
 
 ABLATION_METRICS = ["iAUROC", "pAUROC", "F1-max", "accuracy", "F1"]
-RUNGS = {"none": "SEM-CLIP, zero-shot", "labels": "SEM-CLIP, labels only"}  # of the same supervision as a competitor
+RUNGS = {
+    "none": "SEM-CLIP, zero-shot",
+    "labels": "SEM-CLIP, labels only",
+}  # of the same supervision as a competitor
 
 
 def against(table, metrics, k):
@@ -42,9 +45,14 @@ def against(table, metrics, k):
 def as_table(parts):
     """One row a competitor, one column a metric: "+0.051 [+0.020, +0.082] wins"."""
     rows = pd.concat(parts)
-    rows["text"] = [f"{row.difference:+.3f} [{row.lo:+.3f}, {row.hi:+.3f}] {row.verdict}" for row in rows.itertuples()]
+    rows["text"] = [
+        f"{row.difference:+.3f} [{row.lo:+.3f}, {row.hi:+.3f}] {row.verdict}"
+        for row in rows.itertuples()
+    ]
     keys = ["ours", "method", "supervision", "equal_supervision"]
-    wide = rows.pivot_table(index=keys, columns="metric", values="text", aggfunc="first", sort=False)
+    wide = rows.pivot_table(
+        index=keys, columns="metric", values="text", aggfunc="first", sort=False
+    )
     return wide.reset_index().rename(columns={"method": "competitor"}).rename_axis(columns=None)
 
 
@@ -65,7 +73,10 @@ def ablation(segmentation, classification):
     both = segmentation.merge(classification, on=tables.KEYS)[[*tables.KEYS, *ABLATION_METRICS]]
     both["method"] = both["method"].replace("SEM-CLIP", "full")
     full = both[both["method"] == "full"].set_index(["k", "seed"])[ABLATION_METRICS]
-    gains = full.loc[list(zip(both["k"], both["seed"], strict=True))].to_numpy() - both[ABLATION_METRICS].to_numpy()
+    gains = (
+        full.loc[list(zip(both["k"], both["seed"], strict=True))].to_numpy()
+        - both[ABLATION_METRICS].to_numpy()
+    )
     both[[f"{name} gain" for name in ABLATION_METRICS]] = gains
     return tables.summarise(both).rename(columns={"method": "variant"}).drop(columns="supervision")
 

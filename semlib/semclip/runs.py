@@ -10,9 +10,9 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from semlib.parallel import side_by_side
 from semlib.paths import atomic
 from semlib.semclip import metrics
+from semlib.workers import side_by_side
 
 
 def evaluate(pool, episodes, methods, *, folder=None, digest="", kept=None):
@@ -48,17 +48,33 @@ def evaluate(pool, episodes, methods, *, folder=None, digest="", kept=None):
     names = [method.name for method in methods]
     if len(set(names)) < len(names):
         raise ValueError(f"methods share a name: {names}")
-    wanted = [(method, episode, _key(method, episode, digest)) for method in methods for episode in episodes]
-    last = {_key(method, episodes[-1], digest) for method in methods if kept is not None and episodes}
-    known, tables = _known(pool, wanted, folder, last, kept), {"segmentation": [], "classification": []}
+    wanted = [
+        (method, episode, _key(method, episode, digest))
+        for method in methods
+        for episode in episodes
+    ]
+    last = {
+        _key(method, episodes[-1], digest) for method in methods if kept is not None and episodes
+    }
+    known, tables = (
+        _known(pool, wanted, folder, last, kept),
+        {"segmentation": [], "classification": []},
+    )
     for method, episode, key in wanted:
-        head = {"method": method.name, "supervision": method.supervision, "k": episode.k, "seed": episode.seed}
+        head = {
+            "method": method.name,
+            "supervision": method.supervision,
+            "k": episode.k,
+            "seed": episode.seed,
+        }
         for name, rows in tables.items():
             if known[key][name]:
                 rows.append(head | known[key][name])
     columns = ["method", "supervision", "k", "seed"]
     segmentation = pd.DataFrame(tables["segmentation"], columns=[*columns, *metrics.SEGMENTATION])
-    return segmentation, pd.DataFrame(tables["classification"], columns=[*columns, *metrics.CLASSIFICATION])
+    return segmentation, pd.DataFrame(
+        tables["classification"], columns=[*columns, *metrics.CLASSIFICATION]
+    )
 
 
 def results(pool, episode, methods, names, kept=None):
@@ -78,7 +94,10 @@ def results(pool, episode, methods, names, kept=None):
     -------
     dict of str to Result
     """
-    kept, named = dict(kept or {}), {method.name: method for method in methods if method.name in names}
+    kept, named = (
+        dict(kept or {}),
+        {method.name: method for method in methods if method.name in names},
+    )
     missing = [name for name in named if name not in kept]
     done = side_by_side([partial(named[name].run, pool, episode) for name in missing])
     kept.update(zip(missing, done, strict=True))
@@ -88,7 +107,9 @@ def results(pool, episode, methods, names, kept=None):
 def times(folder):
     """Seconds of every run kept in `folder`: DataFrame with method, k, seed, seconds."""
     columns = ["method", "k", "seed", "seconds"]
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(Path(folder).glob("*.json"))]
+    found = [
+        json.loads(path.read_text(encoding="utf-8")) for path in sorted(Path(folder).glob("*.json"))
+    ]
     return pd.DataFrame([{name: run[name] for name in columns} for run in found], columns=columns)
 
 
@@ -97,7 +118,9 @@ def _known(pool, wanted, folder, last, kept):
     jobs = {}
     for method, episode, key in wanted:
         path = folder and Path(folder) / f"{key}.json"
-        jobs.setdefault(key, partial(_read_or_run, pool, episode, method, path, kept if key in last else None))
+        jobs.setdefault(
+            key, partial(_read_or_run, pool, episode, method, path, kept if key in last else None)
+        )
     done = side_by_side(list(jobs.values()))
     return dict(zip(jobs, tqdm(done, total=len(jobs), desc="episodes", unit="run"), strict=True))
 
@@ -108,7 +131,10 @@ def _read_or_run(pool, episode, method, path, kept):
 
 def _key(method, episode, digest):
     """Name of a run: readable, and a hash of all it depends on."""
-    drawn, where = [episode.k, episode.seed, episode.support.tolist()], f"k{episode.k}-seed{episode.seed}"
+    drawn, where = (
+        [episode.k, episode.seed, episode.support.tolist()],
+        f"k{episode.k}-seed{episode.seed}",
+    )
     if method.supervision == "none":
         drawn, where = [], "unseen"
     parts = [method.name, method.supervision, str(digest), drawn, episode.test.tolist()]
@@ -133,7 +159,9 @@ def _run(pool, episode, method, path, kept):
         run = {"method": method.name, "k": episode.k, "seed": episode.seed, "seconds": seconds}
         run |= _scores(pool, episode, result)
     except Exception as error:
-        raise RuntimeError(f"{method.name} failed on {episode.k} shots, seed {episode.seed}: {error}") from error
+        raise RuntimeError(
+            f"{method.name} failed on {episode.k} shots, seed {episode.seed}: {error}"
+        ) from error
     if kept is not None:
         kept[method.name] = result
     if path is not None:
@@ -146,7 +174,9 @@ def _scores(pool, episode, result):
     labels, masks = pool.labels[episode.test], pool.masks[episode.test]
     found = {"segmentation": None, "classification": None}
     if result.maps is not None or result.scores is not None:
-        found["segmentation"] = metrics.segmentation(result.maps, masks, result.scores, labels != pool.normal)
+        found["segmentation"] = metrics.segmentation(
+            result.maps, masks, result.scores, labels != pool.normal
+        )
     if result.probabilities is not None:
         found["classification"] = metrics.classification(result.probabilities, labels)
     return found

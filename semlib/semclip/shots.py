@@ -39,11 +39,19 @@ def read(place, size, normal):
         if not row["label"]:
             raise ValueError(f"{file} has no label: name it in {place / 'labels.csv'} (file,label)")
         if masked and not row["mask_path"] and row["label"] != normal:
-            raise ValueError(f"{file} has no mask: draw {place / 'masks' / file.stem}.png, white on black")
+            raise ValueError(
+                f"{file} has no mask: draw {place / 'masks' / file.stem}.png, white on black"
+            )
         image = decode(file)
-        mask = datasets.load_mask(place / row["mask_path"]) if row["mask_path"] else np.zeros(image.shape, bool)
+        mask = (
+            datasets.load_mask(place / row["mask_path"])
+            if row["mask_path"]
+            else np.zeros(image.shape, bool)
+        )
         if mask.shape != image.shape:
-            raise ValueError(f"{place / row['mask_path']} has {mask.shape} pixels, its image {image.shape}")
+            raise ValueError(
+                f"{place / row['mask_path']} has {mask.shape} pixels, its image {image.shape}"
+            )
         images.append(fitted(image, size))
         area = Image.fromarray(mask.astype(np.float32)).resize((size, size), Image.Resampling.BOX)
         masks.append(np.asarray(area) > 0)
@@ -73,7 +81,9 @@ def positions(labels, prompts):
     numbers |= {kind(label): i for i, label in enumerate(prompts.labels) for kind in (int, str)}
     labels = np.asarray(labels).tolist()
     if unknown := sorted({str(label) for label in labels if label not in numbers}):
-        known = ", ".join(f"{label} {name}" for label, name in zip(prompts.labels, prompts.classes, strict=True))
+        known = ", ".join(
+            f"{label} {name}" for label, name in zip(prompts.labels, prompts.classes, strict=True)
+        )
         hint = "name others in a copy of semlib/semclip/prompts.csv (--prompts)"
         raise ValueError(f"unknown class {', '.join(unknown)}: the prompts have {known}; {hint}")
     return np.array([numbers[label] for label in labels], int)
@@ -89,9 +99,13 @@ def class_numbers(labels, prompts):
     """
     found = positions(labels, prompts)
     if prompts.normal not in found:
-        raise ValueError(f"no defect-free shot: give at least one of class {prompts.classes[prompts.normal]!r}")
+        raise ValueError(
+            f"no defect-free shot: give at least one of class {prompts.classes[prompts.normal]!r}"
+        )
     if missing := [name for i, name in enumerate(prompts.classes) if i not in found]:
-        raise ValueError(f"no shot of {', '.join(missing)}: give one or more of each, or take it off the prompts")
+        raise ValueError(
+            f"no shot of {', '.join(missing)}: give one or more of each, or take it off the prompts"
+        )
     return found
 
 
@@ -104,10 +118,14 @@ def check_masks(masks, shape):
         If there are none, their shape is another, or none of them marks a defect.
     """
     if masks is None:
-        raise ValueError("the Transformation Layers need masks; without any, use SemClip(transformation=False)")
+        raise ValueError(
+            "the Transformation Layers need masks; without any, use SemClip(transformation=False)"
+        )
     masks = np.asarray(masks)
     if masks.shape != shape:
-        raise ValueError(f"masks have shape {masks.shape}, expected {shape}: one for each image, and of its size")
+        raise ValueError(
+            f"masks have shape {masks.shape}, expected {shape}: one for each image, and of its size"
+        )
     if not masks.any():
         raise ValueError("no mask marks a defect: draw them, or use SemClip(transformation=False)")
     return masks.astype(bool)

@@ -45,7 +45,9 @@ def save(model, folder):
         "prompts": asdict(model.prompts),
     }
     with atomic(Path(folder) / TENSORS) as temporary:
-        save_file({name: np.ascontiguousarray(values) for name, values in tensors.items()}, temporary)
+        save_file(
+            {name: np.ascontiguousarray(values) for name, values in tensors.items()}, temporary
+        )
     with atomic(Path(folder) / ABOUT) as temporary:
         temporary.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
@@ -76,7 +78,9 @@ def load(kind, folder, backbone=None):
     about, tensors = _read(folder)
     backbone = backbone or _rebuild(about["backbone"], folder)
     if _fingerprint(backbone) != about["projection"]:
-        raise ValueError(f"{folder} was saved with another backbone ({about['backbone']}) than {backbone.label}")
+        raise ValueError(
+            f"{folder} was saved with another backbone ({about['backbone']}) than {backbone.label}"
+        )
     model = kind(backbone, _prompts(**about["prompts"]), **about["options"])
     levels = len(backbone.levels) if model.options["levels"] == "all" else 1
     shapes = {"texts": model.texts.shape}
@@ -90,13 +94,17 @@ def load(kind, folder, backbone=None):
         raise ValueError(f"{folder / TENSORS} holds {found}, but {ABOUT} asks for {shapes}")
     model.texts = tensors["texts"]
     model.transform = torch.from_numpy(tensors["transform"]) if "transform" in tensors else None
-    model.head = {name: tensors[f"head.{name}"] for name in tune.HEAD} if "head.bias" in tensors else None
+    model.head = (
+        {name: tensors[f"head.{name}"] for name in tune.HEAD} if "head.bias" in tensors else None
+    )
     return model
 
 
 def _read(folder):
     if not (folder / ABOUT).is_file():
-        raise FileNotFoundError(f"{folder / ABOUT} is missing: {folder} holds no saved SemClip model")
+        raise FileNotFoundError(
+            f"{folder / ABOUT} is missing: {folder} holds no saved SemClip model"
+        )
     try:
         return json.loads((folder / ABOUT).read_text(encoding="utf-8")), load_file(folder / TENSORS)
     except (json.JSONDecodeError, UnicodeDecodeError, SafetensorError) as error:
@@ -109,10 +117,14 @@ def _fingerprint(backbone):
 
 def _rebuild(settings, folder):
     if "name" not in settings:
-        raise ValueError(f"{folder} was saved with a backbone made by hand: give load the same one as backbone=")
+        raise ValueError(
+            f"{folder} was saved with a backbone made by hand: give load the same one as backbone="
+        )
     levels = settings["levels"]
     return Backbone(**settings | {"levels": levels if isinstance(levels, int) else tuple(levels)})
 
 
 def _prompts(states, labels, templates):
-    return Prompts({name: tuple(said) for name, said in states.items()}, tuple(labels), tuple(templates))
+    return Prompts(
+        {name: tuple(said) for name, said in states.items()}, tuple(labels), tuple(templates)
+    )

@@ -34,7 +34,9 @@ def features(backbone, images, folder):
 
     own = [parameter.detach().cpu().numpy() for parameter in backbone.model.visual.parameters()]
     key = cache.digest(backbone.settings, HERE / "backbone.py", *own)
-    return Features(**cache.cached(folder, images, encode, key=key, title=f"encode, {backbone.label}"))
+    return Features(
+        **cache.cached(folder, images, encode, key=key, title=f"encode, {backbone.label}")
+    )
 
 
 def vgg_features(images, folder, *, size=160):
@@ -46,7 +48,9 @@ def vgg_features(images, folder, *, size=160):
         return None
     key = cache.digest("vgg16", size, HERE / "patchcore.py")
     encode = lambda batch: patchcore.vgg_features(batch, size=size, progress=False)._asdict()  # noqa: E731
-    return patchcore.VggFeatures(**cache.cached(folder, images, encode, key=key, title="encode, VGG16"))
+    return patchcore.VggFeatures(
+        **cache.cached(folder, images, encode, key=key, title="encode, VGG16")
+    )
 
 
 def sem_clip(
@@ -95,7 +99,11 @@ def sem_clip(
             prediction = untrained().zero_shot(test, shape)
         else:
             prediction = fitted(pool, episode).fused(fusion).predict(test, shape)
-        return Result(prediction.class_probabilities, prediction.anomaly_maps, untrained().anomaly_scores(prediction))
+        return Result(
+            prediction.class_probabilities,
+            prediction.anomaly_maps,
+            untrained().anomaly_scores(prediction),
+        )
 
     return Method(name, supervision, run)
 
@@ -113,4 +121,7 @@ def sem_clips(features, backbone, prompts, fits=None, **options):
 def ablations(features, backbone, prompts, fits=None, **options):
     """SEM-CLIP with one part left out at a time; `options` hold for all."""
     parts = {FULL: {}} | ABLATIONS
-    return [sem_clip(features, backbone, prompts, name, fits=fits, **options | part) for name, part in parts.items()]
+    return [
+        sem_clip(features, backbone, prompts, name, fits=fits, **options | part)
+        for name, part in parts.items()
+    ]

@@ -11,7 +11,9 @@ def normal_shots(pool, episode):
     """
     shots = episode.support[pool.labels[episode.support] == pool.normal]
     if not len(shots):
-        raise ValueError(f"the support has no image of the defect-free class {pool.classes[pool.normal]!r}: add shots")
+        raise ValueError(
+            f"the support has no image of the defect-free class {pool.classes[pool.normal]!r}: add shots"
+        )
     return shots
 
 
@@ -25,5 +27,7 @@ def shot_masks(pool, episode):
     """
     masks = pool.masks[episode.support]
     if not masks.any():
-        raise ValueError(f"no mask of the support's {len(masks)} images marks a defect: this method learns from masks")
+        raise ValueError(
+            f"no mask of the support's {len(masks)} images marks a defect: this method learns from masks"
+        )
     return masks

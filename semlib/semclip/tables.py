@@ -34,7 +34,12 @@ def summarise(table):
         row = dict(zip(KEYS, key, strict=False)) | {"episodes": len(part)}
         for metric in table.columns.drop(KEYS):
             mean, low, high = mean_interval(part[metric])
-            row |= {metric: mean, f"{metric}_sd": part[metric].std(), f"{metric}_lo": low, f"{metric}_hi": high}
+            row |= {
+                metric: mean,
+                f"{metric}_sd": part[metric].std(),
+                f"{metric}_lo": low,
+                f"{metric}_hi": high,
+            }
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -81,13 +86,21 @@ def compare(table, reference="SEM-CLIP"):
         theirs = other.set_index(["k", "seed"])
         if set(theirs.index) != set(ours.index):
             differing = sorted(set(theirs.index) ^ set(ours.index))
-            raise ValueError(f"{name} and {reference} ran on different episodes (k, seed): {differing}")
+            raise ValueError(
+                f"{name} and {reference} ran on different episodes (k, seed): {differing}"
+            )
         supervision = theirs["supervision"].iloc[0]
         head = {"method": name, "supervision": supervision}
         head["equal_supervision"] = bool(supervision == ours["supervision"].iloc[0])
         for metric in table.columns.drop(KEYS):
-            for k, difference in (ours[metric] - theirs[metric]).dropna().groupby(level="k", sort=False):
-                rows.append(head | {"k": k, "metric": metric, "episodes": len(difference)} | _judged(difference))
+            for k, difference in (
+                (ours[metric] - theirs[metric]).dropna().groupby(level="k", sort=False)
+            ):
+                rows.append(
+                    head
+                    | {"k": k, "metric": metric, "episodes": len(difference)}
+                    | _judged(difference)
+                )
     return pd.DataFrame(rows)
 
 
@@ -106,7 +119,14 @@ def published():
         source, method (the competitor), k, metric, difference (0 to 1 like our own), status.
     """
     return pd.DataFrame(
-        {"source": source, "method": "PromptAD", "k": 10, "metric": metric, "difference": gain / 100, "status": STATUS}
+        {
+            "source": source,
+            "method": "PromptAD",
+            "k": 10,
+            "metric": metric,
+            "difference": gain / 100,
+            "status": STATUS,
+        }
         for source, gains in PUBLISHED.items()
         for metric, gain in zip(("iAUROC", "pAUROC", "F1-max"), gains, strict=True)
     )

@@ -4,7 +4,14 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from semlib.semclip.maps import defect_logit, dice_loss, enlarge, focal_loss, reduce_masks, similarity
+from semlib.semclip.maps import (
+    defect_logit,
+    dice_loss,
+    enlarge,
+    focal_loss,
+    reduce_masks,
+    similarity,
+)
 
 BATCH = 8  # images a step
 FINER = 4  # cells of the training maps along one patch
@@ -14,7 +21,9 @@ SHARPNESS = 8  # power of the anomaly map when it weighs tokens
 HEAD = ("weight", "bias", "mean")
 
 
-def transformation_layers(tokens, masks, projection, texts, *, normal, grid, temperature, steps, learning_rate, seed):
+def transformation_layers(
+    tokens, masks, projection, texts, *, normal, grid, temperature, steps, learning_rate, seed
+):
     """Train one linear map for each path and level on the shots' masks.
 
     Each map starts as the backbone's projection, so that without a step the segmentation is the zero-shot one, and
@@ -53,10 +62,14 @@ def transformation_layers(tokens, masks, projection, texts, *, normal, grid, tem
     rate = learning_rate * float(projection.std())
     optimiser = torch.optim.AdamW([change], lr=rate, weight_decay=DECAY, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(steps, 1))
-    for rows in tqdm(batches(len(masks), steps, seed), desc="train", unit="step", delay=PATIENCE, leave=False):
+    for rows in tqdm(
+        batches(len(masks), steps, seed), desc="train", unit="step", delay=PATIENCE, leave=False
+    ):
         some = tokens[:, :, rows].float().flatten(2, 3)
         logits = defect_logit(similarity(some, projection + change, texts), normal, temperature)
-        maps = enlarge(logits.sigmoid().unflatten(2, (len(rows), *grid)), covered.shape[1:]).clamp(0, 1)
+        maps = enlarge(logits.sigmoid().unflatten(2, (len(rows), *grid)), covered.shape[1:]).clamp(
+            0, 1
+        )
         target = covered[rows].expand_as(maps)
         loss = focal_loss(maps, target, weight) + dice_loss(maps, target)
         optimiser.zero_grad(set_to_none=True)
@@ -115,7 +128,9 @@ def classification_head(seen, classes, count, *, strength):
     from sklearn.linear_model import LogisticRegression
 
     mean = seen.mean(0)
-    model = LogisticRegression(C=strength, class_weight="balanced", max_iter=1000).fit(seen - mean, classes)
+    model = LogisticRegression(C=strength, class_weight="balanced", max_iter=1000).fit(
+        seen - mean, classes
+    )
     weight, bias = model.coef_, model.intercept_
     if count == 2:  # scikit-learn gives one row of log odds
         weight, bias = np.concatenate([0 * weight, weight]), np.concatenate([0 * bias, bias])

@@ -43,13 +43,17 @@ def unet(*, steps=100, batch_size=12, side=120, crop=64, learning_rate=6e-3, see
         If `side` or `crop` is not a multiple of 8, or the crop is larger than the image.
     """
     if side % 8 or crop % 8 or not 0 < crop <= side:
-        raise ValueError(f"side={side}, crop={crop}: use multiples of 8, the crop not larger than the side")
+        raise ValueError(
+            f"side={side}, crop={crop}: use multiples of 8, the crop not larger than the side"
+        )
 
     def run(pool, episode):
         covered = reduce_masks(shot_masks(pool, episode), (side, side))
         with _SEEDING, torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network = UNet(residual=False, inside=FOLD**2, outside=FOLD**2).to(memory_format=torch.channels_last)
+            network = UNet(residual=False, inside=FOLD**2, outside=FOLD**2).to(
+                memory_format=torch.channels_last
+            )
         optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(steps, 1))
         images, rng = _reduced(pool.images[episode.support], side), np.random.default_rng(seed)
@@ -86,7 +90,9 @@ def _crops(images, covered, defects, rng, count, crop):
             inside = defect[rng.integers(len(defect))] - rng.integers(crop, size=2)
             top, left = np.clip(inside, 0, room)
         turned = [axis for axis in (0, 1) if rng.random() < 0.5]
-        pairs.append([x[i, top : top + crop, left : left + crop].flip(turned) for x in (images, covered)])
+        pairs.append(
+            [x[i, top : top + crop, left : left + crop].flip(turned) for x in (images, covered)]
+        )
     return tuple(torch.stack(part) for part in zip(*pairs, strict=True))
 
 

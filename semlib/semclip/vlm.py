@@ -27,7 +27,14 @@ def architecture(words):
     dict
         Keyword arguments of `open_clip.model.CLIP`.
     """
-    vision = {"image_size": 240, "patch_size": 16, "width": 128, "layers": 8, "head_width": 32, "mlp_ratio": 4.0}
+    vision = {
+        "image_size": 240,
+        "patch_size": 16,
+        "width": 128,
+        "layers": 8,
+        "head_width": 32,
+        "mlp_ratio": 4.0,
+    }
     text = {"context_length": CONTEXT, "vocab_size": words, "width": 128, "heads": 4, "layers": 3}
     return {"embed_dim": 128, "vision_cfg": vision, "text_cfg": text}
 
@@ -92,6 +99,8 @@ def build(settings):
 def load():
     """The embedded model in evaluation mode; stored as float16, computed in float32."""
     model = build(config())
-    state = {name: tensor.float() for name, tensor in load_file(MODELS / f"{NAME}.safetensors").items()}
+    state = {
+        name: tensor.float() for name, tensor in load_file(MODELS / f"{NAME}.safetensors").items()
+    }
     model.load_state_dict(state, strict=True)
     return model.eval()

@@ -77,7 +77,9 @@ def winclip_plus(features, prompts, backbone, *, temperature=0.07, bank=1000, se
     def run(pool, episode):
         shots = see.scales(normal_shots(pool, episode))
         memories = [coreset(scale.flatten(2).mT.flatten(0, 1), bank, seed) for scale in shots]
-        whole, zero, near = _stacked(lambda rows: (*see.zero_shot(rows), see.association(rows, memories)), episode.test)
+        whole, zero, near = _stacked(
+            lambda rows: (*see.zero_shot(rows), see.association(rows, memories)), episode.test
+        )
         maps = enlarge(zero + near, pool.images.shape[1:])
         return Result(maps=maps.numpy(), scores=((whole + near.amax((1, 2))) / 2).numpy())
 

@@ -43,10 +43,15 @@ def denoisers(clean, masks, *, seed=0, dose=40.0, names=None, progress=True):
     """
     names = list(names or denoise.names())
     rows = []
-    with tqdm(total=2 * len(clean) * len(names), desc="denoisers", unit="image", disable=not progress) as bar:
+    with tqdm(
+        total=2 * len(clean) * len(names), desc="denoisers", unit="image", disable=not progress
+    ) as bar:
         for number, (truth, mask) in enumerate(zip(clean, masks, strict=True)):
             reference = trust.prepare(truth, mask=mask)
-            for kind, given in {"noisy": scan(truth, number, seed=seed, dose=dose), "clean": truth}.items():
+            for kind, given in {
+                "noisy": scan(truth, number, seed=seed, dose=dose),
+                "clean": truth,
+            }.items():
                 before = trust.profile(reference, given)
                 for name in names:
                     found = _row(reference, before, restore(name, given))
@@ -91,12 +96,16 @@ def severity(clean, masks, *, severities=(0.1, 0.25, 0.5, 1.0), seed=0, progress
     """
     cases = [(name, level) for name in degrade.DEGRADATIONS for level in severities]
     rows = []
-    with tqdm(total=len(clean) * len(cases), desc="severities", unit="case", disable=not progress) as bar:
+    with tqdm(
+        total=len(clean) * len(cases), desc="severities", unit="case", disable=not progress
+    ) as bar:
         for number, (truth, mask) in enumerate(zip(clean, masks, strict=True)):
             reference = trust.prepare(truth, mask=mask)
             for name, level in cases:
                 damaged = degrade.apply(name, truth, level, seed=[seed, number])
-                rows.append({"damage": name, "severity": level, "image": number} | reference.scores(damaged))
+                rows.append(
+                    {"damage": name, "severity": level, "image": number} | reference.scores(damaged)
+                )
                 bar.update()
     return pd.DataFrame(rows)
 
@@ -115,7 +124,9 @@ def starkest(table, *, input="noisy"):
 def pairs(folder=KRISS, *, count=None):
     """Real pairs ``noisy_XX.png``, ``clean_XX.png`` of a folder: list of (name, noisy, clean); empty if absent."""
     files = sorted(Path(folder).glob("noisy_*.png"))[:count]
-    return [(f.stem[6:], read(f), read(f.with_name(f.name.replace("noisy", "clean")))) for f in files]
+    return [
+        (f.stem[6:], read(f), read(f.with_name(f.name.replace("noisy", "clean")))) for f in files
+    ]
 
 
 def real(pairs, *, names=None, progress=True):
@@ -135,13 +146,17 @@ def real(pairs, *, names=None, progress=True):
     """
     names = list(names or denoise.names())
     shifts, rows, settings = [], [], {}
-    with tqdm(total=len(pairs) * len(names), desc="real pairs", unit="image", disable=not progress) as bar:
+    with tqdm(
+        total=len(pairs) * len(names), desc="real pairs", unit="image", disable=not progress
+    ) as bar:
         for pair, noisy, clean in pairs:
             given, truth, there, shift = register(noisy, clean)
             reference = trust.prepare(truth)
             registered = metrics.psnr(truth, given)
             unregistered = metrics.psnr(there, given)
-            shifts.append({"pair": pair, "shift_y": shift[:, 0].mean(), "shift_x": shift[:, 1].mean()})
+            shifts.append(
+                {"pair": pair, "shift_y": shift[:, 0].mean(), "shift_x": shift[:, 1].mean()}
+            )
             shifts[-1] |= {"psnr_before": unregistered, "psnr_after": registered}
             for name in names:
                 if name not in settings:
@@ -149,6 +164,8 @@ def real(pairs, *, names=None, progress=True):
                 restored = restore(name, given, settings[name])
                 found = reference.scores(restored) | guards.gains(truth, restored)
                 kept = ("psnr", "ssim", "fsim", "dists", "edge", "contrast", "invention")
-                rows.append({"pair": pair, "denoiser": name} | {column: found[column] for column in kept})
+                rows.append(
+                    {"pair": pair, "denoiser": name} | {column: found[column] for column in kept}
+                )
                 bar.update()
     return pd.DataFrame(shifts), pd.DataFrame(rows)

@@ -52,7 +52,9 @@ def apply(name, image, severity, *, seed, mask=None):
 
 def acquire(clean, *, seed, dose=40.0, jitter=0.2, correlation=0.4):
     """A noisy scan of a clean image (H, W) in [0, 1], see `semlib.images.scan.acquire`; float32 in [0, 1]."""
-    noisy = scan.acquire(clean * 255, np.random.default_rng(seed), dose=dose, jitter=jitter, correlation=correlation)
+    noisy = scan.acquire(
+        clean * 255, np.random.default_rng(seed), dose=dose, jitter=jitter, correlation=correlation
+    )
     return np.clip(noisy / 255, 0, 1).astype(np.float32)
 
 
@@ -127,13 +129,17 @@ def _drift(image, severity, rng, _):
     angle = rng.uniform(0, 2 * np.pi) + rng.normal(0, 0.7) * t
     dx, dy = 6 * severity * t * np.cos(angle), 6 * severity * t * np.sin(angle)
     y, x = np.mgrid[: image.shape[0], : image.shape[1]].astype(float)
-    return ndimage.map_coordinates(image, (y + dy[:, None], x + dx[:, None]), order=1, mode="nearest")
+    return ndimage.map_coordinates(
+        image, (y + dy[:, None], x + dx[:, None]), order=1, mode="nearest"
+    )
 
 
 def _charging(image, severity, rng, _):
     """Streaks along the scan: dark trails behind bright features (decay 40 px) and offsets of whole rows."""
     charge = lfilter([0.025], [1, -0.975], np.maximum(image - image.mean(), 0), axis=1)
-    rows = ndimage.gaussian_filter1d(rng.standard_normal(len(image)), 1.0) * (rng.random(len(image)) < 0.3)
+    rows = ndimage.gaussian_filter1d(rng.standard_normal(len(image)), 1.0) * (
+        rng.random(len(image)) < 0.3
+    )
     return image - severity * (1.5 * charge + 0.15 * rows[:, None])
 
 
@@ -169,7 +175,11 @@ def _artefacts(image, severity, rng, _):
     """Invented spots and short strokes: one per 2,000 pixels, 0.3 bright or dark."""
     points = np.zeros(image.shape)
     for _number in range(max(1, image.size // 2000)):
-        y, x, length = rng.integers(0, image.shape[0]), rng.integers(0, image.shape[1]), rng.integers(1, 10)
+        y, x, length = (
+            rng.integers(0, image.shape[0]),
+            rng.integers(0, image.shape[1]),
+            rng.integers(1, 10),
+        )
         points[y, x : x + length] = rng.choice([-1, 1])
     marks = ndimage.gaussian_filter(points, 1.2)
     return image + 0.3 * severity * marks / np.abs(marks).max()
@@ -182,7 +192,9 @@ def _erased(image, severity, _rng, mask):
 
 def _rows_displaced(image, shifts):
     columns = np.arange(image.shape[1])
-    return np.stack([np.interp(columns + shift, columns, row) for row, shift in zip(image, shifts, strict=True)])
+    return np.stack(
+        [np.interp(columns + shift, columns, row) for row, shift in zip(image, shifts, strict=True)]
+    )
 
 
 DEGRADATIONS = {

@@ -84,13 +84,17 @@ def _median(image, *, size=3):
 
 
 def _bilateral(image, *, sigma_color=0.15, sigma_spatial=2.0):
-    return restoration.denoise_bilateral(image, sigma_color=sigma_color, sigma_spatial=sigma_spatial)
+    return restoration.denoise_bilateral(
+        image, sigma_color=sigma_color, sigma_spatial=sigma_spatial
+    )
 
 
 def _nl_means(image, *, strength=0.8):
     sigma = float(restoration.estimate_sigma(image))
     options = {"patch_size": 5, "patch_distance": 7, "fast_mode": True}
-    return restoration.denoise_nl_means(image, h=max(strength * sigma, 1e-6), sigma=sigma, **options)
+    return restoration.denoise_nl_means(
+        image, h=max(strength * sigma, 1e-6), sigma=sigma, **options
+    )
 
 
 def _tv(image, *, weight=0.1):
@@ -98,14 +102,18 @@ def _tv(image, *, weight=0.1):
 
 
 def _wavelet(image, *, levels=3):
-    return restoration.denoise_wavelet(image, wavelet="db2", method="BayesShrink", wavelet_levels=levels)
+    return restoration.denoise_wavelet(
+        image, wavelet="db2", method="BayesShrink", wavelet_levels=levels
+    )
 
 
 def _bm3d(image, *, sigma=None):
     try:
         import bm3d
     except ImportError as error:
-        raise ValueError("BM3D needs the package bm3d, which is free for non-commercial use only") from error
+        raise ValueError(
+            "BM3D needs the package bm3d, which is free for non-commercial use only"
+        ) from error
     return bm3d.bm3d(image, sigma or float(restoration.estimate_sigma(image)))
 
 

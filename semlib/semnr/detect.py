@@ -33,7 +33,9 @@ def regions(mask, *, guard=GUARD, width=WIDTH):
     distance = ndimage.distance_transform_edt(~mask)
     background = (distance > guard) & (distance <= guard + width)
     if not background.any():
-        raise ValueError(f"mask covers {mask.mean():.0%} of the image: no background behind a guard of {guard} px")
+        raise ValueError(
+            f"mask covers {mask.mean():.0%} of the image: no background behind a guard of {guard} px"
+        )
     return mask, background
 
 
@@ -103,7 +105,9 @@ def recall(image, mask, *, golden=None, fpr=FPR, guard=GUARD):
     mask = inputs.mask(mask, image.shape[-2:])
     outside = ndimage.distance_transform_edt(~mask) > guard
     if not outside.any():
-        raise ValueError(f"mask covers {mask.mean():.0%} of the image: no background behind a guard of {guard} px")
+        raise ValueError(
+            f"mask covers {mask.mean():.0%} of the image: no background behind a guard of {guard} px"
+        )
     if image.ndim == 3:
         return np.array([_recall(one, mask, outside, golden, fpr) for one in image])
     return _recall(image, mask, outside, golden, fpr)
@@ -142,5 +146,7 @@ def _gcnr(inside, around, bins):
     low, high = min(inside.min(), around.min()), max(inside.max(), around.max())
     if low == high:
         return 0.0
-    shares = [np.histogram(values, bins, (low, high))[0] / values.size for values in (inside, around)]
+    shares = [
+        np.histogram(values, bins, (low, high))[0] / values.size for values in (inside, around)
+    ]
     return float(1 - np.minimum(*shares).sum())

@@ -13,7 +13,7 @@ from numba import njit
 from torch.nn import functional as F
 
 from semlib import vgg, weights
-from semlib.parallel import split
+from semlib.workers import split
 
 SMALLEST = 32
 CHANNELS = (3, *vgg.CHANNELS)
@@ -88,7 +88,9 @@ def _scaled(image):
     x = torch.from_numpy(np.ascontiguousarray(image))
     x = x[None, None] if x.ndim == 2 else x.permute(2, 0, 1)[None]
     if min(x.shape[-2:]) > 256:
-        x = F.interpolate(x, scale_factor=256 / min(x.shape[-2:]), recompute_scale_factor=False, mode="bilinear")
+        x = F.interpolate(
+            x, scale_factor=256 / min(x.shape[-2:]), recompute_scale_factor=False, mode="bilinear"
+        )
     return x
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numba import njit
 
-from semlib.parallel import split
+from semlib.workers import split
 
 SMALLEST = 32
 SCALES = ORIENTATIONS = 4
@@ -57,7 +57,9 @@ def phase_congruency(x):
     """
     filters, noise_constants = _bank(*x.shape)
     responses = torch.fft.ifft2(torch.fft.fft2(x) * filters)
-    parts = torch.view_as_real(responses).flatten(2, 3).numpy()  # orientation, scale, pixel, even and odd
+    parts = (
+        torch.view_as_real(responses).flatten(2, 3).numpy()
+    )  # orientation, scale, pixel, even and odd
     finest = responses[:, 0].abs().flatten(1).numpy()
     thresholds = np.empty(ORIENTATIONS, np.float32)
     split(_medians, ORIENTATIONS, finest, np.array(noise_constants, np.float32), thresholds)
@@ -100,7 +102,9 @@ def _bank(height, width):
     low_pass = 1 / (1 + (radius / 0.45) ** 30)
     radius[0, 0] = 1
     waves = [SHORTEST_WAVE * 2**s for s in range(SCALES)]
-    radial = torch.stack([torch.exp(-(torch.log(radius * w) ** 2) / (2 * math.log(BANDWIDTH) ** 2)) for w in waves])
+    radial = torch.stack(
+        [torch.exp(-(torch.log(radius * w) ** 2) / (2 * math.log(BANDWIDTH) ** 2)) for w in waves]
+    )
     radial *= low_pass
     radial[:, 0, 0] = 0
     angles = torch.arange(ORIENTATIONS)[:, None, None] * (math.pi / ORIENTATIONS)
@@ -122,7 +126,9 @@ def _noise_constant(bank):
 
 def _frequencies(n):
     """Cycles per pixel with 0 first; odd sizes divide by n - 1, as in the authors' code."""
-    steps = torch.arange(-(n - 1) / 2, n / 2) / (n - 1) if n % 2 else torch.arange(-n / 2, n / 2) / n
+    steps = (
+        torch.arange(-(n - 1) / 2, n / 2) / (n - 1) if n % 2 else torch.arange(-n / 2, n / 2) / n
+    )
     return torch.roll(steps, -(n // 2))
 
 

@@ -46,8 +46,12 @@ def gains(reference, image, *, mask=None, golden=None):
         "edge": _gain(_gradient(image)[:, steep], slope[:, steep]),
         "contrast": _gain(ndimage.gaussian_filter(image, 4), coarse),
         "invention": float(error[quiet].std()),
-        "outlier": float(np.abs(elsewhere).max() / max(1.4826 * np.median(np.abs(elsewhere)), 1e-6)),
-        "defect": np.nan if mask is None or golden is None else _defect(reference, image, mask, golden),
+        "outlier": float(
+            np.abs(elsewhere).max() / max(1.4826 * np.median(np.abs(elsewhere)), 1e-6)
+        ),
+        "defect": np.nan
+        if mask is None or golden is None
+        else _defect(reference, image, mask, golden),
     }
 
 

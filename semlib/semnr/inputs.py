@@ -42,7 +42,9 @@ def mask(array, shape, name="mask"):
     """
     array = np.asarray(array)
     if array.shape != tuple(shape):
-        raise ValueError(f"{name} has shape {array.shape}, the image {tuple(shape)}: both must be the same")
+        raise ValueError(
+            f"{name} has shape {array.shape}, the image {tuple(shape)}: both must be the same"
+        )
     marked = array != 0
     if not marked.any():
         raise ValueError(f"{name} is empty: contrast and recall need at least one marked pixel")
@@ -54,16 +56,28 @@ def mask(array, shape, name="mask"):
 def _image(array, smallest, name):
     array = np.asarray(array)
     if array.ndim == 4 or (array.ndim == 3 and array.shape[-1] in (3, 4)):
-        raise ValueError(f"{name} has shape {array.shape}, which looks like colour: convert it to one grey channel")
+        raise ValueError(
+            f"{name} has shape {array.shape}, which looks like colour: convert it to one grey channel"
+        )
     if array.ndim not in (2, 3) or array.size == 0:
-        raise ValueError(f"{name} has shape {array.shape}: expected (height, width) or (count, height, width)")
+        raise ValueError(
+            f"{name} has shape {array.shape}: expected (height, width) or (count, height, width)"
+        )
     if array.dtype.kind not in "f":
-        raise ValueError(f"{name} has type {array.dtype}: give floats in [0, 1], for 8-bit images image / 255")
+        raise ValueError(
+            f"{name} has type {array.dtype}: give floats in [0, 1], for 8-bit images image / 255"
+        )
     if min(array.shape[-2:]) < smallest:
-        raise ValueError(f"{name} has {array.shape[-2]} x {array.shape[-1]} pixels, fewer than {smallest} a side")
+        raise ValueError(
+            f"{name} has {array.shape[-2]} x {array.shape[-1]} pixels, fewer than {smallest} a side"
+        )
     low, high = array.min(), array.max()
     if not np.isfinite([low, high]).all():
-        raise ValueError(f"{name} holds {int((~np.isfinite(array)).sum())} values that are NaN or infinite")
+        raise ValueError(
+            f"{name} holds {int((~np.isfinite(array)).sum())} values that are NaN or infinite"
+        )
     if low < 0 or high > 1:
-        raise ValueError(f"{name} has values from {low:.4g} to {high:.4g}, outside [0, 1]: scale or clip it")
+        raise ValueError(
+            f"{name} has values from {low:.4g} to {high:.4g}, outside [0, 1]: scale or clip it"
+        )
     return array.astype(np.float32, copy=False)

@@ -6,7 +6,11 @@ import matplotlib.pyplot as plt
 
 from semlib.semnr import degrade, denoise, sheet, trust
 
-STRENGTHS = {"Gaussian": ("sigma", 0.3, 4.0), "TV": ("weight", 0.01, 0.5), "NL means": ("strength", 0.2, 2.0)}
+STRENGTHS = {
+    "Gaussian": ("sigma", 0.3, 4.0),
+    "TV": ("weight", 0.01, 0.5),
+    "NL means": ("strength", 0.2, 2.0),
+}
 
 
 def in_jupyter():
@@ -27,11 +31,15 @@ def sliders(clean, mask, *, seed=0):
     try:
         from ipywidgets import FloatLogSlider, FloatSlider, interact
     except ImportError:
-        print("the sliders need ipywidgets: python -m pip install ipywidgets, then restart the kernel")
+        print(
+            "the sliders need ipywidgets: python -m pip install ipywidgets, then restart the kernel"
+        )
         return
     reference = trust.prepare(clean, mask=mask)
     dose = FloatLogSlider(value=40, min=1, max=3, step=0.1, description="dose")
-    strength = FloatSlider(value=0.4, min=0, max=1, step=0.1, description="strength", continuous_update=False)
+    strength = FloatSlider(
+        value=0.4, min=0, max=1, step=0.1, description="strength", continuous_update=False
+    )
 
     def show(method, dose, strength):
         view(reference, method, dose, strength, seed)
@@ -60,4 +68,6 @@ def view(reference, method, dose, strength, seed=0):
     before, after = (trust.profile(reference, image) for image in (noisy, restored))
     said = f"Verdict: {trust.verdict(before, after).flag}."
     title = f"{method}, strength {strength:.1f}, {dose:.0f} electrons a pixel (synthetic)"
-    return sheet.page(reference.image, restored, after, before=before, noisy=noisy, said=said, title=title)
+    return sheet.page(
+        reference.image, restored, after, before=before, noisy=noisy, said=said, title=title
+    )

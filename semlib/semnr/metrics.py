@@ -10,13 +10,24 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numba import njit
 
-from semlib.parallel import split
 from semlib.semnr import detect, inputs
 from semlib.semnr import dists as _dists
 from semlib.semnr import fsim as _fsim
 from semlib.semnr.detect import cnr, gcnr, recall, regions
+from semlib.workers import split
 
-__all__ = ["SMALLEST", "Reference", "cnr", "dists", "fsim", "gcnr", "psnr", "recall", "regions", "ssim"]
+__all__ = [
+    "SMALLEST",
+    "Reference",
+    "cnr",
+    "dists",
+    "fsim",
+    "gcnr",
+    "psnr",
+    "recall",
+    "regions",
+    "ssim",
+]
 
 WINDOW, SIGMA = 11, 1.5  # of SSIM, pixels
 C1, C2 = 0.01**2, 0.03**2
@@ -47,7 +58,9 @@ def ssim(reference, image):
 
 def fsim(reference, image):
     """Feature similarity, see `semlib.semnr.fsim`; 1 for equal images. As `psnr`; 32 pixels a side at least."""
-    return _pairs(reference, image, SMALLEST, lambda a, b: _fsim.compare(_fsim.features(a), _fsim.features(b)))
+    return _pairs(
+        reference, image, SMALLEST, lambda a, b: _fsim.compare(_fsim.features(a), _fsim.features(b))
+    )
 
 
 def dists(reference, image):
@@ -58,7 +71,9 @@ def dists(reference, image):
     semlib.weights.WeightsError
         If VGG16 or the DISTS coefficients cannot be had.
     """
-    return _pairs(reference, image, SMALLEST, lambda a, b: _dists.distances(_dists.Features(a), [b])[0])
+    return _pairs(
+        reference, image, SMALLEST, lambda a, b: _dists.distances(_dists.Features(a), [b])[0]
+    )
 
 
 class Reference:
@@ -84,7 +99,9 @@ class Reference:
     def __init__(self, image, *, mask=None, signal=None, background=None, golden=None):
         (self.image,) = inputs.images(image, smallest=SMALLEST, names=("reference",))
         if self.image.ndim != 2:
-            raise ValueError(f"reference has shape {self.image.shape}: one image (height, width) at a time")
+            raise ValueError(
+                f"reference has shape {self.image.shape}: one image (height, width) at a time"
+            )
         self.mask = None if mask is None else inputs.mask(mask, self.image.shape)
         if (signal is None) != (background is None):
             raise ValueError("signal and background belong together: give both or none")
@@ -99,8 +116,13 @@ class Reference:
     def all_scores(self, images):
         """As `scores` for several candidates, a list of dict; quicker than one by one."""
         images = [inputs.images(self.image, image)[1] for image in images]
-        distances = [np.nan] * len(images) if self.without_dists else _dists.distances(self._dists, images)
-        return [self._scores(image) | {"dists": distance} for image, distance in zip(images, distances, strict=True)]
+        distances = (
+            [np.nan] * len(images) if self.without_dists else _dists.distances(self._dists, images)
+        )
+        return [
+            self._scores(image) | {"dists": distance}
+            for image, distance in zip(images, distances, strict=True)
+        ]
 
     def _scores(self, image):
         seen = self.signal is not None
@@ -111,7 +133,9 @@ class Reference:
             "dists": np.nan,
             "cnr": detect.cnr(image, self.signal, self.background) if seen else np.nan,
             "gcnr": detect.gcnr(image, self.signal, self.background) if seen else np.nan,
-            "recall": np.nan if self.mask is None else detect.recall(image, self.mask, golden=self.golden),
+            "recall": np.nan
+            if self.mask is None
+            else detect.recall(image, self.mask, golden=self.golden),
         }
 
     @property
@@ -154,7 +178,9 @@ def _ssim(reference, image):
     (a, mean_a, var_a), (b, mean_b, var_b) = reference, image
     both = mean_a * mean_b
     structure = (2 * (_smooth(a, b) - both) + C2) / (var_a + var_b + C2)
-    return float(((2 * both + C1) / (mean_a**2 + mean_b**2 + C1) * structure).mean(dtype=np.float64))
+    return float(
+        ((2 * both + C1) / (mean_a**2 + mean_b**2 + C1) * structure).mean(dtype=np.float64)
+    )
 
 
 def _smooth(a, b):

@@ -70,7 +70,7 @@ def write(reference, restored, out, *, mask=None, noisy=None):
     """
     import matplotlib.pyplot as plt
 
-    from semlib import report
+    from semlib import saving
     from semlib.semnr import sheet
 
     known = trust.prepare(read(reference), mask=None if mask is None else read_mask(mask))
@@ -80,9 +80,11 @@ def write(reference, restored, out, *, mask=None, noisy=None):
     found["restored"]["notes"] += _apart(known.image, images["restored"])
     before = found.get("noisy")
     judged = trust.verdict(before, found["restored"]) if before else None
-    table = pd.DataFrame([{"image": name} | {c: p[c] for c in COLUMNS} for name, p in found.items()])
+    table = pd.DataFrame(
+        [{"image": name} | {c: p[c] for c in COLUMNS} for name, p in found.items()]
+    )
     table["verdict"] = [judged.flag if judged and name == "restored" else "" for name in found]
-    report.style()
+    saving.style()
     figure = sheet.page(
         known.image, images["restored"], found["restored"], before=before, noisy=images.get("noisy"),
         said=judged and f"Verdict: {judged.flag}. Next: {judged.next}.",
@@ -99,7 +101,10 @@ def write(reference, restored, out, *, mask=None, noisy=None):
 
 def _told_apart(one, other):
     """Names of two files, with their folders where the names alone are the same."""
-    return [path.name if one.name != other.name else f"{path.parent.name}/{path.name}" for path in (one, other)]
+    return [
+        path.name if one.name != other.name else f"{path.parent.name}/{path.name}"
+        for path in (one, other)
+    ]
 
 
 def _apart(reference, restored):
@@ -132,7 +137,9 @@ def folder(place):
     parts = {name: _stems(place / name) for name in ("reference", "restored", "noisy", "mask")}
     stems = sorted(set(parts["reference"]) & set(parts["restored"]))
     if not stems:
-        raise FileNotFoundError(f"{place} needs reference/ and restored/ with images of equal names, and has none")
+        raise FileNotFoundError(
+            f"{place} needs reference/ and restored/ with images of equal names, and has none"
+        )
     return [{name: files.get(stem) for name, files in parts.items()} for stem in stems]
 
 

@@ -6,7 +6,7 @@ import seaborn as sns
 from matplotlib.patches import FancyBboxPatch, Patch
 
 from semlib.plots import image_grid
-from semlib.report import PALETTE
+from semlib.saving import PALETTE
 from semlib.semnr import trust
 
 LABELS = {"psnr": "PSNR", "ssim": "SSIM", "fsim": "FSIM", "dists": "1 - DISTS", "cnr": "CNR"}
@@ -31,14 +31,21 @@ def radar(profiles, *, before="identity", columns=5):
     shown = [name for name in profiles if name != before] or list(profiles)
     columns, rows = min(columns, len(shown)), -(-len(shown) // min(columns, len(shown)))
     figure, axes = plt.subplots(
-        rows, columns, figsize=(2.9 * columns, 3.0 * rows), subplot_kw={"projection": "polar"}, squeeze=False
+        rows,
+        columns,
+        figsize=(2.9 * columns, 3.0 * rows),
+        subplot_kw={"projection": "polar"},
+        squeeze=False,
     )
     for axis in axes.flat[len(shown) :]:
         axis.set_visible(False)
     for axis, name in zip(axes.flat, shown, strict=False):
         polygon(axis, profiles[name], before=profiles.get(before))
         axis.set_title(f"{name}\narea {trust.area(profiles[name].values()):.2f}", fontsize=10)
-    handles = [Patch(color=PALETTE[0], alpha=0.5, label="restored"), Patch(color="0.55", alpha=0.5, label="noisy")]
+    handles = [
+        Patch(color=PALETTE[0], alpha=0.5, label="restored"),
+        Patch(color="0.55", alpha=0.5, label="noisy"),
+    ]
     figure.legend(handles=handles, loc="outside lower left", ncols=2)
     return figure
 
@@ -57,7 +64,9 @@ def polygon(axis, scaled, before=None):
     axis.set(ylim=(0, 1), yticks=[0.5, 1.0], yticklabels=[], xticks=angles)
     axis.set_xticklabels([LABELS[name] for name in kept], fontsize=8)
     for label, angle in zip(axis.get_xticklabels(), angles, strict=True):
-        label.set_horizontalalignment(["center", "left", "right"][round(np.sign(round(np.sin(angle), 3)))])
+        label.set_horizontalalignment(
+            ["center", "left", "right"][round(np.sign(round(np.sin(angle), 3)))]
+        )
     axis.tick_params(axis="x", pad=4)
 
 
@@ -127,7 +136,10 @@ def _frame(axis, window):
 def around(mask, reach):
     """Slices of a square of 2 `reach` pixels around a mask's centre, inside the image."""
     centre = np.argwhere(mask).mean(0)
-    starts = [int(np.clip(c - reach, 0, max(0, side - 2 * reach))) for c, side in zip(centre, mask.shape, strict=True)]
+    starts = [
+        int(np.clip(c - reach, 0, max(0, side - 2 * reach)))
+        for c, side in zip(centre, mask.shape, strict=True)
+    ]
     return tuple(slice(start, start + 2 * reach) for start in starts)
 
 
@@ -207,10 +219,19 @@ def flowchart(rules=trust.RULES, trusted=trust.TRUSTED):
 
 def _box(axis, x, y, text, colour):
     corner = (x - 0.39, y - 0.3)
-    axis.add_patch(FancyBboxPatch(corner, 0.78, 0.6, boxstyle="round,pad=0.01", fc=colour + "26", ec=colour))
+    axis.add_patch(
+        FancyBboxPatch(corner, 0.78, 0.6, boxstyle="round,pad=0.01", fc=colour + "26", ec=colour)
+    )
     axis.text(x, y, text, ha="center", va="center", fontsize=9)
 
 
 def _arrow(axis, start, end, text):
     axis.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": "0.3"})
-    axis.text((start[0] + end[0]) / 2 + 0.03, (start[1] + end[1]) / 2 + 0.04, text, fontsize=8, va="bottom", ha="left")
+    axis.text(
+        (start[0] + end[0]) / 2 + 0.03,
+        (start[1] + end[1]) / 2 + 0.04,
+        text,
+        fontsize=8,
+        va="bottom",
+        ha="left",
+    )

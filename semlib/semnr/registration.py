@@ -33,7 +33,9 @@ def register(noisy, clean):
     moved = _warp(clean, drift)
     margin = max(MARGIN, int(np.ceil(np.abs(drift).max())) + 1)
     inside = np.s_[margin:-margin, margin:-margin]
-    return *(np.ascontiguousarray(image[inside]) for image in (noisy, moved, clean)), drift[:, [0, -1]].T
+    return *(np.ascontiguousarray(image[inside]) for image in (noisy, moved, clean)), drift[
+        :, [0, -1]
+    ].T
 
 
 def displacement(a, b):
@@ -67,6 +69,11 @@ def _warp(image, drift):
 
 
 def _shift(noisy, clean):
-    smooth = [ndimage.gaussian_filter(image, 2) - ndimage.gaussian_filter(image, 20) for image in (noisy, clean)]
+    smooth = [
+        ndimage.gaussian_filter(image, 2) - ndimage.gaussian_filter(image, 20)
+        for image in (noisy, clean)
+    ]
     window = np.outer(*(np.hanning(side) for side in noisy.shape))
-    return phase_cross_correlation(*(image * window for image in smooth), upsample_factor=20, normalization=None)[0]
+    return phase_cross_correlation(
+        *(image * window for image in smooth), upsample_factor=20, normalization=None
+    )[0]

@@ -41,7 +41,9 @@ def page(reference, restored, found, *, before=None, noisy=None, said=None, titl
     axes[-1].set(title="restored - reference", xticks=[], yticks=[])
     above.colorbar(picture, ax=axes[-1], location="bottom", label="grey value (0 to 1)")
     grid = below.add_gridspec(1, 2)
-    plots.polygon(below.add_subplot(grid[0], projection="polar"), found["scaled"], before and before["scaled"])
+    plots.polygon(
+        below.add_subplot(grid[0], projection="polar"), found["scaled"], before and before["scaled"]
+    )
     _numbers(below.add_subplot(grid[1]), found, before, said)
     return figure
 
@@ -55,13 +57,23 @@ def _numbers(axis, found, before, said):
         ]
         for name in plots.NAMES
     ]
-    rows.append(["area of the polygon", *(f"{profile['area']:.3f}" for profile in (before, found) if profile)])
+    rows.append(
+        [
+            "area of the polygon",
+            *(f"{profile['area']:.3f}" for profile in (before, found) if profile),
+        ]
+    )
     columns = ["metric", *(["noisy"] if before else []), "restored"]
-    table = axis.table(rows, colLabels=columns, loc="upper center", cellLoc="center", edges="horizontal")
+    table = axis.table(
+        rows, colLabels=columns, loc="upper center", cellLoc="center", edges="horizontal"
+    )
     table.auto_set_font_size(False)
     table.set_fontsize(9)
     table.scale(1, 1.25)
-    lines = [textwrap.fill(textwrap.shorten(line, 240), 78) for line in ([said] if said else []) + found["notes"]]
+    lines = [
+        textwrap.fill(textwrap.shorten(line, 240), 78)
+        for line in ([said] if said else []) + found["notes"]
+    ]
     text = axis.text(0.02, 0.0, "\n".join(lines), fontsize=9, va="bottom", transform=axis.transAxes)
     text.set_in_layout(False)
 

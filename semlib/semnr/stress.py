@@ -12,7 +12,11 @@ HONEST = "honest restoration"
 LEFT = 0.3  # share of the noise in the restoration that is then damaged
 LEFTS = (0.15, LEFT, 0.5)  # shares that honest restorers leave
 METRICS = ("psnr", "ssim", "fsim", "dists", "cnr", "gcnr", "recall")
-TARGETS = {"over-smoothing": "blur", "texture drift": "hallucinated texture", "contrast loss": "contrast loss"}
+TARGETS = {
+    "over-smoothing": "blur",
+    "texture drift": "hallucinated texture",
+    "contrast loss": "contrast loss",
+}
 GUARDS = {  # damage: (gain, whether a low value raises the alarm)
     "blur": ("edge", True), "over-sharpening": ("edge", False), "hallucinated texture": ("invention", False),
     "contrast loss": ("contrast", True), "defect erased": ("defect", True), "added artefacts": ("outlier", False),
@@ -55,7 +59,10 @@ def evaluate(clean, masks, *, seeds=(0,), severities=(0.3, 0.6, 1.0), dose=40.0,
     cases = [*product([HONEST], LEFTS), *product(degrade.STRESSES, severities)]
     rows = []
     with tqdm(
-        total=len(clean) * len(seeds) * len(cases), desc="stress tests", unit="case", disable=not progress
+        total=len(clean) * len(seeds) * len(cases),
+        desc="stress tests",
+        unit="case",
+        disable=not progress,
     ) as bar:
         for number, (truth, mask) in enumerate(zip(clean, masks, strict=True)):
             reference = trust.prepare(truth, mask=mask)
@@ -64,23 +71,39 @@ def evaluate(clean, masks, *, seeds=(0,), severities=(0.3, 0.6, 1.0), dose=40.0,
                 before = reference.scores(noisy)
                 for stress, severity in cases:
                     honest = truth + (severity if stress == HONEST else LEFT) * (noisy - truth)
-                    after = _stressed(stress, np.clip(honest, 0, 1), severity, [seed, number, 1], mask)
-                    case = {"image": number, "half": "judge" if number % 2 else "choose", "seed": seed}
-                    rows.append(case | {"stress": stress, "severity": severity} | _compare(reference, before, after))
+                    after = _stressed(
+                        stress, np.clip(honest, 0, 1), severity, [seed, number, 1], mask
+                    )
+                    case = {
+                        "image": number,
+                        "half": "judge" if number % 2 else "choose",
+                        "seed": seed,
+                    }
+                    rows.append(
+                        case
+                        | {"stress": stress, "severity": severity}
+                        | _compare(reference, before, after)
+                    )
                     bar.update()
     return pd.DataFrame(rows)
 
 
 def _stressed(stress, image, severity, seed, mask):
-    return image if stress == HONEST else degrade.apply(stress, image, severity, seed=seed, mask=mask)
+    return (
+        image if stress == HONEST else degrade.apply(stress, image, severity, seed=seed, mask=mask)
+    )
 
 
 def _compare(reference, before, image):
     after = reference.scores(image)
-    moved = trust.changes(before, after) | {name: after[name] - before[name] for name in ("gcnr", "recall")}
+    moved = trust.changes(before, after) | {
+        name: after[name] - before[name] for name in ("gcnr", "recall")
+    }
     found = {f"d_{name}": change for name, change in moved.items()} | after
     found |= {f"before_{name}": value for name, value in before.items()}
-    return found | guards.gains(reference.image, image, mask=reference.mask, golden=reference.golden)
+    return found | guards.gains(
+        reference.image, image, mask=reference.mask, golden=reference.golden
+    )
 
 
 def choose(table):
@@ -93,7 +116,9 @@ def choose(table):
     dict of str to dict
         Rule -> its two thresholds.
     """
-    return {rule: max(_pairs(rule), key=lambda pair: _youden(table, rule, pair)) for rule in TARGETS}
+    return {
+        rule: max(_pairs(rule), key=lambda pair: _youden(table, rule, pair)) for rule in TARGETS
+    }
 
 
 def _pairs(rule):
@@ -102,7 +127,11 @@ def _pairs(rule):
 
 
 def _youden(table, rule, thresholds):
-    fires, hit, honest = _fires(table, rule, thresholds), table["stress"] == TARGETS[rule], table["stress"] == HONEST
+    fires, hit, honest = (
+        _fires(table, rule, thresholds),
+        table["stress"] == TARGETS[rule],
+        table["stress"] == HONEST,
+    )
     return fires[hit].mean() - fires[honest].mean()
 
 
@@ -124,7 +153,9 @@ def judge(table, thresholds):
     for rule, target in TARGETS.items():
         said = ", ".join(f"{name} {value:g}" for name, value in thresholds[rule].items())
         fires = _fires(table, rule, thresholds[rule])
-        rows.append({"rule": rule, "target": target, "thresholds": said} | _rates(table, fires, target))
+        rows.append(
+            {"rule": rule, "target": target, "thresholds": said} | _rates(table, fires, target)
+        )
     return pd.DataFrame(rows)
 
 
@@ -153,17 +184,29 @@ def _best_limit(table, target, gain, low):
     both = np.unique(np.concatenate([hit, honest]))
     limits = (both[1:] + both[:-1]) / 2
     sign = 1 if low else -1
-    gains = [(sign * hit < sign * limit).mean() - (sign * honest < sign * limit).mean() for limit in limits]
+    gains = [
+        (sign * hit < sign * limit).mean() - (sign * honest < sign * limit).mean()
+        for limit in limits
+    ]
     return float(limits[int(np.argmax(gains))])
 
 
 def _rates(table, fires, target):
     hit, honest = table["stress"] == target, table["stress"] == HONEST
-    parts = {"sensitivity": fires[hit], "specificity": ~fires[honest], "elsewhere": fires[~hit & ~honest]}
+    parts = {
+        "sensitivity": fires[hit],
+        "specificity": ~fires[honest],
+        "elsewhere": fires[~hit & ~honest],
+    }
     rates = {}
     for name, values in parts.items():
         low, high = wilson(int(values.sum()), len(values))
-        rates |= {name: float(values.mean()), f"{name}_lo": low, f"{name}_hi": high, f"{name}_n": len(values)}
+        rates |= {
+            name: float(values.mean()),
+            f"{name}_lo": low,
+            f"{name}_hi": high,
+            f"{name}_n": len(values),
+        }
     return rates
 
 
@@ -172,8 +215,13 @@ def wilson(hits, count):
     if not count:
         return float("nan"), float("nan")
     z2, rate = 1.96**2, hits / count
-    centre, half = rate + z2 / (2 * count), 1.96 * np.sqrt(rate * (1 - rate) / count + z2 / (4 * count**2))
-    return float(max(0, (centre - half) / (1 + z2 / count))), float(min(1, (centre + half) / (1 + z2 / count)))
+    centre, half = (
+        rate + z2 / (2 * count),
+        1.96 * np.sqrt(rate * (1 - rate) / count + z2 / (4 * count**2)),
+    )
+    return float(max(0, (centre - half) / (1 + z2 / count))), float(
+        min(1, (centre + half) / (1 + z2 / count))
+    )
 
 
 def summary(table):
@@ -189,7 +237,13 @@ def summary(table):
         row = {"stress": stress, "severity": severity, "cases": len(part)}
         for name in METRICS:
             change = part[f"d_{name}"]
-            row |= dict(zip((f"d_{name}", f"d_{name}_lo", f"d_{name}_hi"), mean_interval(change), strict=True))
+            row |= dict(
+                zip(
+                    (f"d_{name}", f"d_{name}_lo", f"d_{name}_hi"),
+                    mean_interval(change),
+                    strict=True,
+                )
+            )
             row[f"better_{name}"] = _better(change, name)
         rows.append(row)
     return pd.DataFrame(rows)
@@ -197,13 +251,19 @@ def summary(table):
 
 def _better(change, name):
     """Share of changes for the better; NaN where the metric is missing."""
-    return float(((-change if name == "dists" else change) > 0).mean()) if change.notna().any() else float("nan")
+    return (
+        float(((-change if name == "dists" else change) > 0).mean())
+        if change.notna().any()
+        else float("nan")
+    )
 
 
 def improved(table):
     """Share of cases in which a metric says "better than the noisy image": DataFrame, stress x metric."""
     parts = table.groupby("stress", sort=False)
-    return pd.DataFrame({s: {m: _better(part[f"d_{m}"], m) for m in METRICS} for s, part in parts}).T
+    return pd.DataFrame(
+        {s: {m: _better(part[f"d_{m}"], m) for m in METRICS} for s, part in parts}
+    ).T
 
 
 def lost_defects(table, *, detectable=0.25):
@@ -216,9 +276,13 @@ def lost_defects(table, *, detectable=0.25):
     """
     seen = table[table["before_recall"] >= detectable]
     gone = seen["recall"] < detectable
-    counts = seen.assign(lost=gone, lost_while_psnr_rose=gone & (seen["d_psnr"] > 0)).groupby("stress", sort=False)
+    counts = seen.assign(lost=gone, lost_while_psnr_rose=gone & (seen["d_psnr"] > 0)).groupby(
+        "stress", sort=False
+    )
     return counts.agg(
-        cases=("lost", "size"), lost=("lost", "sum"), lost_while_psnr_rose=("lost_while_psnr_rose", "sum")
+        cases=("lost", "size"),
+        lost=("lost", "sum"),
+        lost_while_psnr_rose=("lost_while_psnr_rose", "sum"),
     ).reset_index()
 
 
@@ -228,5 +292,8 @@ def mean_interval(values):
     values = values[np.isfinite(values)]
     if not len(values):
         return float("nan"), float("nan"), float("nan")
-    mean, half = values.mean(), 1.96 * values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
+    mean, half = (
+        values.mean(),
+        1.96 * values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0,
+    )
     return float(mean), float(mean - half), float(mean + half)

@@ -11,9 +11,21 @@ import numpy as np
 from semlib.semnr.degrade import without_defect
 from semlib.semnr.metrics import Reference
 
-ANCHORS = {"psnr": (10.0, 40.0), "ssim": (0.0, 1.0), "fsim": (0.0, 1.0), "dists": (1.0, 0.0), "cnr": (0.0, 5.0)}
+ANCHORS = {
+    "psnr": (10.0, 40.0),
+    "ssim": (0.0, 1.0),
+    "fsim": (0.0, 1.0),
+    "dists": (1.0, 0.0),
+    "cnr": (0.0, 5.0),
+}
 AXES = tuple(ANCHORS)
-THRESHOLDS = {"psnr_up": 0.5, "fsim_down": 0.01, "ssim_stable": 0.05, "dists_worse": 0.02, "cnr_down": 0.1}
+THRESHOLDS = {
+    "psnr_up": 0.5,
+    "fsim_down": 0.01,
+    "ssim_stable": 0.05,
+    "dists_worse": 0.02,
+    "cnr_down": 0.1,
+}
 
 
 class Conflict(str):
@@ -38,8 +50,14 @@ class Rule:
 
 
 RULES = (
-    Rule("over-smoothing", "PSNR up and\nFSIM down?", "weaker filter, or a loss\nthat weighs edges"),
-    Rule("texture drift", "SSIM stable and\nDISTS worse?", "texture term in the loss;\nlook at flat areas"),
+    Rule(
+        "over-smoothing", "PSNR up and\nFSIM down?", "weaker filter, or a loss\nthat weighs edges"
+    ),
+    Rule(
+        "texture drift",
+        "SSIM stable and\nDISTS worse?",
+        "texture term in the loss;\nlook at flat areas",
+    ),
     Rule("contrast loss", "PSNR up and\nCNR down?", "match the grey scale;\nlook at the defects"),
     Rule("no gain", "profile area\nnot larger?", "keep the noisy image,\nor more electrons"),
 )
@@ -68,7 +86,9 @@ def profile(reference, image, *, signal=None, background=None, mask=None, golden
         between the anchors, cut to 0 to 1); area (polygon, relative to the largest one); notes (list of str).
     """
     if not isinstance(reference, Reference):
-        reference = prepare(reference, signal=signal, background=background, mask=mask, golden=golden)
+        reference = prepare(
+            reference, signal=signal, background=background, mask=mask, golden=golden
+        )
     return profiles(reference, [image])[0]
 
 
@@ -131,7 +151,11 @@ def conflicts(before, after, **thresholds):
     """
     fires = fired(changes(before, after), **thresholds)
     moved = changes(before, after)
-    return [Conflict(name, {m: moved[m] for m in metrics}) for name, (fire, metrics) in fires.items() if fire]
+    return [
+        Conflict(name, {m: moved[m] for m in metrics})
+        for name, (fire, metrics) in fires.items()
+        if fire
+    ]
 
 
 def fired(moved, **thresholds):

@@ -26,7 +26,14 @@ from semlib.unet import UNet
 
 MODELS = Path(__file__).parent / "models"
 KINDS = ("mse", "semnr", "blind")
-TRAINING = {"steps": 1500, "batch_size": 8, "crop": 64, "learning_rate": 2e-3, "images": 40, "sizes": [240, 480]}
+TRAINING = {
+    "steps": 1500,
+    "batch_size": 8,
+    "crop": 64,
+    "learning_rate": 2e-3,
+    "images": 40,
+    "sizes": [240, 480],
+}
 REACH = 4  # pixels hidden on each side along the scan, "blind"
 HIDDEN = 0.02  # share of pixels guessed per step, "blind"
 KEEP_EVERY = 250  # steps between checkpoints
@@ -72,10 +79,20 @@ def train(kind, folder, *, seed=0, progress=True, **settings):
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config["steps"])
     parts = {"network": network, "optimiser": optimiser, "schedule": schedule}
     losses = _resume(folder / f"{kind}.pt", config, parts)
-    clean = [image for size in config["sizes"] for image in scenes(config["images"], seed=seed + 1, size=size).clean]
+    clean = [
+        image
+        for size in config["sizes"]
+        for image in scenes(config["images"], seed=seed + 1, size=size).clean
+    ]
     options = {"untouched": 0.0} if kind == "blind" else {}
     step = {"mse": _mse_step, "semnr": _semnr_step, "blind": _blind_step}[kind]
-    bar = tqdm(total=config["steps"], initial=len(losses), desc=f"U-Net {kind}", unit="step", disable=not progress)
+    bar = tqdm(
+        total=config["steps"],
+        initial=len(losses),
+        desc=f"U-Net {kind}",
+        unit="step",
+        disable=not progress,
+    )
     with bar:
         for number in range(len(losses), config["steps"]):
             rng = np.random.default_rng([seed, number])
@@ -103,7 +120,9 @@ def load(kind, folder=MODELS):
     """
     file = Path(folder) / f"{kind}.safetensors"
     if not file.is_file():
-        raise FileNotFoundError(f"{file} does not exist: train it with python -m semlib.semnr.unet {kind}")
+        raise FileNotFoundError(
+            f"{file} does not exist: train it with python -m semlib.semnr.unet {kind}"
+        )
     network = UNet(residual=kind != "blind")
     network.load_state_dict(load_file(file))
     return network.eval()
@@ -134,12 +153,16 @@ def batch(clean, rng, count, crop, *, untouched=0.1):
     for _ in range(count):
         image = clean[rng.integers(len(clean))]
         top, left = (rng.integers(0, side - crop + 1) for side in image.shape)
-        piece = image[top : top + crop, left : left + crop][:: rng.choice([-1, 1]), :: rng.choice([-1, 1])]
+        piece = image[top : top + crop, left : left + crop][
+            :: rng.choice([-1, 1]), :: rng.choice([-1, 1])
+        ]
         piece = np.clip((piece - 128.0) * rng.uniform(0.6, 1.2) + rng.uniform(100, 150), 0, 255)
         noisy = piece
         if rng.random() >= untouched:
             dose = np.exp(rng.uniform(np.log(15), np.log(400)))
-            noisy = scan.acquire(piece, rng, dose=dose, jitter=rng.uniform(0, 0.3), correlation=rng.uniform(0, 0.7))
+            noisy = scan.acquire(
+                piece, rng, dose=dose, jitter=rng.uniform(0, 0.3), correlation=rng.uniform(0, 0.7)
+            )
         pairs.append((np.clip(noisy, 0, 255), piece))
     return tuple(_tensor(images) for images in zip(*pairs, strict=True))
 
@@ -155,7 +178,9 @@ def _mse_step(network, noisy, target, _):
 def _semnr_step(network, noisy, target, _):
     """MSE + edges (error of the gradient) + texture (local standard deviation, 7 px) + contrast (local mean, 9 px)."""
     restored = network(noisy)
-    edges = sum((a - b).abs().mean() for a, b in zip(_slopes(restored), _slopes(target), strict=True))
+    edges = sum(
+        (a - b).abs().mean() for a, b in zip(_slopes(restored), _slopes(target), strict=True)
+    )
     texture = (_deviation(restored) - _deviation(target)).abs().mean()
     contrast = (F.avg_pool2d(restored, 9, 4) - F.avg_pool2d(target, 9, 4)).abs().mean()
     return F.mse_loss(restored, target) + 0.1 * edges + 0.5 * texture + 0.2 * contrast
@@ -166,7 +191,9 @@ def _blind_step(network, noisy, _target, number):
     rng = torch.Generator().manual_seed(number)
     centre = torch.rand(noisy.shape, generator=rng) < HIDDEN
     hidden = F.max_pool2d(centre.float(), (1, 2 * REACH + 1), 1, (0, REACH)) > 0
-    shifts = torch.randint(2, 6, (2,), generator=rng) * (1 - 2 * torch.randint(0, 2, (2,), generator=rng))
+    shifts = torch.randint(2, 6, (2,), generator=rng) * (
+        1 - 2 * torch.randint(0, 2, (2,), generator=rng)
+    )
     replaced = torch.where(hidden, noisy.roll((int(shifts[0]), 3 * int(shifts[1])), (2, 3)), noisy)
     return (network(replaced) - noisy)[centre].square().mean()
 
@@ -183,7 +210,9 @@ def _deviation(x):
 def _checkpoint(file, config, parts, losses):
     with atomic(file) as temporary:
         torch.save(
-            {k: part.state_dict() for k, part in parts.items()} | {"config": config, "losses": losses}, temporary
+            {k: part.state_dict() for k, part in parts.items()}
+            | {"config": config, "losses": losses},
+            temporary,
         )
 
 
@@ -201,10 +230,15 @@ def _resume(file, config, parts):
 def _finish(folder, config, network, losses):
     kind = config["kind"]
     with atomic(folder / f"{kind}.safetensors") as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, temporary)
+        save_file(
+            {name: tensor.contiguous() for name, tensor in network.state_dict().items()}, temporary
+        )
     ends = range(50, len(losses) + 1, 50)
     with atomic(folder / f"{kind}.csv") as temporary:
-        table = {"step": list(ends), "loss": [float(np.mean(losses[end - 50 : end])) for end in ends]}
+        table = {
+            "step": list(ends),
+            "loss": [float(np.mean(losses[end - 50 : end])) for end in ends],
+        }
         pd.DataFrame(table).to_csv(temporary, index=False, float_format="%.6g")
     with atomic(folder / f"{kind}.json") as temporary:
         temporary.write_text(json.dumps(config, indent=1) + "\n")

@@ -50,8 +50,12 @@ def check(exercise, answer=None, dataset="synthetic", *, seed=0):
     try:
         expected = getattr(answers, words["answer"])(paths.of(dataset), seed)
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"{error.filename} is missing: run notebook {exercise[:2]} first") from None
-    if matches(answer, expected, relative=words.get("relative", 0), absolute=words.get("absolute", 0)):
+        raise FileNotFoundError(
+            f"{error.filename} is missing: run notebook {exercise[:2]} first"
+        ) from None
+    if matches(
+        answer, expected, relative=words.get("relative", 0), absolute=words.get("absolute", 0)
+    ):
         _wrong[exercise] = 0
         print(f"{exercise} is right{_value(expected)}. {words['why']}")
         return True

@@ -46,7 +46,9 @@ def dark_columns(where, seed):
 
 
 def border_energy_ratio(where, seed):
-    with_border, cropped = files.table(where, "preprocess_border")["gradient energy in the last 4 columns %"]
+    with_border, cropped = files.table(where, "preprocess_border")[
+        "gradient energy in the last 4 columns %"
+    ]
     return with_border / cropped
 
 
@@ -100,7 +102,9 @@ def clusters_of_a_line(where, seed):
 
     centred = files.centred(where, seed)
     direction = np.linalg.svd(centred, full_matrices=False)[2][0]
-    return normalized_mutual_info_score(files.kmeans(centred, seed), files.kmeans(centred @ direction[:, None], seed))
+    return normalized_mutual_info_score(
+        files.kmeans(centred, seed), files.kmeans(centred @ direction[:, None], seed)
+    )
 
 
 def best_recipe(where, seed):
@@ -158,18 +162,27 @@ def neighbours_kept_by_umap(where, seed):
 def neighbours_kept_by_training(where, seed):
     """Share of images whose nearest neighbour is the same in the first and in the second training."""
     if not where.ssl(seed + 1).exists():
-        raise ValueError("exercise 06.4 compares two trainings: run notebook 04 with n_seeds of 2 or more")
-    return np.mean(files.nearest(files.embeddings(where, seed)) == files.nearest(files.embeddings(where, seed + 1)))
+        raise ValueError(
+            "exercise 06.4 compares two trainings: run notebook 04 with n_seeds of 2 or more"
+        )
+    return np.mean(
+        files.nearest(files.embeddings(where, seed))
+        == files.nearest(files.embeddings(where, seed + 1))
+    )
 
 
 def best_classifier(where, seed):
-    return files.most(files.most_shots(where, "semclip_classification").set_index("method")["accuracy"])
+    return files.most(
+        files.most_shots(where, "semclip_classification").set_index("method")["accuracy"]
+    )
 
 
 def best_without_masks(where, seed):
     """Highest pixel AUROC among the methods that see no mask of a defect."""
     table = files.most_shots(where, "semclip_segmentation")
-    return files.most(table[~table["supervision"].str.contains("masks")].set_index("method")["pAUROC"])
+    return files.most(
+        table[~table["supervision"].str.contains("masks")].set_index("method")["pAUROC"]
+    )
 
 
 def gain_of_shots(where, seed):

@@ -67,4 +67,6 @@ def _run(options):
         for line in running.stdout:
             print(line, end="")
     if running.returncode:
-        raise RuntimeError(f"{subprocess.list2cmdline(command)} failed (exit code {running.returncode}), see above")
+        raise RuntimeError(
+            f"{subprocess.list2cmdline(command)} failed (exit code {running.returncode}), see above"
+        )

@@ -41,9 +41,16 @@ def training():
 
 def test_what_varied_captions_say_is_true(training):
     placed = 0
-    for label, mask, caption in zip(training.labels, training.masks, training.captions, strict=True):
-        assert any(name in caption or captions.plural(name) in caption for name in captions.NAMES[label])
-        place = re.search(r"\b(upper left|upper right|lower left|lower right|top|bottom|left|right|centre)\b", caption)
+    for label, mask, caption in zip(
+        training.labels, training.masks, training.captions, strict=True
+    ):
+        assert any(
+            name in caption or captions.plural(name) in caption for name in captions.NAMES[label]
+        )
+        place = re.search(
+            r"\b(upper left|upper right|lower left|lower right|top|bottom|left|right|centre)\b",
+            caption,
+        )
         if label == 0:
             assert not place and not mask.any()
         elif place and "on top" not in caption:
@@ -76,12 +83,18 @@ def test_a_plain_caption_says_all():
     assert sentence == (
         "Synthetic SEM image of vertical lines: 2 x particle, upper left, extent 0.10 of the field, with burnt-in text."
     )
-    assert captions.plain(lines.Facts(0, 0, 0.5, "film"), "", patch((0, 0), (0, 0)), False).endswith("film: no defect.")
+    assert captions.plain(
+        lines.Facts(0, 0, 0.5, "film"), "", patch((0, 0), (0, 0)), False
+    ).endswith("film: no defect.")
 
 
 @pytest.mark.parametrize(
     ("one", "more"),
-    [("void", "voids"), ("scratch", "scratches"), ("scrape across the pattern", "scrapes across the pattern")],
+    [
+        ("void", "voids"),
+        ("scratch", "scratches"),
+        ("scrape across the pattern", "scrapes across the pattern"),
+    ],
 )
 def test_plurals(one, more):
     assert captions.plural(one) == more

@@ -381,7 +381,9 @@ def test_an_own_folder_is_listed_and_stays_untouched(own):
 
 
 def test_labels_and_masks_of_an_own_folder_may_be_partial(own):
-    (own / "labels.csv").write_text('\ufefffile, label\r\nb.jpg,bridge\r\na.png,"void, open"\r\n\r\n', encoding="utf-8")
+    (own / "labels.csv").write_text(
+        '\ufefffile, label\r\nb.jpg,bridge\r\na.png,"void, open"\r\n\r\n', encoding="utf-8"
+    )
     (own / "masks").mkdir()
     Image.fromarray(np.zeros((40, 50), np.uint8)).save(own / "masks/d.png")
     table = manifest(str(own)).set_index("image_id")

@@ -68,7 +68,9 @@ def test_a_cut_connection_is_resumed_within_the_call(server, archive, target):
     assert [seen.get("Range") for seen in server.seen] == [None, "bytes=327680-", "bytes=524288-"]
 
 
-def test_a_cut_download_keeps_its_part_and_the_next_call_resumes_it(server, archive, target, monkeypatch):
+def test_a_cut_download_keeps_its_part_and_the_next_call_resumes_it(
+    server, archive, target, monkeypatch
+):
     monkeypatch.setattr(module, "RETRIES", 0)
     server.cuts = [5 * module.CHUNK]
     with pytest.raises(ConnectionError, match="by hand"):
@@ -212,7 +214,9 @@ def test_a_damaged_archive_is_an_error_and_leaves_nothing(tmp_path, make_archive
     make_archive(tmp_path / "data.zip")
     content = bytearray((tmp_path / "data.zip").read_bytes())
     content[content.index(b"JFIF") + 50] ^= 255
-    broken = {"truncated": content[:-500], "flipped": content, "empty": b"", "no zip": b"<html>"}[damage]
+    broken = {"truncated": content[:-500], "flipped": content, "empty": b"", "no zip": b"<html>"}[
+        damage
+    ]
     (tmp_path / "data.zip").write_bytes(broken)
     with pytest.raises(ValueError, match="data.zip is damaged"):
         extract(tmp_path / "data.zip", tmp_path)

@@ -25,11 +25,15 @@ def changed(name, at=(0.0, 0.0), r=14.0, strength=0.7, seed=0):
     g, rng, layer, field = layer_and_field(seed)
     layer = replace(layer, site=at)
     u, v = layer.frame(g.x, g.y)
-    change = getattr(lines, name)(g, rng, white(g, rng), layer, field, u - at[0], v - at[1], r, strength)
+    change = getattr(lines, name)(
+        g, rng, white(g, rng), layer, field, u - at[0], v - at[1], r, strength
+    )
     return g, field, change
 
 
-@pytest.mark.parametrize("setting", [layers.EVALUATION, layers.TRAINING], ids=["evaluation", "training"])
+@pytest.mark.parametrize(
+    "setting", [layers.EVALUATION, layers.TRAINING], ids=["evaluation", "training"]
+)
 @pytest.mark.parametrize("label", lines.FAMILIES)
 def test_there_is_a_mask_where_there_is_a_defect(label, setting):
     for index in range(8):
@@ -46,7 +50,11 @@ def test_a_defect_changes_nothing_far_from_its_mask(name):
     g, field, change = changed(name)
     far = ndimage.distance_transform_edt(~change.footprint) > 8
     assert change.footprint.any() and far.any()
-    for part in (change.field - field, np.broadcast_to(change.lift, field.shape), change.cover + 0 * field):
+    for part in (
+        change.field - field,
+        np.broadcast_to(change.lift, field.shape),
+        change.cover + 0 * field,
+    ):
         assert np.abs(part[far]).max() < 1e-3
 
 
@@ -114,7 +122,10 @@ def test_settings_of_training_and_evaluation_share_no_layer_and_no_microscope():
     seen, trained = layers.EVALUATION, layers.TRAINING
     assert seen.pitch[1] < trained.pitch[0]
     assert all(high < seen.dose[0][0] or low > seen.dose[0][1] for low, high in trained.dose)
-    assert trained.detector.facing > 2 * seen.detector.facing and trained.detector.shadow > seen.detector.shadow
+    assert (
+        trained.detector.facing > 2 * seen.detector.facing
+        and trained.detector.shadow > seen.detector.shadow
+    )
     assert all(trained.sizes[label][1] > 1.5 * seen.sizes[label][1] for label in seen.sizes)
 
 
@@ -123,8 +134,17 @@ def test_layers_have_their_pitch_and_their_direction():
     starts = np.flatnonzero(np.diff((field[g.n // 2] > 0).astype(int)) == 1)
     assert np.diff(starts).mean() * g.step == pytest.approx(layer.pitch, rel=0.03)
     words = {layers.draw(np.random.default_rng(i), layers.TRAINING).about for i in range(80)}
-    assert words == {"vertical lines", "horizontal lines", "oblique lines", "contact holes", "vias", "film"}
-    assert {layers.draw(np.random.default_rng(i), layers.EVALUATION).about for i in range(20)} == {"vertical lines"}
+    assert words == {
+        "vertical lines",
+        "horizontal lines",
+        "oblique lines",
+        "contact holes",
+        "vias",
+        "film",
+    }
+    assert {layers.draw(np.random.default_rng(i), layers.EVALUATION).about for i in range(20)} == {
+        "vertical lines"
+    }
 
 
 @pytest.mark.parametrize("seed", range(6))

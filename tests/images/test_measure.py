@@ -36,7 +36,15 @@ def test_known_image_and_mask_statistics():
     assert found["body_mean"] == 102 and found["body_std"] == 0 and found["border_max"] == 5
     assert found["set_mean"] == pytest.approx(images.mean() / 255)
     assert found["set_std"] == pytest.approx(images.std() / 255)
-    expected = {"count": 1, "empty": 0, "mean": 0.042, "median": 0.042, "parts": 2, "width": 40, "height": 45}
+    expected = {
+        "count": 1,
+        "empty": 0,
+        "mean": 0.042,
+        "median": 0.042,
+        "parts": 2,
+        "width": 40,
+        "height": 45,
+    }
     assert found["masks"] == {3: pytest.approx(expected), 6: {"count": 1, "empty": 1}}
     assert measure.statistics(images, masks)["masks"]["all"]["empty"] == 0.5
 
@@ -55,7 +63,9 @@ def test_bad_input(arguments, message):
         measure.statistics(*arguments)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the real images of ../shared/real-sem/carinthia are absent")
+@pytest.mark.skipif(
+    not REAL.is_dir(), reason="the real images of ../shared/real-sem/carinthia are absent"
+)
 def test_the_estimator_finds_the_documented_values_on_real_images():
     images = [np.array(Image.open(file).convert("L")) for file in sorted(REAL.glob("*.png"))]
     for image in images:

@@ -8,9 +8,9 @@ import tifffile
 from PIL import Image
 
 from semlib import paths
-from semlib.images import parallel
 from semlib.images.datasets import load_manifest, manifest
 from semlib.images.preprocess import decode, preprocess, preprocess_dataset, try_decode
+from semlib.workers import threads
 
 
 def noise(shape, seed=0):
@@ -64,7 +64,9 @@ def test_16_bit_colour_is_read_by_its_high_bytes(tmp_path):
 def spoil(file, how):
     Image.fromarray(noise((64, 64))).save(file)
     content = file.read_bytes()
-    file.write_bytes({"empty": b"", "text": b"no image", "truncated": content[: len(content) // 2]}[how])
+    file.write_bytes(
+        {"empty": b"", "text": b"no image", "truncated": content[: len(content) // 2]}[how]
+    )
 
 
 @pytest.mark.parametrize("how", ["empty", "text", "truncated"])
@@ -115,7 +117,9 @@ def test_the_near_black_columns_of_the_real_images_go(name):
 def test_a_rectangle_is_cut_to_its_central_square(shape):
     image = noise(shape)
     top, left = (shape[0] - 40) // 2, (shape[1] - 40) // 2
-    np.testing.assert_array_equal(preprocess(image, border=0, size=40), image[top : top + 40, left : left + 40])
+    np.testing.assert_array_equal(
+        preprocess(image, border=0, size=40), image[top : top + 40, left : left + 40]
+    )
 
 
 def test_resizing_is_bicubic():
@@ -308,7 +312,7 @@ def test_an_interrupted_run_leaves_the_old_file(own, monkeypatch):
 
 def test_threads_stay_close_ahead_of_the_writer():
     started = []
-    results = parallel.threads(lambda k: started.append(k) or k, list(range(500)), workers=2)
+    results = threads(lambda k: started.append(k) or k, list(range(500)), workers=2)
     for consumed, value in enumerate(results):
         assert value == consumed
         assert len(started) <= consumed + 64

@@ -15,7 +15,9 @@ def images():
 
 
 def test_a_known_answer():
-    image = np.array([[0, 1, 10, 10], [0, 1, 11, 11], [255, 255, 0, 0], [255, 255, 0, 2]], dtype=np.uint8)
+    image = np.array(
+        [[0, 1, 10, 10], [0, 1, 11, 11], [255, 255, 0, 0], [255, 255, 0, 2]], dtype=np.uint8
+    )
     _, half, quarter = pyramid(image)
     assert half.tolist() == [[1, 11], [255, 1]]  # 0.5, 10.5, 255 and 0.5, rounded half up
     assert quarter.tolist() == [[67]]  # 1066 / 16 = 66.6
@@ -33,7 +35,10 @@ def test_levels_are_the_rounded_means_of_level_0(images):
 def test_levels_agree_with_box_resampling_image_by_image(images):
     for factor, level in zip((2, 4), pyramid(images)[1:], strict=True):
         size = (images.shape[2] // factor, images.shape[1] // factor)
-        boxes = [np.asarray(Image.fromarray(i).resize(size, Image.Resampling.BOX), dtype=int) for i in images]
+        boxes = [
+            np.asarray(Image.fromarray(i).resize(size, Image.Resampling.BOX), dtype=int)
+            for i in images
+        ]
         assert np.abs(np.array(boxes) - level).max() <= 1
 
 
@@ -43,7 +48,9 @@ def test_one_image_and_a_stack_agree(images):
 
 
 def test_a_view_that_is_not_contiguous(images):
-    np.testing.assert_array_equal(pyramid(images[::2, ::-1])[1], pyramid(images[::2, ::-1].copy())[1])
+    np.testing.assert_array_equal(
+        pyramid(images[::2, ::-1])[1], pyramid(images[::2, ::-1].copy())[1]
+    )
 
 
 @pytest.mark.parametrize(
@@ -70,7 +77,11 @@ def test_files_equal_the_function_whatever_the_chunk(images):
         assert (half, quarter) == (where.level(1), where.level(2))
         np.testing.assert_array_equal(np.load(half, mmap_mode="r"), pyramid(images)[1])
         np.testing.assert_array_equal(np.load(quarter, mmap_mode="r"), pyramid(images)[2])
-    assert sorted(file.name for file in where.data.iterdir()) == ["level0.npy", "level1.npy", "level2.npy"]
+    assert sorted(file.name for file in where.data.iterdir()) == [
+        "level0.npy",
+        "level1.npy",
+        "level2.npy",
+    ]
 
 
 def test_files_of_a_wrong_size_or_none_leave_nothing_behind(images):

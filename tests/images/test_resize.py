@@ -11,7 +11,10 @@ from semlib.images.resize import bicubic
 @pytest.mark.parametrize("size", [512, 128, 33, 1])
 def test_equal_to_pillow(side, size):
     image = np.random.default_rng(0).integers(0, 256, (side, side), np.uint8)
-    for one in (image, np.where(image < 128, 0, 255).astype(np.uint8)):  # black and white overshoots
+    for one in (
+        image,
+        np.where(image < 128, 0, 255).astype(np.uint8),
+    ):  # black and white overshoots
         slow = np.asarray(Image.fromarray(one).resize((size, size), Image.Resampling.BICUBIC))
         assert np.array_equal(bicubic(one, size), slow)
 

@@ -7,7 +7,12 @@ from semlib.images.topography import Scene
 
 
 def scene(height, size=128):
-    return Scene(height.astype(np.float32), np.ones_like(height, np.float32), np.zeros((size, size), bool), "")
+    return Scene(
+        height.astype(np.float32),
+        np.ones_like(height, np.float32),
+        np.zeros((size, size), bool),
+        "",
+    )
 
 
 def bump(size=128, high=20.0, radius=40.0):

@@ -74,7 +74,14 @@ def test_statistics_follow_the_documented_ones():
 
 def test_the_preset_mix_has_the_real_totals():
     labels = presets.mixture(4591, seed=0)
-    assert {k: int((labels == k).sum()) for k in range(1, 7)} == {1: 55, 2: 8, 3: 4008, 4: 289, 5: 4, 6: 227}
+    assert {k: int((labels == k).sum()) for k in range(1, 7)} == {
+        1: 55,
+        2: 8,
+        3: 4008,
+        4: 289,
+        5: 4,
+        6: 227,
+    }
     assert (presets.mixture(4591, seed=1) != labels).any()
 
 
@@ -155,8 +162,12 @@ def test_the_archive_holds_what_sample_returns(tmp_path):
         assert len(members) == 2 + 2 * 3 and archive.testzip() is None
         for i, row in enumerate(rows):
             image, mask, _, label = row.split(";")
-            np.testing.assert_array_equal(np.array(Image.open(BytesIO(archive.read(image)))), batch.images[i])
-            np.testing.assert_array_equal(np.array(Image.open(BytesIO(archive.read(mask)))) >= 128, batch.masks[i])
+            np.testing.assert_array_equal(
+                np.array(Image.open(BytesIO(archive.read(image)))), batch.images[i]
+            )
+            np.testing.assert_array_equal(
+                np.array(Image.open(BytesIO(archive.read(mask)))) >= 128, batch.masks[i]
+            )
             assert int(label) == batch.labels[i]
     assert [file.name for file in tmp_path.iterdir()] == ["data.zip"]
 
@@ -164,11 +175,17 @@ def test_the_archive_holds_what_sample_returns(tmp_path):
 def test_without_masks_the_archive_is_carinthia_alone(tmp_path):
     path = simulate.write_archive(tmp_path / "data.zip", 2, seed=4, workers=1)
     with zipfile.ZipFile(path) as archive:
-        assert [name.split("/")[1] for name in archive.namelist()] == ["carinthia.csv", "images", "images"]
+        assert [name.split("/")[1] for name in archive.namelist()] == [
+            "carinthia.csv",
+            "images",
+            "images",
+        ]
 
 
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path, monkeypatch):
-    whole = simulate.write_archive(tmp_path / "whole" / "data.zip", 4, seed=2, masks=True, workers=1)
+    whole = simulate.write_archive(
+        tmp_path / "whole" / "data.zip", 4, seed=2, masks=True, workers=1
+    )
     render, made = simulate.render, []
 
     def killed_at_third(preset, seed, index, *rest):
@@ -209,7 +226,10 @@ def test_a_run_killed_outright_leaves_no_worker(tmp_path):
     run.kill()
     run.wait()
     wait_for(lambda: not any(alive(pid) for pid in workers))
-    assert len(list(tmp_path.glob(".data-parts-*/*.jpg"))) >= 2 and not (tmp_path / "data.zip").exists()
+    assert (
+        len(list(tmp_path.glob(".data-parts-*/*.jpg"))) >= 2
+        and not (tmp_path / "data.zip").exists()
+    )
 
 
 def wait_for(condition, seconds=60):
@@ -220,12 +240,16 @@ def wait_for(condition, seconds=60):
 
 
 def children(pid):
-    listed = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        ["ps", "-eo", "pid,ppid"], capture_output=True, text=True, check=True
+    ).stdout
     return [int(line.split()[0]) for line in listed.splitlines()[1:] if int(line.split()[1]) == pid]
 
 
 def alive(pid):
-    shown = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
+    shown = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True
+    ).stdout.strip()
     return bool(shown) and not shown.startswith("Z")
 
 
@@ -252,15 +276,22 @@ def test_arrays_hold_what_sample_returns(tmp_path):
     folder = simulate.write_arrays(tmp_path / "set", 5, workers=1, **ARRAYS)
     batch = simulate.sample(5, **ARRAYS)
     for name in ("images", "masks", "labels"):
-        np.testing.assert_array_equal(np.load(folder / f"{name}.npy", mmap_mode="r"), getattr(batch, name))
+        np.testing.assert_array_equal(
+            np.load(folder / f"{name}.npy", mmap_mode="r"), getattr(batch, name)
+        )
     assert json.loads((folder / "captions.json").read_text()) == batch.captions
     assert [file.name for file in tmp_path.iterdir()] == ["set"]
 
 
 def test_the_bytes_of_arrays_do_not_depend_on_the_number_of_workers(tmp_path):
-    one, two = (simulate.write_arrays(tmp_path / str(w), 2 * simulate.BLOCK + 3, workers=w, **ARRAYS) for w in (1, 2))
+    one, two = (
+        simulate.write_arrays(tmp_path / str(w), 2 * simulate.BLOCK + 3, workers=w, **ARRAYS)
+        for w in (1, 2)
+    )
     assert sorted(f.name for f in one.iterdir() if f.suffix != ".set") == ARRAY_FILES
-    assert [digest(one / name) for name in ARRAY_FILES] == [digest(two / name) for name in ARRAY_FILES]
+    assert [digest(one / name) for name in ARRAY_FILES] == [
+        digest(two / name) for name in ARRAY_FILES
+    ]
 
 
 def test_killed_arrays_go_on_and_end_with_the_same_bytes(tmp_path, monkeypatch):
@@ -281,7 +312,9 @@ def test_killed_arrays_go_on_and_end_with_the_same_bytes(tmp_path, monkeypatch):
     assert not (tmp_path / "killed").exists()
     again = simulate.write_arrays(tmp_path / "killed", 6, workers=1, **ARRAYS)
     assert made == [0, 1, 2, 2, 3, 4, 5]
-    assert [digest(again / name) for name in ARRAY_FILES] == [digest(whole / name) for name in ARRAY_FILES]
+    assert [digest(again / name) for name in ARRAY_FILES] == [
+        digest(whole / name) for name in ARRAY_FILES
+    ]
 
 
 def test_finished_arrays_are_kept_and_others_not_overwritten(tmp_path, monkeypatch):
@@ -309,7 +342,9 @@ def test_write_arrays_refuses_before_it_writes(tmp_path, arguments, message):
 
 @pytest.mark.parametrize("preset", ["semclip", "semvlm"])
 def test_line_layers_have_one_image_of_each_class_and_equal_bytes_for_equal_seeds(preset):
-    first, again, other = (simulate.sample(7, seed=s, preset=preset, size=96, labels=list(range(7))) for s in (1, 1, 2))
+    first, again, other = (
+        simulate.sample(7, seed=s, preset=preset, size=96, labels=list(range(7))) for s in (1, 1, 2)
+    )
     assert first.masks.any((1, 2)).tolist() == [False] + [True] * 6
     for field in ("images", "clean", "masks"):
         np.testing.assert_array_equal(getattr(first, field), getattr(again, field))

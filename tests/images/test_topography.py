@@ -22,7 +22,9 @@ def test_rough_surfaces_have_the_stated_spectrum():
     for low, high in [(0, 0.01), (0.01, 0.03), (0.03, 0.1)]:
         band = (frequency >= low) & (frequency < high)
         assert power[band].mean() == pytest.approx(expected[band].mean(), rel=0.2)
-    assert self_affine(g, white(g, np.random.default_rng(0)), 5.0).std() == pytest.approx(1, abs=0.15)
+    assert self_affine(g, white(g, np.random.default_rng(0)), 5.0).std() == pytest.approx(
+        1, abs=0.15
+    )
 
 
 def test_dimples_go_down():

@@ -22,14 +22,21 @@ def table(**columns):
 
 def test_interval_of_nmi_surrounds_its_estimate_though_resamples_are_biased():
     rng = np.random.default_rng(0)
-    row = summarise({"x": rng.normal(size=(60, 3))}, rng.integers(0, 6, 60), seeds=[0], draws=100).iloc[0]
+    row = summarise(
+        {"x": rng.normal(size=(60, 3))}, rng.integers(0, 6, 60), seeds=[0], draws=100
+    ).iloc[0]
     assert row["nmi_lo"] < row["nmi"] < row["nmi_hi"]
 
 
 def test_table1_columns_intervals_and_paper_values(blobs):
     points, labels = blobs
     noise = np.random.default_rng(1).normal(size=(100, 2))
-    found = summarise({"GLCM": noise, "other": noise, "Proposed SSL": [points, points]}, labels, k=3, seeds=range(2))
+    found = summarise(
+        {"GLCM": noise, "other": noise, "Proposed SSL": [points, points]},
+        labels,
+        k=3,
+        seeds=range(2),
+    )
     shown = compare.table1(found)
     names = ["silhouette", "silhouette_lo", "silhouette_hi", "nmi", "nmi_lo", "nmi_hi"]
     assert list(shown.columns) == ["method", *names, "rankme", "paper_silhouette", "paper_nmi"]
@@ -60,8 +67,12 @@ def test_interval_holds_the_silhouette_of_the_population():
 
 def test_trainings_take_turns_and_count_alike(blobs):
     points, labels = blobs
-    found = compare.runs({"a": [points, -points], "b": points}, labels, k=3, seeds=range(4), progress=False)
-    assert [(run.method, run.training, run.seed) for run in found[:4]] == [("a", i % 2, i) for i in range(4)]
+    found = compare.runs(
+        {"a": [points, -points], "b": points}, labels, k=3, seeds=range(4), progress=False
+    )
+    assert [(run.method, run.training, run.seed) for run in found[:4]] == [
+        ("a", i % 2, i) for i in range(4)
+    ]
     assert {run.training for run in found[4:]} == {-1}
     with pytest.raises(ValueError, match="a: 5 seeds for 2 embeddings"):
         compare.runs({"a": [points, points]}, labels, k=3, progress=False)
@@ -105,4 +116,6 @@ def test_a_difference_without_spread_has_no_p():
 
 
 def test_holm_by_hand():
-    assert compare._holm(np.array([0.01, 0.04, np.nan, 0.03])) == pytest.approx([0.03, 0.06, np.nan, 0.06], nan_ok=True)
+    assert compare._holm(np.array([0.01, 0.04, np.nan, 0.03])) == pytest.approx(
+        [0.03, 0.06, np.nan, 0.06], nan_ok=True
+    )

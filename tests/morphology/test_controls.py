@@ -34,7 +34,11 @@ def test_untrained_encoder_is_the_one_that_training_starts_from_in_full_precisio
 
 def test_collection_has_an_array_for_each_seed_of_what_is_random(images):
     found = controls.collect(images, seeds=[3, 4], progress=False)
-    assert [len(found[name]) for name in ("noise, 1-D", "noise, 128-D", "untrained encoder")] == [2, 2, 2]
+    assert [len(found[name]) for name in ("noise, 1-D", "noise, 128-D", "untrained encoder")] == [
+        2,
+        2,
+        2,
+    ]
     assert found["mean and contrast"].shape == (8, 2)
 
 
@@ -52,7 +56,9 @@ def test_reduction_removes_scale_and_rotation():
     rng = np.random.default_rng(1)
     points = rng.normal(size=(50, 3))
     turned = np.linalg.qr(rng.normal(size=(3, 3)))[0]
-    first, second = (evaluate.cluster_scores(controls.reduce(x, 3), k=3) for x in (points, 5 * points @ turned))
+    first, second = (
+        evaluate.cluster_scores(controls.reduce(x, 3), k=3) for x in (points, 5 * points @ turned)
+    )
     assert first["silhouette"] == pytest.approx(second["silhouette"])
 
 
@@ -75,4 +81,6 @@ def test_vgg16_is_the_mean_of_the_last_stage(monkeypatch, images):
     monkeypatch.setattr(vgg, "CHANNELS", (3,))
     monkeypatch.setattr(vgg, "TOGETHER", 3)  # the last group has fewer
     found = controls.vgg16(images, size=16, progress=False)
-    np.testing.assert_allclose(found, images.mean(axis=(1, 2))[:, None].repeat(3, axis=1) / 255, rtol=1e-5)
+    np.testing.assert_allclose(
+        found, images.mean(axis=(1, 2))[:, None].repeat(3, axis=1) / 255, rtol=1e-5
+    )

@@ -39,13 +39,30 @@ def levels():
     fine[::3] //= 2
     for k in range(3):
         np.save(where.level(k), fine[:, :: 2**k, :: 2**k])
-    rows = [{"image_id": i, "path": f"{i}.jpg", "label": i % 3, "mask_path": "", "sha256": ""} for i in range(21)]
+    rows = [
+        {"image_id": i, "path": f"{i}.jpg", "label": i % 3, "mask_path": "", "sha256": ""}
+        for i in range(21)
+    ]
     pd.DataFrame(rows).to_csv(where.manifest, index=False)
 
 
 def start(processes, program, *options):
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    command = [*(launch if processes > 1 else [sys.executable]), *program, "synthetic", "--batch-size", "8", *options]
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        str(processes),
+    ]
+    command = [
+        *(launch if processes > 1 else [sys.executable]),
+        *program,
+        "synthetic",
+        "--batch-size",
+        "8",
+        *options,
+    ]
     alone = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "GLOO_SOCKET_IFNAME": "lo"}
     environment = os.environ | alone | {"PYTHONPATH": str(paths.ROOT)}
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
@@ -78,8 +95,12 @@ def test_processes_train_what_one_does(levels, tmp_path):
 
 @pytest.mark.slow
 def test_more_processes_than_images_in_a_batch(levels):
-    history, weights = finish(3, PROGRAM, "--method", "ours", "--epochs", "1", "--batch-size", "19")  # then 2 are left
-    assert np.isfinite(history["loss"]).all() and all(np.isfinite(values).all() for values in weights.values())
+    history, weights = finish(
+        3, PROGRAM, "--method", "ours", "--epochs", "1", "--batch-size", "19"
+    )  # then 2 are left
+    assert np.isfinite(history["loss"]).all() and all(
+        np.isfinite(values).all() for values in weights.values()
+    )
 
 
 @pytest.mark.slow
@@ -92,7 +113,9 @@ def test_killed_process_ends_the_run_and_the_next_one_resumes(levels):
         assert process.poll() is None
         time.sleep(0.02)
     workers = psutil.Process(process.pid).children()
-    ranks = {int(worker.environ()["RANK"]): worker for worker in workers if "RANK" in worker.environ()}
+    ranks = {
+        int(worker.environ()["RANK"]): worker for worker in workers if "RANK" in worker.environ()
+    }
     ranks[1].send_signal(signal.SIGKILL)
     process.communicate(timeout=180)
     assert process.returncode != 0 and not any(worker.is_running() for worker in ranks.values())
@@ -114,7 +137,9 @@ def group():
 
 
 @pytest.mark.parametrize(
-    ("kind", "shape"), [(nn.BatchNorm2d, (6, 5, 4, 3)), (nn.BatchNorm1d, (6, 5))], ids=["maps", "rows"]
+    ("kind", "shape"),
+    [(nn.BatchNorm2d, (6, 5, 4, 3)), (nn.BatchNorm1d, (6, 5))],
+    ids=["maps", "rows"],
 )
 def test_synchronised_normalisation_equals_that_of_torch(group, kind, shape):
     torch.manual_seed(0)
@@ -140,18 +165,26 @@ def test_every_normalisation_is_replaced_under_the_same_names():
     learner = Learner(Recipe("byol"))
     before = {name: values.clone() for name, values in learner.state_dict().items()}
     frozen = [weight.requires_grad for weight in learner.parameters()]
-    assert Team().synchronise(learner) is learner and not any(isinstance(m, SyncNorm) for m in learner.modules())
+    assert Team().synchronise(learner) is learner and not any(
+        isinstance(m, SyncNorm) for m in learner.modules()
+    )
     kinds = [type(module) for module in Team(0, 2).synchronise(learner).modules()]
-    assert kinds.count(SyncNorm) == 9 and nn.BatchNorm2d not in kinds and nn.BatchNorm1d not in kinds
+    assert (
+        kinds.count(SyncNorm) == 9 and nn.BatchNorm2d not in kinds and nn.BatchNorm1d not in kinds
+    )
     assert [weight.requires_grad for weight in learner.parameters()] == frozen
     after = learner.state_dict()
-    assert list(after) == list(before) and all(torch.equal(after[name], values) for name, values in before.items())
+    assert list(after) == list(before) and all(
+        torch.equal(after[name], values) for name, values in before.items()
+    )
 
 
 @pytest.mark.parametrize("count", [2, 5, 8])
 def test_shares_are_the_whole_batch_in_order(count):
     rows = np.arange(count)
-    assert np.concatenate([Team(rank, 3).share(rows) for rank in range(3)]).tolist() == rows.tolist()
+    assert (
+        np.concatenate([Team(rank, 3).share(rows) for rank in range(3)]).tolist() == rows.tolist()
+    )
     assert Team().share(rows).tolist() == rows.tolist()
 
 

@@ -75,6 +75,9 @@ def test_another_process_finds_umap_compiled_and_gives_the_same_layout(tmp_path)
         print([sum(f.stats.cache_hits.values()) for f in functions], layout.tobytes().hex())
     """
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
-    run = [subprocess.check_output([sys.executable, "-c", program], text=True, env=environment) for _ in range(2)]
+    run = [
+        subprocess.check_output([sys.executable, "-c", program], text=True, env=environment)
+        for _ in range(2)
+    ]
     (first, layout), (second, again) = (text.rsplit(maxsplit=1) for text in run)
     assert (first, second) == ("[0, 0]", "[1, 1]") and layout == again

@@ -35,7 +35,9 @@ def test_macro_silhouette_weighs_clusters_alike():
     each = silhouette_samples(points, points[:, 0] > 5)
     assert found["macro_silhouette"] == pytest.approx((each[:2].mean() + each[2:].mean()) / 2)
     assert found["silhouette"] == pytest.approx(each.mean()) != found["macro_silhouette"]
-    assert each[0] == pytest.approx(1 - 1 / 13)  # 1 from its own cluster, 13 on average from the other
+    assert each[0] == pytest.approx(
+        1 - 1 / 13
+    )  # 1 from its own cluster, 13 on average from the other
 
 
 def test_one_dimensional_noise_beats_the_silhouette_of_the_paper():
@@ -44,13 +46,19 @@ def test_one_dimensional_noise_beats_the_silhouette_of_the_paper():
     scores = evaluate.cluster_scores(rng.normal(size=(4591, 1)), rng.integers(1, 7, 4591))
     assert scores["silhouette"] == pytest.approx(0.518, abs=0.012)
     assert scores["silhouette"] > evaluate.PAPER_TABLE1["Proposed SSL"][0]
-    assert scores["nmi"] < 0.005 and abs(scores["ami"]) < 0.005 and scores["rankme"] == pytest.approx(1)
+    assert (
+        scores["nmi"] < 0.005
+        and abs(scores["ami"]) < 0.005
+        and scores["rankme"] == pytest.approx(1)
+    )
 
 
 def test_scores_do_not_depend_on_the_names_of_the_labels(blobs):
     points, labels = blobs
     names = np.array(["?", "b", "a", "c"])[labels]
-    assert evaluate.cluster_scores(points, names, k=5) == evaluate.cluster_scores(points, labels, k=5)
+    assert evaluate.cluster_scores(points, names, k=5) == evaluate.cluster_scores(
+        points, labels, k=5
+    )
 
 
 def test_without_labels_only_the_label_free_scores_come_out(blobs):
@@ -77,7 +85,11 @@ def test_v_measure_is_nmi_under_another_name_and_agrees_with_scikit_learn(blobs)
     found = evaluate.cluster_scores(points, mixed, k=4, seed=1)
     assert found["homogeneity"] == pytest.approx(homogeneity_score(mixed, assigned))
     assert found["completeness"] == pytest.approx(completeness_score(mixed, assigned))
-    assert found["v_measure"] == pytest.approx(v_measure_score(mixed, assigned)) == pytest.approx(found["nmi"])
+    assert (
+        found["v_measure"]
+        == pytest.approx(v_measure_score(mixed, assigned))
+        == pytest.approx(found["nmi"])
+    )
     assert found["ari"] == pytest.approx(adjusted_rand_score(mixed, assigned))
     assert found["ami"] == pytest.approx(adjusted_mutual_info_score(mixed, assigned))
 
@@ -86,7 +98,9 @@ def test_two_classes_in_one_cluster_are_complete_but_not_homogeneous():
     points = np.array([[0.0], [0.1], [5.0], [5.1]])
     found = evaluate.cluster_scores(points, [1, 1, 2, 3], k=2)
     assert found["completeness"] == pytest.approx(1)
-    assert found["homogeneity"] == pytest.approx(np.log(2) / (1.5 * np.log(2)))  # 1 - H(class | cluster) / H(class)
+    assert found["homogeneity"] == pytest.approx(
+        np.log(2) / (1.5 * np.log(2))
+    )  # 1 - H(class | cluster) / H(class)
 
 
 def test_all_scores_of_separate_blobs_and_of_a_collapsed_embedding(blobs):
@@ -95,9 +109,13 @@ def test_all_scores_of_separate_blobs_and_of_a_collapsed_embedding(blobs):
     assert found["knn_micro"] == found["knn_macro"] == found["probe"] == 1
     line = np.linspace(1, 2, 100)[:, None] * np.ones(4)
     collapsed = evaluate.all_scores(line, labels, k=3)
-    assert collapsed["rankme"] == pytest.approx(1) and collapsed["embedding_std"] == pytest.approx(0, abs=1e-7)
+    assert collapsed["rankme"] == pytest.approx(1) and collapsed["embedding_std"] == pytest.approx(
+        0, abs=1e-7
+    )
     assert collapsed["uniformity"] == pytest.approx(0, abs=1e-7)
-    assert all(np.isnan(evaluate.all_scores(points, k=3)[name]) for name in ("nmi", "knn_macro", "probe"))
+    assert all(
+        np.isnan(evaluate.all_scores(points, k=3)[name]) for name in ("nmi", "knn_macro", "probe")
+    )
 
 
 def test_null_of_nmi_is_what_chance_gives_for_these_sizes(blobs):

@@ -26,8 +26,14 @@ def test_glcm_equals_scikit_image(images, levels, distances):
     angles = [0, np.pi / 4, np.pi / 2, 3 * np.pi / 4]
     expected = []
     for image in images:
-        matrix = graycomatrix(image // (256 // levels), distances, angles, levels, symmetric=True, normed=True)
-        expected.append(np.stack([graycoprops(matrix, name).mean(axis=1) for name in PROPERTIES], axis=1).ravel())
+        matrix = graycomatrix(
+            image // (256 // levels), distances, angles, levels, symmetric=True, normed=True
+        )
+        expected.append(
+            np.stack(
+                [graycoprops(matrix, name).mean(axis=1) for name in PROPERTIES], axis=1
+            ).ravel()
+        )
     ours = features.glcm(images, distances=distances, levels=levels, progress=False)
     assert ours.shape == (5, 5 * len(distances)) and ours.dtype == np.float32
     np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5)
@@ -53,7 +59,9 @@ def test_lbp_where_neighbours_equal_the_centre(name):
     }[name]
     codes = local_binary_pattern(image, 8, 1, "default").astype(int)
     ours = features.lbp(image[None], method="default", progress=False)[0]
-    np.testing.assert_array_equal(ours, (np.bincount(codes.ravel(), minlength=256) / codes.size).astype(np.float32))
+    np.testing.assert_array_equal(
+        ours, (np.bincount(codes.ravel(), minlength=256) / codes.size).astype(np.float32)
+    )
 
 
 @pytest.mark.parametrize("family", ["haar", "db2"])
@@ -69,7 +77,9 @@ def test_wavelet_statistics_equal_pywavelets(images, family):
 
 
 def test_haar_of_a_constant_image():
-    found = features.wavelet(np.full((1, 16, 16), 10, np.uint8), family="haar", statistics=["mean"], progress=False)
+    found = features.wavelet(
+        np.full((1, 16, 16), 10, np.uint8), family="haar", statistics=["mean"], progress=False
+    )
     np.testing.assert_allclose(found[0], [40, 0, 0, 0, 0, 0, 0], atol=1e-5)
 
 
@@ -78,7 +88,9 @@ def test_pca_equals_scikit_learn():
     expected = PCA(12, svd_solver="full").fit_transform(images.reshape(30, -1).astype(float))
     ours = features.pca(images, components=12, block=37, progress=False)
     signs = np.sign((ours * expected).sum(axis=0))
-    np.testing.assert_allclose(ours * signs, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+    np.testing.assert_allclose(
+        ours * signs, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max()
+    )
     assert (ours[np.abs(ours).argmax(axis=0), range(12)] > 0).all()
 
 
@@ -87,14 +99,18 @@ def test_pca_reads_a_memmap_in_blocks(tmp_path):
     np.save(tmp_path / "x.npy", images)
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     whole = features.pca(images, components=3, block=64, progress=False)
-    np.testing.assert_allclose(features.pca(mapped, components=3, block=5, progress=False), whole, rtol=1e-4, atol=1e-2)
+    np.testing.assert_allclose(
+        features.pca(mapped, components=3, block=5, progress=False), whole, rtol=1e-4, atol=1e-2
+    )
 
 
 def test_pca_distances_are_pixel_distances_when_all_components_are_kept():
     images = np.random.default_rng(0).integers(0, 256, (6, 16, 16), dtype=np.uint8)
     scores = features.pca(images, components=6, progress=False)
     pixels = images.reshape(6, -1).astype(float)
-    assert np.linalg.norm(scores[0] - scores[5]) == pytest.approx(np.linalg.norm(pixels[0] - pixels[5]), rel=1e-4)
+    assert np.linalg.norm(scores[0] - scores[5]) == pytest.approx(
+        np.linalg.norm(pixels[0] - pixels[5]), rel=1e-4
+    )
 
 
 def test_all_black_images_give_finite_features():

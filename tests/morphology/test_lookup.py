@@ -33,7 +33,9 @@ def folder(tmp_path):
     np.save(where.level(0), level0)
     np.save(where.ssl(0) / "embeddings.npy", train.embed(encoder, level0, progress=False))
     save_file(encoder.state_dict(), where.ssl(0) / "encoder.safetensors")
-    (where.ssl(0) / "config.json").write_text(json.dumps({"seed": 0, "recipe": asdict(recipe.find("paper"))}))
+    (where.ssl(0) / "config.json").write_text(
+        json.dumps({"seed": 0, "recipe": asdict(recipe.find("paper"))})
+    )
     rows = [(f"id{i}", f"{i}.png", "", "a" if i else "", "0") for i in range(8)]
     table = pd.DataFrame(rows, columns=["image_id", "path", "mask_path", "label", "sha256"])
     table.to_csv(where.manifest, index=False)
@@ -48,7 +50,9 @@ def test_an_image_of_the_data_set_finds_the_others_and_a_copy_of_it_finds_itself
     found, _ = lookup.similar(copy, folder, count=3)
     assert found["path"][0] == "3.png" and found["distance"][0] == pytest.approx(0, abs=1e-4)
     stored = pd.read_csv(paths.of(folder).figures / "similar_copy.csv")
-    assert list(stored) == ["rank", "image_id", "path", "label", "distance"] and stored["rank"].tolist() == [1, 2, 3]
+    assert list(stored) == ["rank", "image_id", "path", "label", "distance"] and stored[
+        "rank"
+    ].tolist() == [1, 2, 3]
     with Image.open(paths.of(folder).figures / "similar_copy.png") as sheet:
         assert min(sheet.size) > 100
 
@@ -66,7 +70,10 @@ def test_outliers_come_most_unusual_first(folder):
 
 def test_commands_write_where_they_are_told_and_say_so(folder, tmp_path):
     out = tmp_path / "results" / "mine"
-    for command in (["similar", str(folder / "1.png"), "--count", "2"], ["outliers", "--count", "2"]):
+    for command in (
+        ["similar", str(folder / "1.png"), "--count", "2"],
+        ["outliers", "--count", "2"],
+    ):
         result = CliRunner().invoke(main, [*command, "--dataset", str(folder), "--out", str(out)])
         assert result.exit_code == 0, result.output
         assert f"{out}.png" in result.output and len(pd.read_csv(f"{out}.csv")) == 2

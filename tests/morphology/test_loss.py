@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 import torch
 
-from semlib.morphology.loss import PAIRS, barlow, between_scales, cross_scale_loss, normalised_std, rankme, vicreg
+from semlib.morphology.loss import (
+    PAIRS,
+    barlow,
+    between_scales,
+    cross_scale_loss,
+    normalised_std,
+    rankme,
+    vicreg,
+)
 
 
 def slow_loss(projections, embeddings, pairs):
@@ -17,7 +25,9 @@ def slow_loss(projections, embeddings, pairs):
 def test_equals_a_slow_loop(pairs):
     torch.manual_seed(0)
     p, z = ([torch.randn(5, 7) for _ in range(3)] for _ in range(2))
-    assert cross_scale_loss(p, z, pairs).item() == pytest.approx(slow_loss(p, z, PAIRS[pairs]), abs=1e-6)
+    assert cross_scale_loss(p, z, pairs).item() == pytest.approx(
+        slow_loss(p, z, PAIRS[pairs]), abs=1e-6
+    )
 
 
 def test_agreement_scores_minus_one_and_opposition_plus_one():
@@ -60,7 +70,9 @@ def test_rankme_known_answers():
     orthogonal = np.linalg.qr(rng.normal(size=(50, 8)))[0]
     assert rankme(orthogonal, center=False) == pytest.approx(8, abs=1e-9)
     diagonal = np.diag([0.75, 0.25])
-    assert rankme(diagonal, center=False) == pytest.approx(np.exp(-0.75 * np.log(0.75) - 0.25 * np.log(0.25)))
+    assert rankme(diagonal, center=False) == pytest.approx(
+        np.exp(-0.75 * np.log(0.75) - 0.25 * np.log(0.25))
+    )
 
 
 def test_rankme_sees_neither_shift_nor_rotation_when_centred():
@@ -98,4 +110,6 @@ def test_barlow_is_zero_for_equal_decorrelated_views_and_sees_redundancy():
 
 def test_between_scales_takes_each_pair_once():
     points = [torch.tensor([0.0]), torch.tensor([1.0]), torch.tensor([5.0])]
-    assert between_scales(lambda a, b: (a - b).abs().sum(), points).item() == pytest.approx((1 + 5 + 4) / 3)
+    assert between_scales(lambda a, b: (a - b).abs().sum(), points).item() == pytest.approx(
+        (1 + 5 + 4) / 3
+    )

@@ -38,13 +38,17 @@ def test_nearest_neighbour_by_hand_without_the_class_of_one_image():
     labels = ["a", "a", "b", "b", "b", "alone"]
     found = probe.nearest_neighbour(points, labels)
     assert found.tolist() == [0, 1, 0, 1, 1, -1]
-    assert probe.micro_macro(probe.codes(labels), found) == pytest.approx((3 / 5, (1 / 2 + 2 / 3) / 2))
+    assert probe.micro_macro(probe.codes(labels), found) == pytest.approx(
+        (3 / 5, (1 / 2 + 2 / 3) / 2)
+    )
     assert probe.too_few(labels, 2) == {"alone": 1}
 
 
 def test_probe_equals_scikit_learn(noisy):
     points, labels = noisy
-    model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=500))
+    model = make_pipeline(
+        StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=500)
+    )
     folds = StratifiedKFold(4, shuffle=True, random_state=3)
     expected = cross_val_predict(model, points, labels, cv=folds)
     np.testing.assert_array_equal(probe.linear_probe(points, labels, folds=4, seed=3), expected)
@@ -55,7 +59,11 @@ def test_probe_leaves_out_small_classes_and_images_without_label(noisy):
     names = np.array(["x", "y", "z"], dtype=object)[labels]
     names[:3] = ""
     found = probe.linear_probe(points, names, folds=13)
-    assert (found[:3] == -1).all() and (found[names == "z"] == -1).all() and (found[names == "y"] >= 0).all()
+    assert (
+        (found[:3] == -1).all()
+        and (found[names == "z"] == -1).all()
+        and (found[names == "y"] >= 0).all()
+    )
     assert probe.too_few(names, 13) == {"z": 12}
 
 
@@ -70,7 +78,10 @@ def test_a_probe_of_noise_is_at_chance_and_separate_classes_are_found():
 @pytest.mark.parametrize("labels", [["", "", "", ""], ["a"] * 4, ["a", "b", "c", "d"]])
 def test_without_two_classes_nothing_is_asked(labels):
     points = np.arange(8.0).reshape(4, 2)
-    for found in (probe.nearest_neighbour(points, labels), probe.linear_probe(points, labels, folds=2)):
+    for found in (
+        probe.nearest_neighbour(points, labels),
+        probe.linear_probe(points, labels, folds=2),
+    ):
         assert (found == -1).all() and np.isnan(probe.micro_macro(probe.codes(labels), found)).all()
 
 

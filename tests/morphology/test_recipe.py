@@ -45,11 +45,15 @@ def test_momentum_copy_follows_slowly_and_is_not_trained():
     torch.manual_seed(0)
     learner = Learner(Recipe("byol"))
     copied, original = learner.target[0].linear.weight, learner.encoder.linear.weight
-    assert torch.equal(copied, original) and not any(copied is weight for weight in learner.trained())
+    assert torch.equal(copied, original) and not any(
+        copied is weight for weight in learner.trained()
+    )
     with torch.no_grad():
         original += 1
     before = copied.clone()
     learner.follow()
-    torch.testing.assert_close(copied - before, torch.full_like(copied, 1 - MOMENTUM), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        copied - before, torch.full_like(copied, 1 - MOMENTUM), rtol=0, atol=1e-5
+    )
     learner(views(), contextlib.nullcontext())[0].backward()
     assert copied.grad is None

@@ -34,7 +34,9 @@ def test_drift_is_found_where_there_is_one():
     rng = np.random.default_rng(0)
     first, second = rng.normal(size=(2, 60, 5))
     assert retrieval.drift(first, second + 1, draws=99)["p"] == pytest.approx(1 / 100)
-    assert retrieval.drift(first, 3 * second, draws=99)["p"] == pytest.approx(1 / 100)  # a change of spread alone
+    assert retrieval.drift(first, 3 * second, draws=99)["p"] == pytest.approx(
+        1 / 100
+    )  # a change of spread alone
     same = retrieval.drift(first, first, draws=99)
     assert same["energy"] == pytest.approx(0, abs=1e-12) and same["p"] == 1
     with pytest.raises(ValueError, match="got 60 and 1"):

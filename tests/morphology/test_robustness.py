@@ -23,11 +23,19 @@ def test_every_change_gives_uint8_images_that_differ_and_repeats_itself(images, 
 
 
 def test_changes_by_hand(images):
-    assert (robustness.changed("brightness +0.10", np.uint8([[[100, 250]]])) == [[[126, 255]]]).all()
+    assert (
+        robustness.changed("brightness +0.10", np.uint8([[[100, 250]]])) == [[[126, 255]]]
+    ).all()
     np.testing.assert_array_equal(robustness.changed("quarter size", images), pyramid(images)[2])
-    np.testing.assert_array_equal(robustness.changed("rotation 90°", images)[2], np.rot90(images[2]))
+    np.testing.assert_array_equal(
+        robustness.changed("rotation 90°", images)[2], np.rot90(images[2])
+    )
     bordered = robustness.changed("border artefact", np.full((1, 480, 480), 100, np.uint8))[0]
-    assert (bordered[:, -3:] == 8).all() and (bordered[:3] == 8).all() and (bordered[3:, :-3] == 100).all()
+    assert (
+        (bordered[:, -3:] == 8).all()
+        and (bordered[:3] == 8).all()
+        and (bordered[3:, :-3] == 100).all()
+    )
     flat = np.full((1, 200, 200), 100, np.uint8)
     assert robustness.changed("noise", flat).std() == pytest.approx(6, rel=0.03)
     with pytest.raises(ValueError, match="unknown change 'blur'.*half size"):
@@ -43,9 +51,13 @@ def test_extractors_are_fitted_to_the_clean_images(images):
     np.testing.assert_allclose(methods["GLCM"][0](images), expected, atol=1e-9)
     np.testing.assert_allclose(methods["GLCM"][0](images[:3]), expected[:3], atol=1e-9)
     exact = features.pca(images, components=4, progress=False)
-    np.testing.assert_allclose(np.abs(methods["PCA (raw pixels)"][0](images)), np.abs(exact), rtol=1e-3, atol=0.1)
+    np.testing.assert_allclose(
+        np.abs(methods["PCA (raw pixels)"][0](images)), np.abs(exact), rtol=1e-3, atol=0.1
+    )
     small = robustness.changed("half size", images)
-    assert all(f(small).shape == f(images).shape for functions in methods.values() for f in functions)
+    assert all(
+        f(small).shape == f(images).shape for functions in methods.values() for f in functions
+    )
 
 
 def test_agreement_by_hand():
@@ -62,9 +74,15 @@ def test_agreement_by_hand():
 
 
 def test_texture_without_direction_does_not_see_a_quarter_turn_and_raw_pixels_do(images):
-    embedded = robustness.embed_all(robustness.extractors(images, {}, components=8), images, progress=False)
+    embedded = robustness.embed_all(
+        robustness.extractors(images, {}, components=8), images, progress=False
+    )
     table = robustness.table(embedded, k=3).set_index(["method", "change"])
     assert len(table) == 4 * len(robustness.CHANGES)
-    assert table.loc[("LBP", "rotation 90°"), "recall_at_1"] == table.loc[("LBP", "rotation 90°"), "ari"] == 1
+    assert (
+        table.loc[("LBP", "rotation 90°"), "recall_at_1"]
+        == table.loc[("LBP", "rotation 90°"), "ari"]
+        == 1
+    )
     assert table.loc[("PCA (raw pixels)", "rotation 90°"), "recall_at_1"] < 1
     assert table.loc[("PCA (raw pixels)", "half size"), "recall_at_1"] == 1

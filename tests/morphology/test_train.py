@@ -21,11 +21,16 @@ def run(levels, folder, **settings):
 
 def test_history_and_files(levels, tmp_path):
     history = run(levels, tmp_path)
-    assert list(history.columns) == ["epoch", "loss", "embedding_std", *module.TRACED] and len(history) == 3
+    assert (
+        list(history.columns) == ["epoch", "loss", "embedding_std", *module.TRACED]
+        and len(history) == 3
+    )
     assert history["loss"].iloc[-1] < history["loss"].iloc[0]
     stored = np.load(tmp_path / "embeddings.npy")
     assert stored.shape == (10, 128) and stored.dtype == np.float32
-    np.testing.assert_allclose(embed(load_encoder(tmp_path), levels[0], progress=False), stored, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        embed(load_encoder(tmp_path), levels[0], progress=False), stored, rtol=1e-4, atol=1e-5
+    )
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "config.json", "cost.json", "embeddings.npy", "encoder.safetensors", "history.csv",
     ]  # fmt: skip
@@ -36,14 +41,24 @@ def test_same_seed_same_bytes_and_another_seed_differs(levels, tmp_path):
         run(levels, tmp_path / name, seed=seed)
     for file in ("encoder.safetensors", "embeddings.npy", "history.csv"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
-    assert (tmp_path / "a" / "embeddings.npy").read_bytes() != (tmp_path / "c" / "embeddings.npy").read_bytes()
+    assert (tmp_path / "a" / "embeddings.npy").read_bytes() != (
+        tmp_path / "c" / "embeddings.npy"
+    ).read_bytes()
 
 
-KILLED = [("paper", 1), ("paper", 2), ("ours", 2), (Recipe("byol", ("flip", "mask")), 1), (Recipe("barlow"), 1)]
+KILLED = [
+    ("paper", 1),
+    ("paper", 2),
+    ("ours", 2),
+    (Recipe("byol", ("flip", "mask")), 1),
+    (Recipe("barlow"), 1),
+]
 
 
 @pytest.mark.parametrize(("method", "killed_after"), KILLED)
-def test_killed_run_goes_on_to_the_same_weights(levels, tmp_path, monkeypatch, method, killed_after):
+def test_killed_run_goes_on_to_the_same_weights(
+    levels, tmp_path, monkeypatch, method, killed_after
+):
     run(levels, tmp_path / "whole", method=method)
     original, done = module._epoch, []
 
@@ -84,7 +99,9 @@ def test_checkpoint_of_other_settings_is_not_continued(levels, tmp_path, monkeyp
     monkeypatch.setattr(module, "_finish", original)
     other = run(levels, tmp_path, seed=6)
     run(levels, tmp_path / "fresh", seed=6)
-    assert other.equals(train(levels, tmp_path / "fresh", seed=6, epochs=3, batch_size=4, progress=False))
+    assert other.equals(
+        train(levels, tmp_path / "fresh", seed=6, epochs=3, batch_size=4, progress=False)
+    )
 
 
 @pytest.mark.parametrize(("count", "batch_size"), [(9, 4), (10, 4), (3, 2), (2, 32), (5, 4)])
@@ -120,15 +137,24 @@ def test_embedding_does_not_depend_on_the_batch(levels):
     torch.manual_seed(0)
     encoder = Encoder()
     whole = embed(encoder, levels[0], batch_size=10, progress=False)
-    np.testing.assert_allclose(embed(encoder, levels[0], batch_size=3, progress=False), whole, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        embed(encoder, levels[0], batch_size=3, progress=False), whole, rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_stored_encoder_of_any_recipe_gives_the_stored_embeddings(levels, tmp_path, loss):
-    run(levels, tmp_path, method=Recipe(loss, ("dose",), standardise=True, pooling="max", readout=True), epochs=1)
+    run(
+        levels,
+        tmp_path,
+        method=Recipe(loss, ("dose",), standardise=True, pooling="max", readout=True),
+        epochs=1,
+    )
     stored = np.load(tmp_path / "embeddings.npy")
     assert stored.min() > 0 and stored.std() > 0.1
-    np.testing.assert_allclose(embed(load_encoder(tmp_path), levels[0], progress=False), stored, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        embed(load_encoder(tmp_path), levels[0], progress=False), stored, rtol=1e-4, atol=1e-5
+    )
 
 
 def test_readout_is_fitted_to_the_training_images(levels, tmp_path):
@@ -147,7 +173,10 @@ def test_labels_are_drawn_and_not_learned(levels, tmp_path, method):
     without = run(levels, tmp_path / "without", method=method)
     for file in ("encoder.safetensors", "embeddings.npy"):
         assert (tmp_path / "with" / file).read_bytes() == (tmp_path / "without" / file).read_bytes()
-    assert with_labels[["nmi", "knn_macro"]].notna().all().all() and without[["nmi", "knn_macro"]].isna().all().all()
+    assert (
+        with_labels[["nmi", "knn_macro"]].notna().all().all()
+        and without[["nmi", "knn_macro"]].isna().all().all()
+    )
     kept = ["epoch", "loss", "embedding_std", "rankme", "silhouette"]
     assert with_labels[kept].equals(without[kept])
 

@@ -25,22 +25,37 @@ def test_sets_differ_in_seed_and_microscope(simulated):
 def test_one_row_a_method_and_seed_and_finished_ones_are_kept(simulated, tmp_path):
     levels, labels = simulated["selection"]
     names = ["paper", "ours", "ours, BYOL"]
-    runs = variants.compare(levels, labels, tmp_path, seeds=range(2), epochs=1, names=names, progress=False)
+    runs = variants.compare(
+        levels, labels, tmp_path, seeds=range(2), epochs=1, names=names, progress=False
+    )
     trained = runs[runs["method"].isin(names)]
-    assert len(trained) == 6 and (trained["seconds"] > 0).all() and trained[variants.SCORES].notna().all().all()
+    assert (
+        len(trained) == 6
+        and (trained["seconds"] > 0).all()
+        and trained[variants.SCORES].notna().all().all()
+    )
     assert set(evaluate.BASELINES) <= set(runs["method"])
-    again = variants.compare(levels, labels, tmp_path, seeds=range(2), epochs=1, names=names, progress=False)
+    again = variants.compare(
+        levels, labels, tmp_path, seeds=range(2), epochs=1, names=names, progress=False
+    )
     pd.testing.assert_frame_equal(again, runs)
     table = variants.summary(runs)
-    assert (table["seeds"] == 2).all() and table["method"].tolist() == list(dict.fromkeys(runs["method"]))
+    assert (table["seeds"] == 2).all() and table["method"].tolist() == list(
+        dict.fromkeys(runs["method"])
+    )
     ours = runs[runs["method"] == "ours"]["nmi"]
     row = table.set_index("method").loc["ours"]
-    assert row["nmi"] == pytest.approx(ours.mean()) and row["nmi_sd"] == pytest.approx(np.ptp(ours) / 2)
+    assert row["nmi"] == pytest.approx(ours.mean()) and row["nmi_sd"] == pytest.approx(
+        np.ptp(ours) / 2
+    )
     assert variants.verdict(table)["score"].tolist() == [*variants.BEAT, "silhouette_5"]
 
 
 def test_verdict_takes_the_best_rival_and_for_silhouettes_the_paper():
-    rows = [{"method": name, **dict.fromkeys(variants.SCORES, 0.2)} for name in [*evaluate.BASELINES, "paper", "ours"]]
+    rows = [
+        {"method": name, **dict.fromkeys(variants.SCORES, 0.2)}
+        for name in [*evaluate.BASELINES, "paper", "ours"]
+    ]
     rows[1]["nmi"], rows[1]["silhouette_5"], rows[-1]["ari"] = 0.5, 0.9, 0.4
     rows.append({"method": "paper with readout", **dict.fromkeys(variants.SCORES, 0.99)})
     found = variants.verdict(pd.DataFrame(rows)).set_index("score")

@@ -18,7 +18,11 @@ from semlib.semclip.backbone import Backbone, vv_attention
 from semlib.semclip.features import Features
 
 VISION = {"image_size": 48, "patch_size": 16, "width": 32, "layers": 4, "head_width": 8}
-TINY = {"embed_dim": 24, "vision_cfg": VISION, "text_cfg": {"vocab_size": 49408, "width": 8, "heads": 2, "layers": 1}}
+TINY = {
+    "embed_dim": 24,
+    "vision_cfg": VISION,
+    "text_cfg": {"vocab_size": 49408, "width": 8, "heads": 2, "layers": 1},
+}
 
 
 def build(seed=0, **vision):
@@ -30,7 +34,9 @@ def build(seed=0, **vision):
 
 
 def wrap(model=None, **options):
-    return Backbone.wrap(model or build(), open_clip.tokenize, **{"vv_blocks": 3, "levels": 2} | options)
+    return Backbone.wrap(
+        model or build(), open_clip.tokenize, **{"vv_blocks": 3, "levels": 2} | options
+    )
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +64,10 @@ def norm(x, layer):
 
 def slow_vv(block, x):
     """The formula of a dual block in numpy, one image and one head at a time."""
-    weight, bias = block.attn.in_proj_weight.numpy(force=True), block.attn.in_proj_bias.numpy(force=True)
+    weight, bias = (
+        block.attn.in_proj_weight.numpy(force=True),
+        block.attn.in_proj_bias.numpy(force=True),
+    )
     width = x.shape[-1]
     size = width // block.attn.num_heads
     v = norm(x, block.ln_1) @ weight[2 * width :].T + bias[2 * width :]
@@ -68,7 +77,9 @@ def slow_vv(block, x):
             one = v[n, :, start : start + size]
             alike = np.exp(one @ one.T / np.sqrt(size))
             mixed[n, :, start : start + size] = alike / alike.sum(1, keepdims=True) @ one
-    return mixed @ block.attn.out_proj.weight.numpy(force=True).T + block.attn.out_proj.bias.numpy(force=True)
+    return mixed @ block.attn.out_proj.weight.numpy(force=True).T + block.attn.out_proj.bias.numpy(
+        force=True
+    )
 
 
 def test_vv_block_by_hand():
@@ -88,7 +99,9 @@ def test_vv_block_by_hand():
         block.attn.out_proj.bias.fill_(0.5)
         found = vv_attention(block, x)[0].numpy()
     t = 3 * np.tanh(2**0.5)
-    np.testing.assert_allclose(found, [[t + 0.5, 0.5 - t, 3.5, -2.5], [0.5 - t, t + 0.5, 3.5, -2.5]], atol=1e-4)
+    np.testing.assert_allclose(
+        found, [[t + 0.5, 0.5 - t, 3.5, -2.5], [0.5 - t, t + 0.5, 3.5, -2.5]], atol=1e-4
+    )
 
 
 def test_vv_block_equals_numpy_and_uses_the_values_alone():
@@ -126,13 +139,16 @@ def test_original_path_is_plain_open_clip_bit_for_bit(images):
     assert backbone.levels == (3, 4)
     assert (features.image == image.numpy()).all()
     with torch.inference_mode():
-        assert (features.image == plain.encode_image(prepared(images), normalize=True).numpy()).all()
+        assert (
+            features.image == plain.encode_image(prepared(images), normalize=True).numpy()
+        ).all()
         tokens = plain.visual.ln_post(torch.stack([blocks[2], blocks[3]], 1)).half()
     assert (features.tokens[:, 0] == tokens.numpy()).all()
     texts = ["a linear scratch", "a hole"]
     with torch.inference_mode():
         assert (
-            backbone.encode_texts(texts) == plain.encode_text(open_clip.tokenize(texts), normalize=True).numpy()
+            backbone.encode_texts(texts)
+            == plain.encode_text(open_clip.tokenize(texts), normalize=True).numpy()
         ).all()
 
 
@@ -140,7 +156,8 @@ def test_vv_path_is_the_sum_of_the_dual_blocks_beside_the_original(images):
     model = build()
     seen = []
     hooks = [
-        block.register_forward_hook(lambda _, x, y: seen.append(x[0])) for block in model.visual.transformer.resblocks
+        block.register_forward_hook(lambda _, x, y: seen.append(x[0]))
+        for block in model.visual.transformer.resblocks
     ]
     intermediates(model, prepared(images))
     for hook in hooks:
@@ -225,7 +242,9 @@ def test_settings_that_do_not_fit(options, message):
 def test_attention_of_both_paths(images):
     model = build()
     backbone, seen = wrap(model), []
-    hook = model.visual.transformer.resblocks[1].register_forward_hook(lambda _, x, y: seen.append(x[0]))
+    hook = model.visual.transformer.resblocks[1].register_forward_hook(
+        lambda _, x, y: seen.append(x[0])
+    )
     original, vv = backbone.attention(images, 2)
     hook.remove()
     block = model.visual.transformer.resblocks[1]
@@ -233,8 +252,12 @@ def test_attention_of_both_paths(images):
         x = block.ln_1(seen[0])
         weights = block.attn(x, x, x, need_weights=True)[1].numpy()
     np.testing.assert_allclose(original, weights[:, 0, 1:], atol=1e-6)
-    np.testing.assert_allclose(backbone.attention(images, 2, "mean")[0], weights[:, 1:, 1:].mean(1), atol=1e-6)
-    np.testing.assert_allclose(backbone.attention(images, 2, np.int64(7))[0], weights[:, 8, 1:], atol=1e-6)
+    np.testing.assert_allclose(
+        backbone.attention(images, 2, "mean")[0], weights[:, 1:, 1:].mean(1), atol=1e-6
+    )
+    np.testing.assert_allclose(
+        backbone.attention(images, 2, np.int64(7))[0], weights[:, 8, 1:], atol=1e-6
+    )
     assert vv.shape == (5, 9) and (vv > 0).all() and (vv.sum(1) < 1).all()
     with pytest.raises(ValueError, match="block=5: use 1 to 4"):
         backbone.attention(images, 5)
@@ -255,18 +278,28 @@ def test_in_the_vv_path_a_patch_looks_at_patches_like_itself():
 
 def test_images_of_another_size_are_resized_as_pillow_does(images):
     rng = np.random.default_rng(1)
-    big = np.asarray(Image.fromarray(rng.integers(0, 256, (9, 9), dtype=np.uint8)).resize((130, 100), Image.BICUBIC))
+    big = np.asarray(
+        Image.fromarray(rng.integers(0, 256, (9, 9), dtype=np.uint8)).resize(
+            (130, 100), Image.BICUBIC
+        )
+    )
     small = np.asarray(Image.fromarray(big).resize((48, 48), Image.BICUBIC))
     found, exact = (wrap()._to_input(x[None]) for x in (big, small))
     assert found.shape == (1, 3, 48, 48)
     assert (found - exact).abs().max() < 1.5 / 255 / min(open_clip.OPENAI_DATASET_STD)
     torch.testing.assert_close(exact, prepared(small[None]))
-    black, white = (prepared(np.full((1, 48, 48), grey, np.uint8))[:, :, :1, :1] for grey in (0, 255))
-    step = wrap()._to_input(np.uint8(255 * (np.indices((20, 20))[1:] > 9)))  # bicubic weights overshoot at an edge
+    black, white = (
+        prepared(np.full((1, 48, 48), grey, np.uint8))[:, :, :1, :1] for grey in (0, 255)
+    )
+    step = wrap()._to_input(
+        np.uint8(255 * (np.indices((20, 20))[1:] > 9))
+    )  # bicubic weights overshoot at an edge
     assert (step >= black).all() and (step <= white).all()
 
 
-@pytest.mark.parametrize("bad", [np.zeros((2, 8, 8)), np.zeros((2, 8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8)])
+@pytest.mark.parametrize(
+    "bad", [np.zeros((2, 8, 8)), np.zeros((2, 8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8)]
+)
 def test_images_that_are_none(bad):
     with pytest.raises(ValueError, match=r"images must be uint8 \(N, H, W\)"):
         wrap().encode_images(bad)
@@ -291,13 +324,18 @@ def test_attributes():
     backbone = wrap(label="tiny")
     assert (backbone.image_size, backbone.patch_size, backbone.grid) == (48, 16, (3, 3))
     assert (backbone.width, backbone.embed_dim, backbone.label) == (32, 24, "tiny")
-    assert torch.equal(backbone.projection, backbone.model.visual.proj) and not backbone.projection.requires_grad
+    assert (
+        torch.equal(backbone.projection, backbone.model.visual.proj)
+        and not backbone.projection.requires_grad
+    )
     assert backbone.state_dict().keys() == {f"model.{name}" for name in backbone.model.state_dict()}
 
 
 def same(first, second):
     first, second = first.state_dict(), second.state_dict()
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+    return first.keys() == second.keys() and all(
+        torch.equal(first[name], second[name]) for name in first
+    )
 
 
 @pytest.mark.parametrize("kind", ["safetensors", "torch", "training"])
@@ -309,12 +347,18 @@ def test_weights_from_a_file(tiny, tmp_path, images, kind):
     elif kind == "torch":
         torch.save(model.state_dict(), file)
     else:
-        torch.save({"epoch": 3, "state_dict": {f"module.{k}": v for k, v in model.state_dict().items()}}, file)
+        torch.save(
+            {"epoch": 3, "state_dict": {f"module.{k}": v for k, v in model.state_dict().items()}},
+            file,
+        )
     backbone = Backbone(tiny, file, vv_blocks=3, levels=2)
     assert same(backbone.model, model) and backbone.label == f"ViT-tiny ({file.name})"
     assert backbone.settings == {"name": tiny, "pretrained": str(file), "vv_blocks": 3, "levels": 2}
     assert (backbone.encode_images(images).tokens == wrap(model).encode_images(images).tokens).all()
-    assert (Backbone(**backbone.settings).encode_images(images).image == backbone.encode_images(images).image).all()
+    assert (
+        Backbone(**backbone.settings).encode_images(images).image
+        == backbone.encode_images(images).image
+    ).all()
 
 
 def test_random_weights_only_when_asked_for(tiny):
@@ -351,7 +395,10 @@ def test_weights_that_open_clip_downloads(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("ViT-B-16-plus-241", "unknown backbone 'ViT-B-16-plus-241': use 'sem-vlm' or .* ViT-B-16-plus-240"),
+        (
+            "ViT-B-16-plus-241",
+            "unknown backbone 'ViT-B-16-plus-241': use 'sem-vlm' or .* ViT-B-16-plus-240",
+        ),
         ("RN50", "RN50 is not one of open_clip's own ViTs"),
         ("ViT-B-16-SigLIP", "ViT-B-16-SigLIP is not one of open_clip's own ViTs"),
         ("coca_ViT-B-32", "coca_ViT-B-32 is not one of open_clip's own ViTs"),
@@ -388,7 +435,9 @@ class Trap:
         return open, (str(self.file), "w")
 
 
-@pytest.mark.parametrize("save", [torch.save, lambda value, file: file.write_bytes(pickle.dumps(value, 2))])
+@pytest.mark.parametrize(
+    "save", [torch.save, lambda value, file: file.write_bytes(pickle.dumps(value, 2))]
+)
 def test_no_code_in_a_file_is_run(tiny, tmp_path, save):
     save({"weight": Trap(tmp_path / "sprung")}, tmp_path / "trap.pt")
     with pytest.raises(ValueError, match="trap.pt is damaged or holds more than tensors"):
@@ -412,10 +461,16 @@ def ours(tmp_path, monkeypatch):
     """A small stand-in for the embedded model's files."""
     model = open_clip.CLIP(**(vlm.architecture(6) | {"vision_cfg": VISION}))
     words = [vlm.PAD, vlm.START, vlm.UNKNOWN, "hole", "scratch", "<end>"]
-    config = vlm.architecture(6) | {"vision_cfg": VISION, "mean": 0.4, "std": 0.2, "vocabulary": words}
+    config = vlm.architecture(6) | {
+        "vision_cfg": VISION,
+        "mean": 0.4,
+        "std": 0.2,
+        "vocabulary": words,
+    }
     (tmp_path / f"{vlm.NAME}.json").write_text(json.dumps(config))
     save_file(
-        {name: tensor.half() for name, tensor in model.state_dict().items()}, tmp_path / f"{vlm.NAME}.safetensors"
+        {name: tensor.half() for name, tensor in model.state_dict().items()},
+        tmp_path / f"{vlm.NAME}.safetensors",
     )
     monkeypatch.setattr(vlm, "MODELS", tmp_path)
     vlm.config.cache_clear()
@@ -427,9 +482,14 @@ def test_the_embedded_model_is_the_default_and_never_called_clip(ours, images, t
     backbone = Backbone(vv_blocks=3, levels=2)
     assert backbone.label == "SEM-VLM (ours, simulated)"
     assert backbone.settings == {"name": "sem-vlm", "pretrained": None, "vv_blocks": 3, "levels": 2}
-    assert backbone._to_input(np.full((1, 48, 48), 51, np.uint8)).unique().item() == pytest.approx(-1)
+    assert backbone._to_input(np.full((1, 48, 48), 51, np.uint8)).unique().item() == pytest.approx(
+        -1
+    )
     half = load_file(tmp_path / f"{vlm.NAME}.safetensors")
-    assert all(torch.equal(tensor, half[name].float()) for name, tensor in backbone.model.state_dict().items())
+    assert all(
+        torch.equal(tensor, half[name].float())
+        for name, tensor in backbone.model.state_dict().items()
+    )
     texts = backbone.encode_texts(["hole", "scratch", "a hole"])
     assert texts.shape == (3, 128) and texts.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(texts, axis=1), 1, rtol=1e-5)
@@ -449,8 +509,12 @@ def test_pretrained_route_at_full_size(tmp_path):
     name, file = "ViT-B-16-plus-240", tmp_path / "weights.safetensors"
     images = np.random.default_rng(0).integers(0, 256, (2, 300, 260), dtype=np.uint8)
     backbone = Backbone(name, "random")
-    assert sum(parameter.numel() for parameter in backbone.model.parameters()) == pytest.approx(208e6, rel=0.01)
-    digest = {key: zlib.crc32(tensor.numpy()) for key, tensor in backbone.model.state_dict().items()}
+    assert sum(parameter.numel() for parameter in backbone.model.parameters()) == pytest.approx(
+        208e6, rel=0.01
+    )
+    digest = {
+        key: zlib.crc32(tensor.numpy()) for key, tensor in backbone.model.state_dict().items()
+    }
     with torch.inference_mode():
         plain = backbone.model.encode_image(backbone._to_input(images), normalize=True).numpy()
     save_file(backbone.model.state_dict(), file)
@@ -459,8 +523,15 @@ def test_pretrained_route_at_full_size(tmp_path):
 
     backbone = Backbone(name, file)
     file.unlink()
-    assert {key: zlib.crc32(tensor.numpy()) for key, tensor in backbone.model.state_dict().items()} == digest
-    assert (backbone.grid, backbone.width, backbone.embed_dim, backbone.levels) == ((15, 15), 896, 640, (8, 9, 11, 12))
+    assert {
+        key: zlib.crc32(tensor.numpy()) for key, tensor in backbone.model.state_dict().items()
+    } == digest
+    assert (backbone.grid, backbone.width, backbone.embed_dim, backbone.levels) == (
+        (15, 15),
+        896,
+        640,
+        (8, 9, 11, 12),
+    )
     features = backbone.encode_images(images)
     assert (features.image == plain).all()
     assert features.tokens.shape == (2, 2, 4, 225, 896) and np.isfinite(features.tokens).all()

@@ -152,7 +152,9 @@ def test_winclip_equals_a_slow_reference(episode, features, spots_backbone, spot
     fine, defect = winclip.two_texts(spots_prompts, spots_backbone).numpy()
     texts = spots_prompts.embed(spots_backbone)
     mean = texts[1:].mean(0)
-    assert np.allclose(fine, texts[0], atol=1e-6) and np.allclose(defect, mean / np.linalg.norm(mean), atol=1e-6)
+    assert np.allclose(fine, texts[0], atol=1e-6) and np.allclose(
+        defect, mean / np.linalg.norm(mean), atol=1e-6
+    )
     i, whole = episode.test[4], expit(features.image[episode.test[4]] @ (defect - fine) / 0.07)
     inverse, near = 1 / whole, 0
     for window in (1, 2, 3):
@@ -162,7 +164,9 @@ def test_winclip_equals_a_slow_reference(episode, features, spots_backbone, spot
             inverse = inverse + 1 / slow_spread(scores[None], window, spots_backbone.grid)[0]
         shots = [slow_windows(features, k, spots_backbone, window) for k in episode.support[:3]]
         cosines = np.einsum("hwe,nyxe->hwnyx", seen, shots).reshape(*seen.shape[:2], -1)
-        near = near + slow_spread((1 - cosines.max(2))[None] / 2, window, spots_backbone.grid)[0] / 3
+        near = (
+            near + slow_spread((1 - cosines.max(2))[None] / 2, window, spots_backbone.grid)[0] / 3
+        )
     zero, few = results["WinCLIP (zero-shot)"], results["WinCLIP+"]
     assert zero.scores[4] == pytest.approx(whole, abs=1e-5)
     assert few.scores[4] == pytest.approx((whole + near.max()) / 2, abs=1e-4)
@@ -182,8 +186,12 @@ def test_winclip_plus_adds_nothing_to_a_copy_of_a_shot(methods, pool, episode):
 # trained on masks
 
 
-@pytest.mark.parametrize("factory", [baselines.april_gan, baselines.winclip, baselines.winclip_plus])
-def test_the_vv_path_takes_no_part(factory, pool, episode, features, spots_backbone, spots_prompts, results):
+@pytest.mark.parametrize(
+    "factory", [baselines.april_gan, baselines.winclip, baselines.winclip_plus]
+)
+def test_the_vv_path_takes_no_part(
+    factory, pool, episode, features, spots_backbone, spots_prompts, results
+):
     tokens = features.tokens.copy()
     tokens[:, 1] = 0
     method = factory(replace(features, tokens=tokens), spots_prompts, spots_backbone)
@@ -205,7 +213,9 @@ def test_unet_crops_hold_a_defect_every_other_time_and_fit_their_masks():
     assert turns == {(a, b) for a in (-1, 1) for b in (-1, 1)}
 
 
-@pytest.mark.parametrize("settings", [{"side": 100}, {"crop": 20}, {"side": 64, "crop": 72}, {"crop": 0}])
+@pytest.mark.parametrize(
+    "settings", [{"side": 100}, {"crop": 20}, {"side": 64, "crop": 72}, {"crop": 0}]
+)
 def test_unet_sizes_that_do_not_fit(settings):
     with pytest.raises(ValueError, match="multiples of 8"):
         baselines.unet(**settings)
@@ -222,8 +232,12 @@ def rows_pool(labels):
 def test_nearest_neighbour_by_hand():
     features = np.array([[1, 0], [0, 1], [-1, 0], [0.9, 0.1], [0, -5], [-3, 1]])
     episode = Episode(1, 0, np.array([0, 1, 2]), np.array([3, 4, 5]))
-    result = baselines.nearest_neighbour(features, "x", temperature=0.5).run(rows_pool([0, 1, 2, 0, 0, 0]), episode)
-    cosines = np.array([[0.9, 0.1, -0.9], [0, -1, 0], [-3, 1, 3]]) / np.array([[0.82**0.5], [1], [10**0.5]])
+    result = baselines.nearest_neighbour(features, "x", temperature=0.5).run(
+        rows_pool([0, 1, 2, 0, 0, 0]), episode
+    )
+    cosines = np.array([[0.9, 0.1, -0.9], [0, -1, 0], [-3, 1, 3]]) / np.array(
+        [[0.82**0.5], [1], [10**0.5]]
+    )
     expected = np.exp(2 * cosines) / np.exp(2 * cosines).sum(1, keepdims=True)
     np.testing.assert_allclose(result.probabilities, expected)
     np.testing.assert_allclose(result.scores, 1 - expected[:, 0])

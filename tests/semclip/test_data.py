@@ -23,7 +23,9 @@ def test_only_used_keeps_the_images_of_the_episodes(spots_pool):
     assert len(small.images) == 3 * (2 + 2)
     for before, after in zip(drawn, moved, strict=True):
         for part in ("support", "test"):
-            assert np.array_equal(spots_pool.images[getattr(before, part)], small.images[getattr(after, part)])
+            assert np.array_equal(
+                spots_pool.images[getattr(before, part)], small.images[getattr(after, part)]
+            )
         assert np.array_equal(spots_pool.labels[before.test], small.labels[after.test])
 
 
@@ -48,7 +50,10 @@ def test_a_folder_with_labels_and_masks_makes_a_pool(roots):
     )
     datasets.manifest(folder)
     pool = data.images(folder, size=64)
-    assert pool.images.shape == (4, 64, 64) and [pool.classes[c] for c in pool.labels].count("defect-free") == 2
+    assert (
+        pool.images.shape == (4, 64, 64)
+        and [pool.classes[c] for c in pool.labels].count("defect-free") == 2
+    )
     assert pool.masks.any((1, 2)).tolist().count(True) == 1
 
 

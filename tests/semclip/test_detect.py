@@ -16,10 +16,17 @@ from semlib.semclip.model import SemClip
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch, spots_backbone, tmp_path):
     """The embedded model is a tiny one here, and the prompts know the classes of the spots."""
-    monkeypatch.setattr(spots_backbone, "settings", {"name": "sem-vlm", "pretrained": None, "levels": 2})
+    monkeypatch.setattr(
+        spots_backbone, "settings", {"name": "sem-vlm", "pretrained": None, "levels": 2}
+    )
     for module in (detect, store):
         monkeypatch.setattr(module, "Backbone", lambda *_, **__: spots_backbone)
-    rows = ["label,class,state", "0,defect-free,clean surface", "1,bright,bright square", "2,dark,dark hole"]
+    rows = [
+        "label,class,state",
+        "0,defect-free,clean surface",
+        "1,bright,bright square",
+        "2,dark,dark hole",
+    ]
     (tmp_path / "prompts.csv").write_text("\n".join(rows) + "\n")
     return spots_backbone
 
@@ -69,18 +76,26 @@ def test_command_writes_results_overlays_and_the_model(folders):
 def test_saved_model_finds_the_same(folders):
     assert call(folders).exit_code == 0
     first = (folders / "out" / "results.csv").read_bytes()
-    again = call(folders, "--model", folders / "out" / "model", "--out", folders / "again", shots=None)
+    again = call(
+        folders, "--model", folders / "out" / "model", "--out", folders / "again", shots=None
+    )
     assert again.exit_code == 0, again.output
     assert (folders / "again" / "results.csv").read_bytes() == first
     for kept in ("model.json", "model.safetensors"):
-        assert (folders / "again" / "model" / kept).read_bytes() == (folders / "out" / "model" / kept).read_bytes()
+        assert (folders / "again" / "model" / kept).read_bytes() == (
+            folders / "out" / "model" / kept
+        ).read_bytes()
 
 
 def test_images_of_any_kind_and_unreadable_ones(folders, spots):
     images = spots(3, seed=2)[0]
     Image.fromarray(np.uint16(images[0]) * 100).save(folders / "images" / "deep.tif")
-    Image.fromarray(images[1]).convert("RGB").resize((150, 70)).save(folders / "images" / "wide.jpg")
-    (folders / "images" / "torn.png").write_bytes((folders / "images" / "00.png").read_bytes()[:200])
+    Image.fromarray(images[1]).convert("RGB").resize((150, 70)).save(
+        folders / "images" / "wide.jpg"
+    )
+    (folders / "images" / "torn.png").write_bytes(
+        (folders / "images" / "00.png").read_bytes()[:200]
+    )
     (folders / "images" / "empty.png").write_bytes(b"")
     (folders / "images" / "notes.txt").write_text("no image")
     result = call(folders)
@@ -88,7 +103,10 @@ def test_images_of_any_kind_and_unreadable_ones(folders, spots):
     table = pd.read_csv(folders / "out" / "results.csv")
     assert set(table["file"]) == {f"{i:02}.png" for i in range(6)} | {"deep.tif", "wide.jpg"}
     skipped = pd.read_csv(folders / "out" / "skipped.csv")
-    assert list(skipped["file"]) == ["empty.png", "torn.png"] and skipped["reason"].str.len().min() > 10
+    assert (
+        list(skipped["file"]) == ["empty.png", "torn.png"]
+        and skipped["reason"].str.len().min() > 10
+    )
     with Image.open(folders / "out" / "overlays" / "wide.png") as picture:
         assert picture.size == (150, 70)
 
@@ -111,7 +129,9 @@ def test_interrupted_run_continues(folders, monkeypatch, seen):
     assert call(folders).exit_code == 0
     whole = (folders / "out" / "results.csv").read_bytes()
     rows = whole.decode().splitlines(keepends=True)
-    (folders / "out" / "results.csv").write_text("".join(rows[:5]))  # killed behind the second chunk
+    (folders / "out" / "results.csv").write_text(
+        "".join(rows[:5])
+    )  # killed behind the second chunk
     (folders / "out" / "overlays" / "01.png").unlink()
     seen.clear()
     assert call(folders).exit_code == 0
@@ -127,12 +147,16 @@ def test_what_is_newer_is_done_again(folders, seen, spots):
     assert call(folders).exit_code == 0 and seen == ["03.png"]
     seen.clear()
     (folders / "images" / "05.png").unlink()
-    Image.fromarray(spots(2, seed=9)[0][1]).save(folders / "shots" / "01.png")  # another shot: another model
+    Image.fromarray(spots(2, seed=9)[0][1]).save(
+        folders / "shots" / "01.png"
+    )  # another shot: another model
     assert call(folders).exit_code == 0
     assert seen == [f"{i:02}.png" for i in range(5)]
     (folders / "images" / "04.png").unlink()
     assert call(folders).exit_code == 0
-    assert list(pd.read_csv(folders / "out" / "results.csv")["file"]) == [f"{i:02}.png" for i in range(4)]
+    assert list(pd.read_csv(folders / "out" / "results.csv")["file"]) == [
+        f"{i:02}.png" for i in range(4)
+    ]
 
 
 def test_shots_without_masks_train_the_head_alone(tmp_path, spots):
@@ -158,14 +182,26 @@ def test_shots_are_fitted_into_the_square(tmp_path):
     [
         (lambda place: (place / "shots" / "labels.csv").unlink(), "00.png has no label"),
         (lambda place: (place / "shots" / "masks" / "01.png").unlink(), "01.png has no mask: draw"),
-        (lambda place: Image.new("L", (9, 9)).save(place / "shots" / "masks" / "01.png"), "(9, 9) pixels"),
-        (lambda place: (place / "shots" / "00.png").write_bytes(b"torn"), "00.png: not a readable image"),
-        (lambda place: (place / "shots" / "masks" / "01.png").write_bytes(b"torn"), "01.png: not a readable mask"),
+        (
+            lambda place: Image.new("L", (9, 9)).save(place / "shots" / "masks" / "01.png"),
+            "(9, 9) pixels",
+        ),
+        (
+            lambda place: (place / "shots" / "00.png").write_bytes(b"torn"),
+            "00.png: not a readable image",
+        ),
+        (
+            lambda place: (place / "shots" / "masks" / "01.png").write_bytes(b"torn"),
+            "01.png: not a readable mask",
+        ),
         (lambda place: rename(place, "dark", "crack"), "unknown class crack"),
         (lambda place: rename(place, "dark", "bright"), "no shot of dark"),
         (lambda place: rename(place, "defect-free", "dark"), "has no mask"),
         (lambda place: [file.unlink() for file in (place / "images").iterdir()], "holds no image"),
-        (lambda place: [file.write_bytes(b"x") for file in (place / "images").iterdir()], "none of 6 images"),
+        (
+            lambda place: [file.write_bytes(b"x") for file in (place / "images").iterdir()],
+            "none of 6 images",
+        ),
         (lambda place: (place / "images").rename(place / "elsewhere"), "images is not a folder"),
         (lambda place: (place / "shots").rename(place / "elsewhere"), "shots is not a folder"),
         (lambda place: (place / "prompts.csv").unlink(), "prompts.csv"),

@@ -21,12 +21,16 @@ def pool():
 
 
 def draw(pool, **changes):
-    return protocol.episodes(pool, **{"shots": (1, 2, 5), "seeds": range(3), "n_test": 8, "n_test_min": 4} | changes)
+    return protocol.episodes(
+        pool, **{"shots": (1, 2, 5), "seeds": range(3), "n_test": 8, "n_test_min": 4} | changes
+    )
 
 
 def test_support_never_meets_the_one_test_set(pool):
     drawn = draw(pool)
-    assert [(episode.k, episode.seed) for episode in drawn] == [(k, s) for k in (1, 2, 5) for s in range(3)]
+    assert [(episode.k, episode.seed) for episode in drawn] == [
+        (k, s) for k in (1, 2, 5) for s in range(3)
+    ]
     for episode in drawn:
         assert np.array_equal(episode.test, drawn[0].test)
         assert not set(episode.support) & set(episode.test)
@@ -61,13 +65,19 @@ def test_small_classes_are_named_and_left_out_only_on_demand(pool):
 
 def test_classes_that_remain_are_numbered_anew(pool):
     rest = protocol.without(pool, ["bridge"])
-    assert rest.classes == ["defect-free", "hole"] and rest.normal == 0 and rest.counts().tolist() == [30, 9]
+    assert (
+        rest.classes == ["defect-free", "hole"]
+        and rest.normal == 0
+        and rest.counts().tolist() == [30, 9]
+    )
     assert np.array_equal(rest.images[rest.labels == 1], pool.images[pool.labels == 2])
     last = Pool(pool.images, pool.labels, pool.masks, ["bridge", "hole", "none"], 2)
     assert protocol.without(last, ["bridge"]).normal == 1
 
 
-@pytest.mark.parametrize(("name", "message"), [("dust", "unknown classes"), ("defect-free", "every method needs")])
+@pytest.mark.parametrize(
+    ("name", "message"), [("dust", "unknown classes"), ("defect-free", "every method needs")]
+)
 def test_what_cannot_be_left_out(pool, name, message):
     with pytest.raises(ValueError, match=message):
         protocol.without(pool, [name])

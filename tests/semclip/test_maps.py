@@ -31,9 +31,13 @@ def test_removal_alone_is_not_seen_by_the_odds():
     """Why `distinct` normalises: without that, every similarity of a patch moves by the same amount."""
     tokens, texts = unit(9, 6), unit(4, 6, seed=1)
     with_all, centred = ((tokens @ t.T) for t in (texts, texts - texts.mean(0)))
-    assert torch.allclose(maps.defect_logit(with_all, 0, 0.1), maps.defect_logit(centred, 0, 0.1), atol=1e-5)
+    assert torch.allclose(
+        maps.defect_logit(with_all, 0, 0.1), maps.defect_logit(centred, 0, 0.1), atol=1e-5
+    )
     assert not torch.allclose(
-        maps.defect_logit(tokens @ maps.distinct(texts).T, 0, 0.1), maps.defect_logit(with_all, 0, 0.1), atol=0.1
+        maps.defect_logit(tokens @ maps.distinct(texts).T, 0, 0.1),
+        maps.defect_logit(with_all, 0, 0.1),
+        atol=0.1,
     )
 
 
@@ -53,7 +57,9 @@ def test_odds_by_hand():
 
 def test_odds_do_not_depend_on_how_often_a_defect_is_named():
     few = torch.tensor([[0.2, 0.4, 0.1]])
-    assert torch.allclose(maps.defect_logit(few, 0, 0.1), maps.defect_logit(few[:, [0, 1, 1, 2, 2]], 0, 0.1))
+    assert torch.allclose(
+        maps.defect_logit(few, 0, 0.1), maps.defect_logit(few[:, [0, 1, 1, 2, 2]], 0, 0.1)
+    )
     assert float(maps.defect_logit(torch.full((1, 7), 0.3), 0, 0.1)) == pytest.approx(0, abs=1e-6)
 
 
@@ -75,7 +81,9 @@ def test_blur_smooths():
     patches = torch.zeros(1, 15, 15)
     patches[0, 7, 7] = 1
     sharp, soft = (maps.enlarge(patches, (60, 60), blur)[0] for blur in (0.0, 0.5))
-    assert soft.max() < sharp.max() and float(soft.sum()) == pytest.approx(float(sharp.sum()), rel=1e-3)
+    assert soft.max() < sharp.max() and float(soft.sum()) == pytest.approx(
+        float(sharp.sum()), rel=1e-3
+    )
 
 
 def test_masks_become_covered_parts():

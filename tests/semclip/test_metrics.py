@@ -18,7 +18,9 @@ def masks(rng):
     """Two square defects in each of six images, none in two."""
     masks = np.zeros((8, 28, 36), bool)
     for mask in masks[:6]:
-        for top, left, side in zip(rng.integers(0, 20, 2), (2, 20), rng.integers(2, 8, 2), strict=True):
+        for top, left, side in zip(
+            rng.integers(0, 20, 2), (2, 20), rng.integers(2, 8, 2), strict=True
+        ):
             mask[top : top + side, left : left + side] = True
     return masks
 
@@ -53,7 +55,9 @@ def slow_pro(maps, masks):
 
 def test_a_case_computed_by_hand():
     """Twelve defect-free pixels (0.85, 0.5 and ten of 0.1), a defect of one pixel and one of two."""
-    maps = np.array([[[0.9, 0.1, 0.1, 0.1, 0.8], [0.1, 0.1, 0.1, 0.1, 0.3], [0.85, 0.5, 0.1, 0.1, 0.1]]])
+    maps = np.array(
+        [[[0.9, 0.1, 0.1, 0.1, 0.8], [0.1, 0.1, 0.1, 0.1, 0.3], [0.85, 0.5, 0.1, 0.1, 0.1]]]
+    )
     masks = np.zeros((1, 3, 5), bool)
     masks[0, [0, 0, 1], [0, 4, 4]] = True
     found = metrics.pixels(maps, masks)
@@ -61,7 +65,9 @@ def test_a_case_computed_by_hand():
     assert found["AP"] == pytest.approx((1 + 2 / 3 + 3 / 5) / 3)
     assert found["F1-max"] == pytest.approx(2 * 3 / (3 + 2 + 3))
     step = 1 / 12  # the second defect's pixels are found after one and two false positives
-    assert found["PRO"] == pytest.approx(0.5 + 0.25 * (0.3 - step) / 0.3 + 0.25 * (0.3 - 2 * step) / 0.3)
+    assert found["PRO"] == pytest.approx(
+        0.5 + 0.25 * (0.3 - step) / 0.3 + 0.25 * (0.3 - 2 * step) / 0.3
+    )
 
 
 def test_regions_touch_at_corners_and_end_with_their_image():
@@ -69,7 +75,9 @@ def test_regions_touch_at_corners_and_end_with_their_image():
     masks[0, 0, 0] = masks[0, 1, 1] = masks[1, 1, 1] = True
     maps = np.zeros(masks.shape)
     maps[0, 0, 0] = 1
-    assert metrics.pixels(maps, masks)["PRO"] == pytest.approx(0.25 + 0.75 * 0.3 / 2)  # half of one of two regions
+    assert metrics.pixels(maps, masks)["PRO"] == pytest.approx(
+        0.25 + 0.75 * 0.3 / 2
+    )  # half of one of two regions
 
 
 @pytest.mark.parametrize("levels", [2, 7, 300, 65_536])
@@ -113,10 +121,17 @@ def test_perfect_useless_and_inverted_maps(masks):
 
 def test_segmentation_leaves_out_what_a_method_does_not_give(rng, masks):
     is_defective = masks.any((1, 2))
-    whole = metrics.segmentation(masks.astype(float), masks, is_defective.astype(float), is_defective)
-    assert list(whole) == list(metrics.SEGMENTATION) and list(whole.values()) == pytest.approx([1] * 5)
+    whole = metrics.segmentation(
+        masks.astype(float), masks, is_defective.astype(float), is_defective
+    )
+    assert list(whole) == list(metrics.SEGMENTATION) and list(whole.values()) == pytest.approx(
+        [1] * 5
+    )
     no_maps = metrics.segmentation(None, masks, rng.random(8), is_defective)
-    assert np.isfinite(no_maps["iAUROC"]) and np.isnan([no_maps[name] for name in metrics.SEGMENTATION[1:]]).all()
+    assert (
+        np.isfinite(no_maps["iAUROC"])
+        and np.isnan([no_maps[name] for name in metrics.SEGMENTATION[1:]]).all()
+    )
     assert np.isnan(metrics.segmentation(masks, masks, None, is_defective)["iAUROC"])
 
 

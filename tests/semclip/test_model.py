@@ -28,7 +28,11 @@ def shots(spots, spots_backbone):
 @pytest.fixture(scope="module")
 def test_set(spots, spots_backbone, spots_prompts):
     images, names, masks = spots(30, seed=1)
-    return spots_backbone.encode_images(images), np.array([spots_prompts.classes.index(n) for n in names]), masks
+    return (
+        spots_backbone.encode_images(images),
+        np.array([spots_prompts.classes.index(n) for n in names]),
+        masks,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -82,19 +86,26 @@ def test_maps_have_the_size_of_the_images(fitted, spots):
 def test_labels_may_be_names_numbers_or_their_text(make, shots, spots_prompts):
     features, names, masks = shots
     numbers = [spots_prompts.labels[spots_prompts.classes.index(name)] for name in names]
-    models = [make(steps=1).fit(features, labels, masks) for labels in (names, numbers, list(map(str, numbers)))]
+    models = [
+        make(steps=1).fit(features, labels, masks)
+        for labels in (names, numbers, list(map(str, numbers)))
+    ]
     assert all((model.head["weight"] == models[0].head["weight"]).all() for model in models)
 
 
 def test_same_seed_same_bytes(make, shots):
     first, again, other = (make(steps=3, seed=seed).fit(*shots) for seed in (0, 0, 1))
-    assert (first.transform == again.transform).all() and (first.head["weight"] == again.head["weight"]).all()
+    assert (first.transform == again.transform).all() and (
+        first.head["weight"] == again.head["weight"]
+    ).all()
     assert (first.transform != other.transform).any()
 
 
 def test_fusion_mixes_the_two_scores(make, shots, test_set):
     features = test_set[0]
-    clip, head, both = (make(fusion=w).fit(*shots).predict(features).class_probabilities for w in (1.0, 0.0, 0.3))
+    clip, head, both = (
+        make(fusion=w).fit(*shots).predict(features).class_probabilities for w in (1.0, 0.0, 0.3)
+    )
     assert np.allclose(both, 0.3 * clip + 0.7 * head, atol=1e-6)
     model = make()
     expected = softmax(model.scale * features.image @ model.texts.T, axis=1)
@@ -116,7 +127,9 @@ def test_the_map_is_the_mean_of_both_paths(make, test_set):
     assert not np.allclose(original.anomaly_maps, vv.anomaly_maps, atol=0.01)
 
 
-@pytest.mark.parametrize("options", [{"vv": False}, {"remove_redundant": False}, {"transformation": False}])
+@pytest.mark.parametrize(
+    "options", [{"vv": False}, {"remove_redundant": False}, {"transformation": False}]
+)
 def test_each_ablation_changes_the_map(make, shots, test_set, fitted, options):
     found = make(**options).fit(*shots).predict(test_set[0])
     assert np.abs(found.anomaly_maps - fitted.predict(test_set[0]).anomaly_maps).max() > 0.02
@@ -145,11 +158,16 @@ def test_labels_alone_need_no_masks(make, shots, test_set):
     assert (np.array(model.classes)[learnt] == names).mean() > 0.8
 
 
-@pytest.mark.parametrize("options", [{}, {"vv": False, "levels": "last"}, {"transformation": False}, {"fusion": 1.0}])
+@pytest.mark.parametrize(
+    "options", [{}, {"vv": False, "levels": "last"}, {"transformation": False}, {"fusion": 1.0}]
+)
 def test_saved_and_loaded_predicts_the_same_bits(make, shots, test_set, tmp_path, options):
     model = make(**options).fit(*shots)
     model.save(tmp_path / "model")
-    assert sorted(file.name for file in (tmp_path / "model").iterdir()) == ["model.json", "model.safetensors"]
+    assert sorted(file.name for file in (tmp_path / "model").iterdir()) == [
+        "model.json",
+        "model.safetensors",
+    ]
     loaded = SemClip.load(tmp_path / "model", model.backbone)
     assert (loaded.options, loaded.prompts) == (model.options, model.prompts)
     for a, b in zip(model.predict(test_set[0]), loaded.predict(test_set[0]), strict=True):
@@ -161,10 +179,16 @@ def test_saved_and_loaded_predicts_the_same_bits(make, shots, test_set, tmp_path
     [
         ({"labels": ["defect-free"] * 3}, "no shot of bright, dark"),
         ({"labels": ["bright", "dark", "dark"]}, "no defect-free shot"),
-        ({"labels": ["defect-free", "bright", "crack"]}, "unknown class crack: the prompts have 1 defect-free, 2 bri"),
+        (
+            {"labels": ["defect-free", "bright", "crack"]},
+            "unknown class crack: the prompts have 1 defect-free, 2 bri",
+        ),
         ({"labels": [1, 2, 9]}, "unknown class 9"),
         ({"labels": [1, 2]}, "3 images, 2 labels"),
-        ({"masks": np.ones((3, 48, 48), bool)}, r"masks have shape \(3, 48, 48\), expected \(3, 96, 96\)"),
+        (
+            {"masks": np.ones((3, 48, 48), bool)},
+            r"masks have shape \(3, 48, 48\), expected \(3, 96, 96\)",
+        ),
         ({"masks": np.ones((2, 96, 96), bool)}, r"masks have shape \(2, 96, 96\)"),
         ({"masks": np.zeros((3, 96, 96), bool)}, "no mask marks a defect"),
         ({"masks": None}, "need masks"),
@@ -180,7 +204,15 @@ def test_bad_shots(make, spots, change, said):
 
 
 @pytest.mark.parametrize(
-    "options", [{"levels": "first"}, {"fusion": 1.5}, {"temperature": 0}, {"blur": -1}, {"steps": -1}, {"strength": 0}]
+    "options",
+    [
+        {"levels": "first"},
+        {"fusion": 1.5},
+        {"temperature": 0},
+        {"blur": -1},
+        {"steps": -1},
+        {"strength": 0},
+    ],
 )
 def test_bad_options(make, options):
     with pytest.raises(ValueError, match=f"{next(iter(options))}.*expected|use 'all' or 'last'"):

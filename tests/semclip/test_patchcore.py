@@ -19,9 +19,13 @@ def test_patchcore_by_hand():
     bank = np.array([[0, 0], [1, 0], [0, 1], [1, 1]])
     seen = np.array([[0, 0.3], [1.4, 0], [0, 1], [1, 1.1]])
     tokens = np.stack([bank, bank + 5, seen]).astype(np.float16)
-    result = patchcore.patchcore(tokens, neighbours=3).run(patch_pool(), Episode(1, 0, np.array([0, 1]), np.array([2])))
+    result = patchcore.patchcore(tokens, neighbours=3).run(
+        patch_pool(), Episode(1, 0, np.array([0, 1]), np.array([2]))
+    )
     np.testing.assert_allclose(result.maps[0], [[0.3, 0.4], [0, 0.1]], atol=2e-3)
-    others = np.linalg.norm(bank[[1, 0, 3]] - seen[1], axis=1)  # of (1, 0) and the two patches nearest to it
+    others = np.linalg.norm(
+        bank[[1, 0, 3]] - seen[1], axis=1
+    )  # of (1, 0) and the two patches nearest to it
     expected = (1 - np.exp(0.4) / np.exp(others).sum()) * 0.4
     assert result.scores[0] == pytest.approx(expected, abs=1e-3)
 
@@ -30,8 +34,13 @@ def test_patchcore_of_a_copy_of_a_shot_is_near_zero():
     rng = np.random.default_rng(0)
     tokens = rng.normal(size=(4, 16, 8)).astype(np.float16)
     tokens[2] = tokens[0]
-    result = patchcore.patchcore(tokens).run(patch_pool(4), Episode(1, 0, np.array([0, 1]), np.array([2, 3])))
-    assert result.scores[0] < 0.01 * result.scores[1] and result.maps[0].max() < 0.01 * result.maps[1].min()
+    result = patchcore.patchcore(tokens).run(
+        patch_pool(4), Episode(1, 0, np.array([0, 1]), np.array([2, 3]))
+    )
+    assert (
+        result.scores[0] < 0.01 * result.scores[1]
+        and result.maps[0].max() < 0.01 * result.maps[1].min()
+    )
 
 
 def test_patchcore_sees_a_changed_patch_where_it_is():
@@ -68,14 +77,25 @@ def test_vgg_features_keep_the_distances_of_the_averaged_levels(with_weights):
     found = patchcore.vgg_features(images, size=64, progress=False)
     assert found.tokens.shape == (2, 256, 128) and found.tokens.dtype == np.float16
     assert found.pooled.shape == (2, 768) and found.pooled.dtype == np.float32
-    both, alone = (patchcore.vgg_features(some, size=96, progress=False) for some in (images, images[1:]))
-    assert np.array_equal(alone.tokens, both.tokens[1:]) and np.array_equal(alone.pooled, both.pooled[1:])
+    both, alone = (
+        patchcore.vgg_features(some, size=96, progress=False) for some in (images, images[1:])
+    )
+    assert np.array_equal(alone.tokens, both.tokens[1:]) and np.array_equal(
+        alone.pooled, both.pooled[1:]
+    )
     constant = torch.full((1, 1, 64, 64), 90 / 255)
     levels = vgg.stages(constant)[2:4]
-    np.testing.assert_allclose(found.pooled[1], torch.cat([x.amax((0, 1)) for x in levels]), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(
+        found.pooled[1], torch.cat([x.amax((0, 1)) for x in levels]), rtol=1e-3, atol=1e-3
+    )
     patches = patchcore._patches(*levels)
-    assert torch.allclose(patches.norm(dim=1), torch.tensor(2**0.5), atol=0.1)  # two levels of unit length
-    direct, short = torch.cdist(patches, patches), torch.cdist(*[torch.from_numpy(found.tokens[1]).float()] * 2)
+    assert torch.allclose(
+        patches.norm(dim=1), torch.tensor(2**0.5), atol=0.1
+    )  # two levels of unit length
+    direct, short = (
+        torch.cdist(patches, patches),
+        torch.cdist(*[torch.from_numpy(found.tokens[1]).float()] * 2),
+    )
     far = direct > 0.1
     assert (short[far] / direct[far] - 1).abs().mean() < 0.15
 
@@ -85,7 +105,9 @@ def test_patches_are_averaged_over_their_neighbours():
     fine[..., 0], fine[0, 0, 1] = 1, 9
     patches = patchcore._patches(fine, coarse).view(4, 4, 3)
     assert torch.allclose(patches[..., 2], torch.tensor(1.0))
-    ratio = patches[..., 1] / patches[..., 0]  # mean over the neighbours there are: 4 in the corner, 6 at the edge
+    ratio = (
+        patches[..., 1] / patches[..., 0]
+    )  # mean over the neighbours there are: 4 in the corner, 6 at the edge
     expected = [[9 / 4, 9 / 6, 0, 0], [9 / 6, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
     assert torch.allclose(ratio, torch.tensor(expected))
 

@@ -31,7 +31,10 @@ def summary(methods, metrics=("PRO", "AP")):
     rng = np.random.default_rng(0)
     rows = [
         {"method": name, "supervision": supervision, "k": k, "seed": seed}
-        | {metric: 0.5 if supervision == "none" else 0.4 + 0.05 * k + rng.normal(0, 0.02) for metric in metrics}
+        | {
+            metric: 0.5 if supervision == "none" else 0.4 + 0.05 * k + rng.normal(0, 0.02)
+            for metric in metrics
+        }
         for name, supervision in methods.items()
         for k in (1, 5, 10)
         for seed in range(3)
@@ -49,14 +52,25 @@ def overlapping(figure):
 
 
 def test_overlays_show_image_mask_and_each_map(images, masks):
-    maps = {"SEM-CLIP": masks + 0.5, "WinCLIP-style, few-shot": np.linspace(0, 9, masks.size).reshape(masks.shape)}
+    maps = {
+        "SEM-CLIP": masks + 0.5,
+        "WinCLIP-style, few-shot": np.linspace(0, 9, masks.size).reshape(masks.shape),
+    }
     figure = plots.overlays(images, masks, maps, CLASSES)
     assert [axis.get_title() for axis in figure.axes[:4]] == ["image", "mask", *maps]
     assert [axis.get_ylabel() for axis in figure.axes[::4]] == CLASSES
-    assert [len(axis.collections) for axis in figure.axes[2::4]] == [0, 1, 1]  # a defect-free image has no outline
+    assert [len(axis.collections) for axis in figure.axes[2::4]] == [
+        0,
+        1,
+        1,
+    ]  # a defect-free image has no outline
     heat = figure.axes[7].images[1]
     assert np.array_equal(heat.get_array(), maps["WinCLIP-style, few-shot"][1])
-    assert heat.get_clim() == figure.axes[3].images[1].get_clim() != figure.axes[2].images[1].get_clim()
+    assert (
+        heat.get_clim()
+        == figure.axes[3].images[1].get_clim()
+        != figure.axes[2].images[1].get_clim()
+    )
     assert not overlapping(figure)
 
 
@@ -65,7 +79,11 @@ def test_confusion_matrices_hold_shares_of_the_true_class():
     figure = plots.confusions(labels, {"a": np.array([0, 0, 0, 1, 1, 1]), "b": labels}, CLASSES)
     first, second = figure.axes
     assert first.get_title() == "a\naccuracy 0.67" and second.get_title() == "b\naccuracy 1.00"
-    assert first.collections[0].get_array().reshape(3, 3).tolist() == [[0.75, 0.25, 0], [0, 1, 0], [0, 1, 0]]
+    assert first.collections[0].get_array().reshape(3, 3).tolist() == [
+        [0.75, 0.25, 0],
+        [0, 1, 0],
+        [0, 1, 0],
+    ]
     assert second.collections[0].get_array().reshape(3, 3).tolist() == np.eye(3).tolist()
     assert not overlapping(figure)
 
@@ -81,7 +99,11 @@ def test_curves_show_means_with_intervals():
     table = summary({"U-Net": "masks", "WinCLIP-style": "none", "SEM-CLIP": "labels + masks"})
     figure = plots.shot_curves(table, ["AP", "PRO"])
     axis = figure.axes[0]
-    assert axis.get_title() == "AP" and [text.get_text() for text in axis.get_xticklabels()] == ["1", "5", "10"]
+    assert axis.get_title() == "AP" and [text.get_text() for text in axis.get_xticklabels()] == [
+        "1",
+        "5",
+        "10",
+    ]
     lines, _, bars = axis.containers[-1].lines
     ours = table[table["method"] == "SEM-CLIP"]
     assert lines.get_ydata().tolist() == ours["AP"].tolist() and lines.get_color() == "black"
@@ -97,7 +119,10 @@ def test_curves_show_means_with_intervals():
 def test_many_methods_can_be_told_apart():
     table = summary({f"method {i}": "labels" for i in range(12)}, ["a", "b", "c", "d"])
     figure = plots.shot_curves(table, ["a", "b", "c", "d"])
-    looks = {(line.get_color(), line.get_marker(), line.get_linestyle()) for line in figure.legends[0].get_lines()}
+    looks = {
+        (line.get_color(), line.get_marker(), line.get_linestyle())
+        for line in figure.legends[0].get_lines()
+    }
     assert len(looks) == 12 and len([axis for axis in figure.axes if axis.axison]) == 4
     starts = {container.lines[0].get_xdata()[0] for container in figure.axes[0].containers}
     assert len(starts) == 12
@@ -126,7 +151,10 @@ def test_false_alarms_compare_on_one_scale(images, masks):
     before, after = 0.1 + 0.8 * text, np.full(text.shape, 0.2)
     figure = plots.false_alarms(images, text, before, after, CLASSES)
     _, left, right = figure.axes[:3]
-    assert left.get_xlabel() == "text 0.90, elsewhere 0.10" and right.get_xlabel() == "text 0.20, elsewhere 0.20"
+    assert (
+        left.get_xlabel() == "text 0.90, elsewhere 0.10"
+        and right.get_xlabel() == "text 0.20, elsewhere 0.20"
+    )
     assert left.images[1].get_clim() == right.images[1].get_clim() == pytest.approx((0.1, 0.9))
     assert not overlapping(figure)
     with pytest.raises(ValueError, match=r"images \[0\] have no text"):

@@ -17,7 +17,10 @@ def pairs(tmp_path_factory):
     """24 grey images: nothing, a bright or a dark square."""
     folder, rng = tmp_path_factory.mktemp("pairs"), np.random.default_rng(0)
     labels = np.arange(24) % 3
-    images, masks = rng.integers(90, 110, (24, 240, 240)).astype(np.uint8), np.zeros((24, 240, 240), bool)
+    images, masks = (
+        rng.integers(90, 110, (24, 240, 240)).astype(np.uint8),
+        np.zeros((24, 240, 240), bool),
+    )
     for image, mask, label in zip(images, masks, labels, strict=True):
         if label:
             y, x = rng.integers(0, 200, 2)
@@ -51,7 +54,9 @@ def test_image_text_loss_by_hand():
     text = torch.tensor([[0.6, 0.8], [0.8, 0.6]])
     # both directions: softmax over (0.6, 0.8), the right one is 0.6
     expected = np.log(np.exp(0.6) + np.exp(0.8)) - 0.6
-    assert contrast.image_text_loss(image, text, torch.eye(2), 1.0).item() == pytest.approx(expected, abs=1e-6)
+    assert contrast.image_text_loss(image, text, torch.eye(2), 1.0).item() == pytest.approx(
+        expected, abs=1e-6
+    )
 
 
 def test_equal_captions_are_positives_of_each_other():
@@ -69,7 +74,8 @@ def test_patch_text_loss_prefers_patches_that_match_their_class():
     wrong = right.clone()
     wrong[1, 0], wrong[2, 0] = text[2], text[1]
     losses = [
-        contrast.patch_text_loss(p, covered, labels, text, 5.0, torch.Generator(), each=2) for p in (right, wrong)
+        contrast.patch_text_loss(p, covered, labels, text, 5.0, torch.Generator(), each=2)
+        for p in (right, wrong)
     ]
     assert losses[0] < 0.1 < losses[1]
 
@@ -89,7 +95,9 @@ def test_all_patches_shown_equals_open_clip(pairs):
     model = vlm.build(vlm.architecture(10)).eval()
     images = pretrain.to_input(pairs.images[:2])
     with torch.inference_mode():
-        image, _, _ = contrast.see(model, images, pairs.covered(np.arange(2)), 1.0, torch.Generator())
+        image, _, _ = contrast.see(
+            model, images, pairs.covered(np.arange(2)), 1.0, torch.Generator()
+        )
         expected = model.encode_image(images, normalize=True)
     torch.testing.assert_close(image, expected, atol=1e-5, rtol=0)
 
@@ -103,7 +111,9 @@ def test_training_resumes_to_the_same_weights(pairs, tmp_path, monkeypatch):
 
     step = pretrain._step
     monkeypatch.setattr(
-        pretrain, "_step", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt) if given[-1] == 3 else step(*given)
+        pretrain,
+        "_step",
+        lambda *given: (_ for _ in ()).throw(KeyboardInterrupt) if given[-1] == 3 else step(*given),
     )
     with pytest.raises(KeyboardInterrupt):
         pretrain.train(tmp_path / "killed", SETTINGS, data=pairs, held_out=pairs, progress=False)

@@ -28,12 +28,24 @@ def write(folder, rows, templates="a {state}\n"):
 
 def test_the_paper_s_classes_and_template():
     prompts = Prompts.load()
-    assert prompts.classes == ["defect-free", "bridge", "copper residue", "hole", "infilm", "particle", "scratch"]
+    assert prompts.classes == [
+        "defect-free",
+        "bridge",
+        "copper residue",
+        "hole",
+        "infilm",
+        "particle",
+        "scratch",
+    ]
     assert prompts.labels == (0, 1, 2, 3, 4, 5, 6) and prompts.normal == 0
     assert "A SEM image of linear scratch on wafer surface" in prompts.sentences("scratch")
     assert all(len(states) >= 3 for states in prompts.states.values())
     everything = [sentence for name in prompts.classes for sentence in prompts.sentences(name)]
-    assert len(set(everything)) == len(everything) == len(prompts.templates) * sum(map(len, prompts.states.values()))
+    assert (
+        len(set(everything))
+        == len(everything)
+        == len(prompts.templates) * sum(map(len, prompts.states.values()))
+    )
 
 
 def test_carinthia_s_classes_have_no_invented_names():
@@ -43,12 +55,22 @@ def test_carinthia_s_classes_have_no_invented_names():
 
 
 def test_classes_follow_the_labels_and_sentences_the_templates(tmp_path):
-    files = write(tmp_path, "7,scratch,line\n2,defect-free, clean \n7,scratch,mark\n", "a {state}\n{state} {1}\n")
+    files = write(
+        tmp_path,
+        "7,scratch,line\n2,defect-free, clean \n7,scratch,mark\n",
+        "a {state}\n{state} {1}\n",
+    )
     prompts = Prompts.load(*files)
-    assert prompts.classes == ["defect-free", "scratch"] and prompts.labels == (2, 7) and prompts.normal == 0
+    assert (
+        prompts.classes == ["defect-free", "scratch"]
+        and prompts.labels == (2, 7)
+        and prompts.normal == 0
+    )
     assert prompts.sentences("scratch") == ["a line", "a mark", "line {1}", "mark {1}"]
     assert prompts.sentences("defect-free") == ["a clean", "clean {1}"]
-    with pytest.raises(ValueError, match="unknown class 'hole': the prompts have defect-free, scratch"):
+    with pytest.raises(
+        ValueError, match="unknown class 'hole': the prompts have defect-free, scratch"
+    ):
         prompts.sentences("hole")
 
 
@@ -59,7 +81,9 @@ def test_plain_prompts_hold_the_name_alone():
 
 
 def test_embedding_is_the_normalised_mean(tmp_path):
-    prompts = Prompts.load(*write(tmp_path, "0,defect-free,clean\n1,hole,pit\n1,hole,void\n", "{state}\n"))
+    prompts = Prompts.load(
+        *write(tmp_path, "0,defect-free,clean\n1,hole,pit\n1,hole,void\n", "{state}\n")
+    )
     embedded = prompts.embed(Words())
     assert embedded.shape == (2, 200) and embedded.dtype == np.float32
     assert embedded[0, 0] == 1  # "clean"
@@ -69,17 +93,23 @@ def test_embedding_is_the_normalised_mean(tmp_path):
 
 def test_check_finds_a_prompt_that_stands_nearer_to_another_class(tmp_path):
     rows = "0,defect-free,clean smooth\n0,defect-free,smooth clean film\n1,hole,dark pit\n1,hole,dark pit edge\n"
-    table = Prompts.load(*write(tmp_path, rows + "1,hole,smooth clean\n", "{state}\n")).check(Words())
+    table = Prompts.load(*write(tmp_path, rows + "1,hole,smooth clean\n", "{state}\n")).check(
+        Words()
+    )
     assert list(table.columns) == ["prompt", "class", "nearest class", "cosine"]
     assert table["nearest class"].tolist() == ["defect-free"] * 2 + ["hole"] * 2 + ["defect-free"]
     assert table["cosine"].between(0, 1 + 1e-6).all()
     # by hand: "dark pit" with the mean of "dark pit edge" and "smooth clean", (1/3, 1/3, 1/3)^1/2 and (1/2, 1/2)^1/2
     other = np.array([3**-0.5, 3**-0.5, 3**-0.5, 2**-0.5, 2**-0.5])
-    assert table["cosine"][2] == pytest.approx((other[0] + other[1]) / 2**0.5 / np.linalg.norm(other))
+    assert table["cosine"][2] == pytest.approx(
+        (other[0] + other[1]) / 2**0.5 / np.linalg.norm(other)
+    )
 
 
 def test_a_single_prompt_is_compared_with_itself(tmp_path):
-    table = Prompts.load(*write(tmp_path, "0,defect-free,clean\n1,hole,pit\n")).plain().check(Words())
+    table = (
+        Prompts.load(*write(tmp_path, "0,defect-free,clean\n1,hole,pit\n")).plain().check(Words())
+    )
     assert table["nearest class"].tolist() == ["defect-free", "hole"]
     assert table["cosine"].tolist() == pytest.approx([1, 1])
 
@@ -109,7 +139,9 @@ def test_bad_files(tmp_path):
     for templates in ("a SEM image\n", "{state} and {state}\n"):
         with pytest.raises(ValueError, match="templates.csv: .* must hold {state} exactly once"):
             Prompts.load(*write(tmp_path, good, templates))
-    with pytest.raises(ValueError, match="templates.csv: column 'label' is missing; found template"):
+    with pytest.raises(
+        ValueError, match="templates.csv: column 'label' is missing; found template"
+    ):
         Prompts.load(TEMPLATES)
     with pytest.raises(ValueError, match="nowhere.csv does not exist"):
         Prompts.load(tmp_path / "nowhere.csv")

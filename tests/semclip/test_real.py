@@ -50,8 +50,12 @@ def test_tiles_follow_the_masks(sets):
     pool, groups = sets[COMPOSITES]
     assert pool.images.shape == (48, 240, 240) and pool.counts().tolist() == [24, 24]
     assert (pool.masks.any((1, 2)) == (pool.labels == 1)).all()
-    assert pool.images[pool.masks].mean() > 190 and pool.images[~pool.masks].mean() == pytest.approx(100, abs=2)
-    assert pool.masks[pool.labels == 1].mean((1, 2)) == pytest.approx(30**2 / 120**2)  # repeated, not blurred
+    assert pool.images[pool.masks].mean() > 190 and pool.images[
+        ~pool.masks
+    ].mean() == pytest.approx(100, abs=2)
+    assert pool.masks[pool.labels == 1].mean((1, 2)) == pytest.approx(
+        30**2 / 120**2
+    )  # repeated, not blurred
     assert set(groups) == {"a_0", "a_1", "a_2", "a_3"}
 
 
@@ -82,7 +86,9 @@ def test_points_lie_whole_in_tiles_that_do_not_meet(sets):
     apart = np.abs(points[:, None] - points[None]).max(2)[~np.eye(3, dtype=bool)]
     assert apart.min() >= micrographs.WAFER_SIDE + 2 * micrographs.JITTER
     masks = pool.masks[pool.labels == 1]
-    assert len(masks) == 3 and set(masks.sum((1, 2))) == {16 * 197}  # pixels within 8 of a pixel, 4 x 4 each
+    assert len(masks) == 3 and set(masks.sum((1, 2))) == {
+        16 * 197
+    }  # pixels within 8 of a pixel, 4 x 4 each
     centres = [np.argwhere(mask).mean(0) for mask in masks]
     assert np.ptp(centres, axis=0).min() > 4  # not always at the same place
     assert groups[pool.labels == 1].tolist() == ["point 0", "point 1", "point 2"]
@@ -93,12 +99,16 @@ def test_points_lie_whole_in_tiles_that_do_not_meet(sets):
 def test_no_group_gives_shots_and_tests(sets, name):
     tiles = sets[name]
     drawn = real.episodes(name, tiles)
-    assert [(episode.k, episode.seed) for episode in drawn] == [(k, seed) for k in (2, 4) for seed in range(3)]
+    assert [(episode.k, episode.seed) for episode in drawn] == [
+        (k, seed) for k in (2, 4) for seed in range(3)
+    ]
     for two, four in zip(drawn[:3], drawn[3:], strict=True):
         assert not set(tiles.groups[four.support]) & set(tiles.groups[four.test])
         assert tiles.pool.labels[four.support].tolist() == [0] * 4 + [1] * 4
         assert set(two.support) < set(four.support) and np.array_equal(two.test, four.test)
-        assert (tiles.pool.counts() > 0).all() and np.bincount(tiles.pool.labels[four.test]).max() <= 20
+        assert (tiles.pool.counts() > 0).all() and np.bincount(
+            tiles.pool.labels[four.test]
+        ).max() <= 20
     again = real.episodes(name, tiles)
     assert all(np.array_equal(a.support, b.support) for a, b in zip(drawn, again, strict=True))
 
@@ -106,7 +116,9 @@ def test_no_group_gives_shots_and_tests(sets, name):
 def test_the_tested_point_is_left_out(sets):
     tiles = sets[WAFER]
     drawn = real.episodes(WAFER, tiles, seeds=range(5))
-    assert [episode.seed for episode in drawn] == [0, 1, 2] and {episode.k for episode in drawn} == {2}
+    assert [episode.seed for episode in drawn] == [0, 1, 2] and {
+        episode.k for episode in drawn
+    } == {2}
     for point, episode in enumerate(drawn):
         shots = {"point 0", "point 1", "point 2", "reference"} - {f"point {point}"}
         assert set(tiles.groups[episode.support]) == shots
@@ -130,7 +142,10 @@ def test_absent_folders_are_said_and_left_out(tmp_path, spots_backbone, capsys):
     ("change", "message"),
     [
         (lambda folder: (folder / "a_0.jpg").unlink(), "a_0.jpg: no such image"),
-        (lambda folder: Image.new("L", (120, 120)).save(folder / "a_0.jpg"), r"\(120, 240\) pixels.*\(120, 120\)"),
+        (
+            lambda folder: Image.new("L", (120, 120)).save(folder / "a_0.jpg"),
+            r"\(120, 240\) pixels.*\(120, 120\)",
+        ),
         (lambda folder: (folder / "a_0_mask.png").unlink(), "holds no <name>_mask.png"),
     ],
 )
@@ -153,7 +168,14 @@ def test_table_and_examples(sets, tmp_path, spots_backbone, monkeypatch):
     table = real.evaluate(spots_backbone, **settings, kept=made)
     table = table[table["k"] == 4].reset_index(drop=True)
     rows = table.set_index(["dataset", "method"])
-    names = {"SEM-CLIP", "SEM-CLIP, zero-shot", "WinCLIP (zero-shot)", "WinCLIP+", "APRIL-GAN", "U-Net"}
+    names = {
+        "SEM-CLIP",
+        "SEM-CLIP, zero-shot",
+        "WinCLIP (zero-shot)",
+        "WinCLIP+",
+        "APRIL-GAN",
+        "U-Net",
+    }
     assert names <= set(rows.loc[COMPOSITES].index) and rows.loc[COMPOSITES, "episodes"].eq(1).all()
     assert rows.loc[(COMPOSITES, "SEM-CLIP"), "pAUROC"] > 0.9  # bright squares
     assert rows.loc[WAFER].index.tolist() == ["all"] and np.isnan(rows.loc[(WAFER, "all"), "AP"])
@@ -163,10 +185,18 @@ def test_table_and_examples(sets, tmp_path, spots_backbone, monkeypatch):
     assert repeated[repeated["k"] == 4].reset_index(drop=True).equals(table)
     assert kept == {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.*")}
     with monkeypatch.context() as patch:  # nothing is trained again
-        patch.setattr(real.runs, "side_by_side", lambda jobs: [] if not jobs else pytest.fail("trained again"))
+        patch.setattr(
+            real.runs, "side_by_side", lambda jobs: [] if not jobs else pytest.fail("trained again")
+        )
         shown = real.examples(made)
-    assert all(np.array_equal(maps, shown["maps"][name]) for name, maps in real.examples(again)["maps"].items())
-    assert shown["images"].shape == shown["masks"].shape == (2, 240, 240) and shown["masks"].any((1, 2)).all()
+    assert all(
+        np.array_equal(maps, shown["maps"][name])
+        for name, maps in real.examples(again)["maps"].items()
+    )
+    assert (
+        shown["images"].shape == shown["masks"].shape == (2, 240, 240)
+        and shown["masks"].any((1, 2)).all()
+    )
     assert [(name, maps.shape) for name, maps in shown["maps"].items()] == [
         ("SEM-CLIP", (2, 240, 240)), ("U-Net", (2, 240, 240)),
     ]  # fmt: skip
@@ -180,7 +210,10 @@ def test_the_real_files(real_sets, name, groups):
     tiles = real_sets[name]
     assert len(set(tiles.groups)) == groups
     table = real.summary({name: tiles})
-    assert table["tiles"].min() >= 3 and table["defect area"].iloc[0] == 0 < table["defect area"].iloc[1] < 0.3
+    assert (
+        table["tiles"].min() >= 3
+        and table["defect area"].iloc[0] == 0 < table["defect area"].iloc[1] < 0.3
+    )
     for episode in real.episodes(name, tiles):
         assert not set(episode.support) & set(episode.test)
         assert np.bincount(tiles.pool.labels[episode.test], minlength=2).min() >= 1

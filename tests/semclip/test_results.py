@@ -34,7 +34,11 @@ def test_each_competitor_meets_the_variant_of_its_supervision(table):
         "WinCLIP": "SEM-CLIP, zero-shot",
         "PatchCore": "SEM-CLIP",
     }
-    assert found["equal_supervision"].to_dict() == {"probe": True, "WinCLIP": True, "PatchCore": False}
+    assert found["equal_supervision"].to_dict() == {
+        "probe": True,
+        "WinCLIP": True,
+        "PatchCore": False,
+    }
     assert found["verdict"].to_dict() == {
         "probe": "loses",
         "WinCLIP": "wins",
@@ -50,9 +54,16 @@ def test_the_table_has_one_row_a_competitor(table):
 
 def test_ablation_gains_are_paired_by_hand():
     def part(columns, full, without):
-        heads = [{"method": m, "supervision": "labels", "k": 2, "seed": s} for m in ("full", "x") for s in (0, 1)]
+        heads = [
+            {"method": m, "supervision": "labels", "k": 2, "seed": s}
+            for m in ("full", "x")
+            for s in (0, 1)
+        ]
         return pd.DataFrame(
-            [head | dict.fromkeys(columns, v) for head, v in zip(heads, [*full, *without], strict=True)]
+            [
+                head | dict.fromkeys(columns, v)
+                for head, v in zip(heads, [*full, *without], strict=True)
+            ]
         )
 
     areas = part(["iAUROC", "pAUROC", "F1-max"], [0.8, 0.9], [0.7, 0.85])

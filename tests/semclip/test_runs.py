@@ -14,7 +14,10 @@ def pool():
     labels = np.repeat([0, 1, 2], (20, 15, 9))
     masks = np.zeros((len(labels), 12, 12), bool)
     masks[labels > 0, 3:6, 4:8] = True
-    images = np.random.default_rng(0).integers(0, 100, masks.shape, dtype=np.uint8) + np.uint8(90) * masks
+    images = (
+        np.random.default_rng(0).integers(0, 100, masks.shape, dtype=np.uint8)
+        + np.uint8(90) * masks
+    )
     return Pool(images, labels, masks, ["defect-free", "bridge", "hole"], 0)
 
 
@@ -43,11 +46,26 @@ def method(name, supervision="labels + masks", calls=None, stop=None, error=None
 
 def test_tables_hold_a_row_for_each_method_and_episode(pool):
     drawn = draw(pool)
-    score_only = Method("scores", "none", lambda pool, episode: Result(scores=pool.labels[episode.test] * 1.0))
+    score_only = Method(
+        "scores", "none", lambda pool, episode: Result(scores=pool.labels[episode.test] * 1.0)
+    )
     segmentation, classification = runs.evaluate(pool, drawn, [method("SEM-CLIP"), score_only])
-    assert list(segmentation) == ["method", "supervision", "k", "seed", "iAUROC", "pAUROC", "F1-max", "AP", "PRO"]
+    assert list(segmentation) == [
+        "method",
+        "supervision",
+        "k",
+        "seed",
+        "iAUROC",
+        "pAUROC",
+        "F1-max",
+        "AP",
+        "PRO",
+    ]
     assert len(segmentation) == 18 and classification["method"].unique().tolist() == ["SEM-CLIP"]
-    assert segmentation["iAUROC"].tolist()[9:] == [1.0] * 9 and segmentation["PRO"].isna().tolist()[9:] == [True] * 9
+    assert (
+        segmentation["iAUROC"].tolist()[9:] == [1.0] * 9
+        and segmentation["PRO"].isna().tolist()[9:] == [True] * 9
+    )
     _, nothing = runs.evaluate(pool, drawn, [score_only])
     assert nothing.empty and list(nothing) == list(classification)
     means = segmentation[:9].groupby("k")["pAUROC"].mean()
@@ -73,7 +91,13 @@ def test_results_are_kept_by_method_episode_and_digest(pool, tmp_path):
     calls = []
     one = draw(pool, shots=(1,), seeds=[0])
     other = [Episode(1, 0, one[0].support[::-1], one[0].test)]
-    for drawn, digest, name in ((one, "", "a"), (one, "new", "a"), (other, "", "a"), (one, "", "b"), (one, "", "a")):
+    for drawn, digest, name in (
+        (one, "", "a"),
+        (one, "new", "a"),
+        (other, "", "a"),
+        (one, "", "b"),
+        (one, "", "a"),
+    ):
         runs.evaluate(pool, drawn, [method(name, calls=calls)], folder=tmp_path, digest=digest)
     assert len(calls) == 4
 
@@ -86,13 +110,20 @@ def test_a_method_without_supervision_runs_once(pool):
 
 def test_errors_name_method_and_episode(pool, tmp_path):
     with pytest.raises(RuntimeError, match="U-Net failed on 2 shots, seed 1: no masks"):
-        runs.evaluate(pool, draw(pool, shots=(2,), seeds=[1]), [method("U-Net", error="no masks")], folder=tmp_path)
+        runs.evaluate(
+            pool,
+            draw(pool, shots=(2,), seeds=[1]),
+            [method("U-Net", error="no masks")],
+            folder=tmp_path,
+        )
     assert not list(tmp_path.iterdir())
 
 
 def test_a_result_of_another_size_names_the_method(pool):
     wrong = Method("wrong", "masks", lambda pool, episode: Result(maps=np.zeros((2, 12, 12))))
-    with pytest.raises(RuntimeError, match="wrong failed on 1 shots, seed 0: maps .* differ in shape"):
+    with pytest.raises(
+        RuntimeError, match="wrong failed on 1 shots, seed 0: maps .* differ in shape"
+    ):
         runs.evaluate(pool, draw(pool), [wrong])
 
 

@@ -15,10 +15,25 @@ def rows(method, values, supervision="masks", k=1, metric="AP"):
 
 def test_mean_standard_deviation_and_interval():
     values = [0.5, 0.6, 0.8, 0.7, 0.65]
-    table = pd.concat([rows("b", values), rows("b", [0.9, np.nan, 0.8], k=10), rows("a", [0.4], k=2)])
+    table = pd.concat(
+        [rows("b", values), rows("b", [0.9, np.nan, 0.8], k=10), rows("a", [0.4], k=2)]
+    )
     found = tables.summarise(table)
-    assert list(found) == ["method", "supervision", "k", "episodes", "AP", "AP_sd", "AP_lo", "AP_hi"]
-    assert found[["method", "k", "episodes"]].to_numpy().tolist() == [["b", 1, 5], ["b", 10, 3], ["a", 2, 1]]
+    assert list(found) == [
+        "method",
+        "supervision",
+        "k",
+        "episodes",
+        "AP",
+        "AP_sd",
+        "AP_lo",
+        "AP_hi",
+    ]
+    assert found[["method", "k", "episodes"]].to_numpy().tolist() == [
+        ["b", 1, 5],
+        ["b", 10, 3],
+        ["a", 2, 1],
+    ]
     assert found["AP"].tolist() == pytest.approx([0.65, 0.85, 0.4])
     assert found["AP_sd"][0] == pytest.approx(np.std(values, ddof=1))
     expected = stats.t.interval(0.95, 4, np.mean(values), stats.sem(values))
@@ -49,16 +64,25 @@ def test_paired_comparison():
         "weaker": "wins", "stronger": "loses", "like": "cannot be told apart", "same": "cannot be told apart",
     }  # fmt: skip
     assert found["difference"].tolist() == pytest.approx([0.055, -0.055, 0, 0])
-    assert found["equal_supervision"].to_dict() == {"weaker": True, "stronger": False, "like": True, "same": True}
+    assert found["equal_supervision"].to_dict() == {
+        "weaker": True,
+        "stronger": False,
+        "like": True,
+        "same": True,
+    }
     assert (found["lo"] <= found["difference"]).all() and (found["difference"] <= found["hi"]).all()
 
 
 def test_comparison_of_each_number_of_shots_and_metric():
     def both(name, low, high):
-        few, many = (rows(name, values, k=k).assign(PRO=0.5) for k, values in ((1, low), (10, high)))
+        few, many = (
+            rows(name, values, k=k).assign(PRO=0.5) for k, values in ((1, low), (10, high))
+        )
         return pd.concat([few, many])
 
-    table = pd.concat([both("SEM-CLIP", [0.5, 0.6], [0.9, 0.8]), both("U-Net", [0.9, 1.0], [0.5, 0.4])])
+    table = pd.concat(
+        [both("SEM-CLIP", [0.5, 0.6], [0.9, 0.8]), both("U-Net", [0.9, 1.0], [0.5, 0.4])]
+    )
     found = tables.compare(table).set_index(["metric", "k"])
     assert found["verdict"]["AP"].tolist() == ["loses", "wins"]
     assert found["verdict"]["PRO"].tolist() == ["cannot be told apart"] * 2
@@ -81,6 +105,10 @@ def test_published_claims_carry_their_source_and_status():
     assert set(found["status"]) == {"published, unverified, private data"}
     wide = found.pivot(index="source", columns="metric", values="difference").round(3)
     paper = wide.index.str.contains("2502.14884")
-    assert wide[paper].loc[:, ["iAUROC", "pAUROC", "F1-max"]].to_numpy().tolist() == [[0.02, 0.013, 0.211]]
-    assert wide[~paper].loc[:, ["iAUROC", "pAUROC", "F1-max"]].to_numpy().tolist() == [[0.013, 0.004, 0.015]]
+    assert wide[paper].loc[:, ["iAUROC", "pAUROC", "F1-max"]].to_numpy().tolist() == [
+        [0.02, 0.013, 0.211]
+    ]
+    assert wide[~paper].loc[:, ["iAUROC", "pAUROC", "F1-max"]].to_numpy().tolist() == [
+        [0.013, 0.004, 0.015]
+    ]
     assert set(found["k"]) == {10} and set(found["method"]) == {"PromptAD"}

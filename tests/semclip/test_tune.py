@@ -10,7 +10,14 @@ from semlib.semclip import maps, tune
 GRID = (4, 5)
 TEXTS = F.normalize(torch.randn(3, 8, generator=torch.Generator().manual_seed(3)), dim=-1)
 PROJECTION = 0.3 * torch.randn(6, 8, generator=torch.Generator().manual_seed(4))
-SETTINGS = {"normal": 0, "grid": GRID, "temperature": 0.1, "steps": 60, "learning_rate": 0.07, "seed": 0}
+SETTINGS = {
+    "normal": 0,
+    "grid": GRID,
+    "temperature": 0.1,
+    "steps": 60,
+    "learning_rate": 0.07,
+    "seed": 0,
+}
 
 
 def task(count, empty=0.5, seed=0):
@@ -55,7 +62,9 @@ def test_training_finds_the_defects_of_new_images(count, empty):
 def test_same_seed_same_bytes():
     tokens, masks, _ = task(12)
     first, again, other = (
-        tune.transformation_layers(tokens, masks, PROJECTION, TEXTS, **SETTINGS | {"steps": 3, "seed": seed})
+        tune.transformation_layers(
+            tokens, masks, PROJECTION, TEXTS, **SETTINGS | {"steps": 3, "seed": seed}
+        )
         for seed in (0, 0, 1)
     )
     assert torch.equal(first, again) and not torch.equal(first, other)

@@ -34,4 +34,6 @@ def lines():
 
 @pytest.fixture
 def noisy(lines):
-    return np.clip(lines[0] + np.random.default_rng(0).normal(0, 0.08, lines[0].shape), 0, 1).astype(np.float32)
+    return np.clip(
+        lines[0] + np.random.default_rng(0).normal(0, 0.08, lines[0].shape), 0, 1
+    ).astype(np.float32)

@@ -25,7 +25,9 @@ def test_a_row_for_each_denoiser_and_input(table):
 
 
 def test_summary_holds_means_and_intervals():
-    table = pd.DataFrame({"input": "noisy", "denoiser": ["a", "a", "b"], "psnr": [20.0, 22.0, 30.0]})
+    table = pd.DataFrame(
+        {"input": "noisy", "denoiser": ["a", "a", "b"], "psnr": [20.0, 22.0, 30.0]}
+    )
     rows = compare.summarise(table, ["psnr"]).set_index("denoiser")
     assert rows.loc["a", "psnr"] == 21 and rows.loc["a", "images"] == 2
     assert rows.loc["a", "psnr_hi"] - 21 == pytest.approx(1.96)
@@ -33,7 +35,14 @@ def test_summary_holds_means_and_intervals():
 
 def test_the_starkest_pair():
     table = pd.DataFrame(
-        [(0, "identity", 0.0), (0, "a", 0.5), (0, "b", 0.6), (1, "identity", 0.9), (1, "a", 0.1), (1, "b", 0.9)],
+        [
+            (0, "identity", 0.0),
+            (0, "a", 0.5),
+            (0, "b", 0.6),
+            (1, "identity", 0.9),
+            (1, "a", 0.1),
+            (1, "b", 0.9),
+        ],
         columns=["image", "denoiser", "recall"],
     ).assign(input="noisy")
     assert compare.starkest(table) == (1, "a", "b")
@@ -50,14 +59,21 @@ def test_no_pairs_in_an_empty_folder(tmp_path):
 
 def test_pictures_have_an_axis_for_each_part(lines, noisy, table):
     scaled = [f"scaled_{axis}" for axis in trust.AXES]
-    rows = table[table["input"] == "noisy"].set_index("denoiser")[scaled].rename(columns=lambda c: c[7:])
+    rows = (
+        table[table["input"] == "noisy"]
+        .set_index("denoiser")[scaled]
+        .rename(columns=lambda c: c[7:])
+    )
     radar = plots.radar(rows.T.to_dict())
     assert [axis.get_title().split("\n")[0] for axis in radar.axes if axis.get_visible()] == ["TV"]
     assert len(radar.axes[0].get_xticks()) == 4  # no DISTS
     three = plots.comparison({"reference": lines[0], "noisy": noisy}, {"noisy": "21 dB"}, lines[1])
     assert len(three.axes) == 4 and three.axes[1].get_title() == "noisy\n21 dB"
     shares = pd.DataFrame({"psnr": [1.0], "dists": [np.nan]}, index=["blur"])
-    assert [t.get_text() for t in plots.disagreement(shares).axes[0].get_xticklabels()] == ["PSNR", "DISTS"]
+    assert [t.get_text() for t in plots.disagreement(shares).axes[0].get_xticklabels()] == [
+        "PSNR",
+        "DISTS",
+    ]
     plt.close("all")
 
 
@@ -88,7 +104,9 @@ def test_sliders_only_for_a_person(monkeypatch, lines, with_weights):
 
 def test_severity_curves_draw_every_metric():
     rows = [
-        {"damage": d, "severity": s} | dict.fromkeys(stress.METRICS, s) for d in ("dose", "drift") for s in (0.1, 1.0)
+        {"damage": d, "severity": s} | dict.fromkeys(stress.METRICS, s)
+        for d in ("dose", "drift")
+        for s in (0.1, 1.0)
     ]
     figure = plots.severity_curves(pd.DataFrame(rows))
     assert len([axis for axis in figure.axes if axis.has_data()]) == len(stress.METRICS)

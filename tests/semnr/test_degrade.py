@@ -20,20 +20,32 @@ def test_same_seed_same_bytes_and_in_range(name, lines):
 @pytest.mark.parametrize("name", ALL)
 def test_severity_zero_is_nothing_and_more_is_worse(name, lines):
     image, mask = lines
-    errors = [np.square(degrade.apply(name, image, s, seed=0, mask=mask) - image).mean() for s in (0, 0.3, 0.6, 1)]
+    errors = [
+        np.square(degrade.apply(name, image, s, seed=0, mask=mask) - image).mean()
+        for s in (0, 0.3, 0.6, 1)
+    ]
     assert errors[0] == 0
     assert errors == sorted(errors) and len(set(errors)) == 4
 
 
-@pytest.mark.parametrize("name", ["dose", "gaussian", "jitter", "correlated noise", "hallucinated texture"])
+@pytest.mark.parametrize(
+    "name", ["dose", "gaussian", "jitter", "correlated noise", "hallucinated texture"]
+)
 def test_another_seed_another_pattern(name, lines):
-    assert (degrade.apply(name, lines[0], 0.5, seed=0) != degrade.apply(name, lines[0], 0.5, seed=1)).any()
+    assert (
+        degrade.apply(name, lines[0], 0.5, seed=0) != degrade.apply(name, lines[0], 0.5, seed=1)
+    ).any()
 
 
 def test_correlated_noise_has_the_documented_statistics():
-    noise = degrade.apply("correlated noise", np.full((400, 400), 0.5, np.float32), 1.0, seed=0)[:, 50:] - 0.5
+    noise = (
+        degrade.apply("correlated noise", np.full((400, 400), 0.5, np.float32), 1.0, seed=0)[:, 50:]
+        - 0.5
+    )
     assert noise.std() == pytest.approx(0.15, rel=0.03)
-    assert np.corrcoef(noise[:, :-1].ravel(), noise[:, 1:].ravel())[0, 1] == pytest.approx(0.8, abs=0.02)
+    assert np.corrcoef(noise[:, :-1].ravel(), noise[:, 1:].ravel())[0, 1] == pytest.approx(
+        0.8, abs=0.02
+    )
     assert np.corrcoef(noise[:-1].ravel(), noise[1:].ravel())[0, 1] == pytest.approx(0, abs=0.02)
 
 
@@ -61,11 +73,19 @@ def test_erased_defect_is_not_found(lines):
     image, mask = lines
     erased = degrade.apply("defect erased", image, 1.0, seed=0, mask=mask)
     golden = degrade.without_defect(image, mask)
-    assert metrics.recall(erased, mask, golden=golden) < 0.1 < 0.9 < metrics.recall(image, mask, golden=golden)
+    assert (
+        metrics.recall(erased, mask, golden=golden)
+        < 0.1
+        < 0.9
+        < metrics.recall(image, mask, golden=golden)
+    )
 
 
 def test_acquire_has_more_noise_at_a_lower_dose(lines):
-    errors = [np.std(degrade.acquire(lines[0], seed=0, dose=dose, jitter=0) - lines[0]) for dose in (400, 100, 25)]
+    errors = [
+        np.std(degrade.acquire(lines[0], seed=0, dose=dose, jitter=0) - lines[0])
+        for dose in (400, 100, 25)
+    ]
     assert errors[1] / errors[0] == pytest.approx(2, rel=0.1) and errors[2] > 1.8 * errors[1]
 
 

@@ -39,7 +39,9 @@ def test_calibration_filters_stronger_where_there_is_more_noise(lines):
     rng = np.random.default_rng(0)
     image = np.full((96, 96), 0.5) + 0.1 * np.sin(np.arange(96) / 6)
     chosen = [
-        denoise.calibrate("Gaussian", np.float32(np.clip(image + sigma * rng.normal(size=image.shape), 0, 1)))["sigma"]
+        denoise.calibrate(
+            "Gaussian", np.float32(np.clip(image + sigma * rng.normal(size=image.shape), 0, 1))
+        )["sigma"]
         for sigma in (0.005, 0.15)
     ]
     assert chosen[0] < chosen[1]

@@ -68,9 +68,9 @@ def test_recall_on_noise_is_about_the_false_positive_rate():
     mask[60:200, 60:200] = True
     noise = np.random.default_rng(0).uniform(0, 1, mask.shape).astype(np.float32)
     for fpr in (0.01, 0.1):
-        assert metrics.recall(noise, mask, golden=np.full(mask.shape, 0.5, np.float32), fpr=fpr) == pytest.approx(
-            fpr, rel=0.25
-        )
+        assert metrics.recall(
+            noise, mask, golden=np.full(mask.shape, 0.5, np.float32), fpr=fpr
+        ) == pytest.approx(fpr, rel=0.25)
 
 
 def test_regions_keep_a_guard_band():
@@ -83,7 +83,8 @@ def test_regions_keep_a_guard_band():
 
 
 @pytest.mark.parametrize(
-    ("mask", "said"), [(np.zeros((9, 9)), "empty"), (np.ones((9, 9)), "covers the whole"), (np.eye(9) < 1, "guard")]
+    ("mask", "said"),
+    [(np.zeros((9, 9)), "empty"), (np.ones((9, 9)), "covers the whole"), (np.eye(9) < 1, "guard")],
 )
 def test_bad_masks(mask, said):
     with pytest.raises(ValueError, match=said):
@@ -102,5 +103,7 @@ def test_bad_regions(halves):
 
 def test_a_batch_gives_one_value_an_image(halves):
     batch = np.stack([two_levels(halves, d) for d in (0, 0.1)])
-    assert metrics.cnr(batch, *halves) == pytest.approx([metrics.cnr(image, *halves) for image in batch])
+    assert metrics.cnr(batch, *halves) == pytest.approx(
+        [metrics.cnr(image, *halves) for image in batch]
+    )
     assert metrics.recall(batch, halves[0]).shape == (2,)

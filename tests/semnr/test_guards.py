@@ -18,7 +18,9 @@ def test_the_truth_and_noise(lines, noisy, gains):
     assert gains(lines[0]) == pytest.approx(perfect, abs=1e-5)
     found = gains(noisy)
     assert 3 < found["outlier"] < 7
-    assert found["edge"] == pytest.approx(1, abs=0.05) and found["contrast"] == pytest.approx(1, abs=0.05)
+    assert found["edge"] == pytest.approx(1, abs=0.05) and found["contrast"] == pytest.approx(
+        1, abs=0.05
+    )
     assert found["defect"] == pytest.approx(1, abs=0.25)
 
 

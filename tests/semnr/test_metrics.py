@@ -40,7 +40,9 @@ def piq_dists(a, b, pretrained):
     from torchvision.models import vgg16
 
     network = vgg16(weights=None)
-    network.load_state_dict({k: torch.from_numpy(v) for k, v in pretrained["vgg16"].items()}, strict=False)
+    network.load_state_dict(
+        {k: torch.from_numpy(v) for k, v in pretrained["vgg16"].items()}, strict=False
+    )
     coefficients = {name: torch.from_numpy(values) for name, values in pretrained["dists"].items()}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.hub, "load_state_dict_from_url", lambda *args, **options: coefficients)
@@ -66,9 +68,18 @@ def test_dists_equals_piq(shape, pretrained, with_weights):
 
 def test_psnr_and_ssim_agree_with_scikit_image():
     a, b = pair((130, 90))
-    assert metrics.psnr(a, b) == pytest.approx(peak_signal_noise_ratio(a, b, data_range=1), abs=1e-4)
-    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}
-    assert metrics.ssim(a, b) == pytest.approx(structural_similarity(a.astype(float), b, **options), abs=1e-4)
+    assert metrics.psnr(a, b) == pytest.approx(
+        peak_signal_noise_ratio(a, b, data_range=1), abs=1e-4
+    )
+    options = {
+        "gaussian_weights": True,
+        "sigma": 1.5,
+        "use_sample_covariance": False,
+        "data_range": 1.0,
+    }
+    assert metrics.ssim(a, b) == pytest.approx(
+        structural_similarity(a.astype(float), b, **options), abs=1e-4
+    )
 
 
 @pytest.mark.parametrize(
@@ -82,14 +93,22 @@ def test_psnr_and_ssim_agree_with_scikit_image():
 def test_dists_reproduces_published_values(first, second, published, with_weights):
     if not GOLDEN.is_dir():
         pytest.skip(f"the images of published DISTS values are not in {GOLDEN}")
-    images = [np.asarray(Image.open(GOLDEN / name).convert("RGB"), np.float32) / 255 for name in (first, second)]
-    assert dists_module.distances(dists_module.Features(images[0]), images[1:]) == pytest.approx([published], abs=1e-3)
+    images = [
+        np.asarray(Image.open(GOLDEN / name).convert("RGB"), np.float32) / 255
+        for name in (first, second)
+    ]
+    assert dists_module.distances(dists_module.Features(images[0]), images[1:]) == pytest.approx(
+        [published], abs=1e-3
+    )
 
 
 def test_grey_and_equal_colours_have_the_same_features(lines, with_weights):
     grey, colour = (dists_module.Features(image) for image in (lines[0], np.dstack([lines[0]] * 3)))
     for known in (grey, colour):
-        assert dists_module.distances(known, [known.image]) == pytest.approx([0], abs=1e-6) and len(known.stages) == 6
+        assert (
+            dists_module.distances(known, [known.image]) == pytest.approx([0], abs=1e-6)
+            and len(known.stages) == 6
+        )
     for a, b in zip(grey.stages, colour.stages, strict=True):
         assert np.abs(a[0] - b[0]).max() < 1e-4 * np.abs(b[0]).max()
 
@@ -127,7 +146,9 @@ def test_reference_gives_the_same_values(lines, noisy, with_weights):
     for metric in FULL_REFERENCE:
         assert found[metric.__name__] == pytest.approx(metric(image, noisy), abs=1e-6)
     regions = metrics.regions(mask)
-    assert found["cnr"] == metrics.cnr(noisy, *regions) and found["gcnr"] == metrics.gcnr(noisy, *regions)
+    assert found["cnr"] == metrics.cnr(noisy, *regions) and found["gcnr"] == metrics.gcnr(
+        noisy, *regions
+    )
     assert found["recall"] == metrics.recall(noisy, mask, golden=image)
 
 
@@ -163,7 +184,9 @@ def test_bad_images(metric, image, said):
         metric(np.zeros((64, 64), np.float32), image)
 
 
-@pytest.mark.parametrize(("metric", "side"), [(metrics.ssim, 10), (metrics.fsim, 31), (metrics.dists, 31)])
+@pytest.mark.parametrize(
+    ("metric", "side"), [(metrics.ssim, 10), (metrics.fsim, 31), (metrics.dists, 31)]
+)
 def test_images_smaller_than_the_window(metric, side):
     small = np.zeros((side, 64), np.float32)
     with pytest.raises(ValueError, match=f"fewer than {side + 1}"):

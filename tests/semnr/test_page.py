@@ -33,7 +33,9 @@ def test_command_line_writes_a_png_and_a_csv(files, with_weights):
     result = call(files / "reference.png", files / "restored.png", *extra)
     assert result.exit_code == 0, result.output
     table = pd.read_csv(f"{out}.csv").set_index("image")
-    assert table.loc["restored", "psnr"] == pytest.approx(table.loc["noisy", "psnr"] + 20 * np.log10(2), abs=0.3)
+    assert table.loc["restored", "psnr"] == pytest.approx(
+        table.loc["noisy", "psnr"] + 20 * np.log10(2), abs=0.3
+    )
     assert table.loc["restored", "verdict"] == "no conflict"
     with Image.open(f"{out}.png") as picture:
         assert min(picture.size) > 500
@@ -50,7 +52,9 @@ def test_the_page_says_that_images_lie_apart(files, without_weights):
     ("restored", "title"),
     [("a/x.png", "a/x.png against reference/x.png"), ("a/x_tv.png", "x_tv.png against x.png")],
 )
-def test_files_of_one_name_are_told_apart_in_the_title(files, restored, title, without_weights, monkeypatch):
+def test_files_of_one_name_are_told_apart_in_the_title(
+    files, restored, title, without_weights, monkeypatch
+):
     for old, new in (("reference", "reference/x.png"), ("restored", restored)):
         (files / new).parent.mkdir()
         (files / f"{old}.png").rename(files / new)

@@ -29,7 +29,9 @@ def test_registration_finds_a_known_shift(field, shift):
 def test_registration_follows_drift_and_ignores_the_data_bar(field):
     rows, columns = np.mgrid[: len(field), : field.shape[1]].astype(float)
     drifted = ndimage.map_coordinates(field, (rows, columns - rows / 60), order=3, mode="nearest")
-    noisy = np.float32(np.clip(drifted + np.random.default_rng(1).normal(0, 0.05, field.shape), 0, 1))
+    noisy = np.float32(
+        np.clip(drifted + np.random.default_rng(1).normal(0, 0.05, field.shape), 0, 1)
+    )
     bar = np.zeros((20, field.shape[1]), np.float32)
     given, truth, _, found = registration.register(np.vstack([noisy, bar]), np.vstack([field, bar]))
     assert found[:, 1] == pytest.approx([0, 3], abs=0.3)

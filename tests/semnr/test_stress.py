@@ -14,12 +14,17 @@ def table():
 
         patch.setattr(dists, "unavailable", lambda: "left out of this test")
         batch = unet.scenes(4, seed=3, size=96)
-        return stress.evaluate(batch.clean / np.float32(255), batch.masks, severities=(1.0,), progress=False)
+        return stress.evaluate(
+            batch.clean / np.float32(255), batch.masks, severities=(1.0,), progress=False
+        )
 
 
 def test_a_row_for_each_case_and_two_halves(table):
     assert len(table) == 4 * 9
-    assert table.groupby("half").image.unique().map(set).to_dict() == {"choose": {0, 2}, "judge": {1, 3}}
+    assert table.groupby("half").image.unique().map(set).to_dict() == {
+        "choose": {0, 2},
+        "judge": {1, 3},
+    }
     honest = table[table["stress"] == stress.HONEST]
     assert (honest["d_psnr"] > 4).all() and (honest["d_fsim"] > 0).all()
 
@@ -29,7 +34,9 @@ def test_rates_are_those_of_the_rows(table):
     judged = stress.judge(table, thresholds).set_index("rule")
     blur = table[table["stress"] == "blur"]
     chosen = thresholds["over-smoothing"]
-    by_hand = ((blur["d_psnr"] >= chosen["psnr_up"]) & (blur["d_fsim"] <= -chosen["fsim_down"])).mean()
+    by_hand = (
+        (blur["d_psnr"] >= chosen["psnr_up"]) & (blur["d_fsim"] <= -chosen["fsim_down"])
+    ).mean()
     row = judged.loc["over-smoothing"]
     assert row["sensitivity"] == by_hand and row["sensitivity_n"] == 4 and row["elsewhere_n"] == 20
     assert row["sensitivity_lo"] <= row["sensitivity"] <= row["sensitivity_hi"]
@@ -53,12 +60,20 @@ def test_improved_and_summary_agree(table):
     shares, rows = stress.improved(table), stress.summary(table)
     assert shares.loc[stress.HONEST, "psnr"] == 1 and np.isnan(shares.loc["blur", "dists"])
     blur = rows[rows["stress"] == "blur"].iloc[0]
-    assert blur["better_psnr"] == shares.loc["blur", "psnr"] and blur["d_psnr_lo"] < blur["d_psnr"] < blur["d_psnr_hi"]
+    assert (
+        blur["better_psnr"] == shares.loc["blur", "psnr"]
+        and blur["d_psnr_lo"] < blur["d_psnr"] < blur["d_psnr_hi"]
+    )
 
 
 def test_lost_defects_are_counted():
     table = pd.DataFrame(
-        {"stress": "x", "before_recall": [0.9, 0.9, 0.9, 0.1], "recall": [0.0, 0.0, 0.8, 0.0], "d_psnr": [1, -1, 1, 1]}
+        {
+            "stress": "x",
+            "before_recall": [0.9, 0.9, 0.9, 0.1],
+            "recall": [0.0, 0.0, 0.8, 0.0],
+            "d_psnr": [1, -1, 1, 1],
+        }
     )
     row = stress.lost_defects(table, detectable=0.25).iloc[0]
     assert (row["cases"], row["lost"], row["lost_while_psnr_rose"]) == (3, 2, 1)
@@ -72,4 +87,6 @@ def test_wilson_interval_known_values():
 
 def test_mean_interval():
     mean, low, high = stress.mean_interval([1, 2, 3, np.nan])
-    assert (mean, high - mean) == pytest.approx((2, 1.96 / np.sqrt(3))) and mean - low == pytest.approx(high - mean)
+    assert (mean, high - mean) == pytest.approx(
+        (2, 1.96 / np.sqrt(3))
+    ) and mean - low == pytest.approx(high - mean)

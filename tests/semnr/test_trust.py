@@ -23,7 +23,10 @@ def after(**moved):
         ({"ssim": 0.01, "dists": 0.1}, ["texture drift"]),
         ({"ssim": 0.2, "dists": 0.1}, []),
         ({"psnr": 3, "cnr": -1}, ["contrast loss"]),
-        ({"psnr": 3, "fsim": -0.1, "cnr": -1, "dists": 0.1}, ["over-smoothing", "texture drift", "contrast loss"]),
+        (
+            {"psnr": 3, "fsim": -0.1, "cnr": -1, "dists": 0.1},
+            ["over-smoothing", "texture drift", "contrast loss"],
+        ),
     ],
 )
 def test_rules(moved, expected):
@@ -63,9 +66,9 @@ def test_a_missing_metric_fires_no_rule():
 def test_flowchart(moved, flag, questions):
     found = trust.verdict(CALM, after(**moved))
     assert found.flag == flag and found.next
-    assert [answer for _, answer in found.path] == ["no"] * (questions - (flag != "no conflict")) + ["yes"] * (
-        flag != "no conflict"
-    )
+    assert [answer for _, answer in found.path] == ["no"] * (
+        questions - (flag != "no conflict")
+    ) + ["yes"] * (flag != "no conflict")
 
 
 def test_area_of_known_polygons():
@@ -79,7 +82,9 @@ def test_area_of_known_polygons():
 def test_profile_of_the_truth_and_of_noise(lines, noisy, with_weights):
     image, mask = lines
     perfect, bad = (trust.profile(image, candidate, mask=mask) for candidate in (image, noisy))
-    assert [perfect["scaled"][axis] for axis in ("psnr", "ssim", "fsim", "dists")] == pytest.approx([1] * 4, abs=1e-3)
+    assert [perfect["scaled"][axis] for axis in ("psnr", "ssim", "fsim", "dists")] == pytest.approx(
+        [1] * 4, abs=1e-3
+    )
     assert 0 < bad["area"] < perfect["area"] <= 1 and bad["notes"] == []
     assert bad["scaled"]["dists"] == pytest.approx(1 - bad["dists"])
     assert bad["scaled"]["psnr"] == pytest.approx((bad["psnr"] - 10) / 30)

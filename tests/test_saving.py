@@ -8,63 +8,74 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from semlib import paths, report
+from semlib import paths, saving
 
 
 @pytest.fixture
 def table():
-    return pd.DataFrame({"method": ["GLCM & co", "a|b_c"], "NMI": [0.28778, np.nan], "images": [4008, 7]})
+    return pd.DataFrame(
+        {"method": ["GLCM & co", "a|b_c"], "NMI": [0.28778, np.nan], "images": [4008, 7]}
+    )
 
 
 def test_table_is_written_three_times(table):
-    shown = report.save_table(table, "synthetic", "table1", "A caption with 50 %.")
+    shown = saving.save_table(table, "synthetic", "table1", "A caption with 50 %.")
     folder = paths.of("synthetic").figures
     assert shown["NMI"].tolist() == ["0.288", "–"] and shown["images"].tolist() == ["4008", "7"]
     pd.testing.assert_frame_equal(pd.read_csv(folder / "table1.csv"), table)
     markdown = (folder / "table1.md").read_text().splitlines()
     assert markdown[0] == "| method | NMI | images |" and markdown[3] == r"| a\|b_c | – | 7 |"
     latex = (folder / "table1.tex").read_text()
-    assert r"GLCM \& co & 0.288 & 4008 \\" in latex and r"50 \%" in latex and r"a|b\_c & -- & 7 \\" in latex
+    assert (
+        r"GLCM \& co & 0.288 & 4008 \\" in latex
+        and r"50 \%" in latex
+        and r"a|b\_c & -- & 7 \\" in latex
+    )
     assert latex.count(r"\begin{tabular}{lll}") == 1
 
 
 @pytest.mark.parametrize("name", ["table1.md", "table1.tex"])
 def test_every_caption_says_synthetic(table, name):
-    report.save_table(table, "synthetic", "table1", "Caption.")
-    assert "synthetic images (semlib simulator, not Carinthia)" in (paths.of("synthetic").figures / name).read_text()
+    saving.save_table(table, "synthetic", "table1", "Caption.")
+    assert (
+        "synthetic images (semlib simulator, not Carinthia)"
+        in (paths.of("synthetic").figures / name).read_text()
+    )
 
 
 def test_source_of_real_and_own_images(tmp_path):
-    assert report.source("carinthia") == "Carinthia (Zenodo 10715190, CC BY 4.0)"
-    assert report.source(tmp_path) == f"own images ({tmp_path.name})"
+    assert saving.source("carinthia") == "Carinthia (Zenodo 10715190, CC BY 4.0)"
+    assert saving.source(tmp_path) == f"own images ({tmp_path.name})"
 
 
 def test_csv_may_hold_more_than_the_reader_sees(table):
-    report.save_table(table[["method"]], "synthetic", "t", "Caption.", csv=table)
+    saving.save_table(table[["method"]], "synthetic", "t", "Caption.", csv=table)
     assert list(pd.read_csv(paths.of("synthetic").figures / "t.csv").columns) == list(table.columns)
 
 
 def draw():
-    report.style()
+    saving.style()
     figure, axis = plt.subplots()
     axis.plot([0, 1], [1, 0])
     return figure
 
 
 def test_figure_is_stamped_and_repeats_byte_for_byte():
-    first = report.save_figure(draw(), "synthetic", "fig")
+    first = saving.save_figure(draw(), "synthetic", "fig")
     files = [first, first.with_suffix(".svg")]
     before = [file.read_bytes() for file in files]
-    report.save_figure(draw(), "synthetic", "fig")
+    saving.save_figure(draw(), "synthetic", "fig")
     assert [file.read_bytes() for file in files] == before
     assert "synthetic images" in files[1].read_text()
-    report.save_figure(draw(), "synthetic", "plain", stamp=False)
+    saving.save_figure(draw(), "synthetic", "plain", stamp=False)
     assert "synthetic images" not in (first.parent / "plain.svg").read_text()
 
 
 def test_interval_texts():
-    table = pd.DataFrame({"nmi": [0.1234, np.nan], "nmi_lo": [0.1, np.nan], "nmi_hi": [0.2, np.nan]})
-    assert report.with_interval(table, "nmi") == ["0.123 [0.100, 0.200]", "–"]
+    table = pd.DataFrame(
+        {"nmi": [0.1234, np.nan], "nmi_lo": [0.1, np.nan], "nmi_hi": [0.2, np.nan]}
+    )
+    assert saving.with_interval(table, "nmi") == ["0.123 [0.100, 0.200]", "–"]
 
 
 def test_the_gallery_keeps_rare_colours():
@@ -77,7 +88,9 @@ def test_the_gallery_keeps_rare_colours():
     folder.mkdir(parents=True)
     Image.fromarray(pixels).save(folder / "marks.png")
     (paths.figures_root() / "gallery").mkdir(parents=True)
-    report.gallery("synthetic", ["marks"], width=300)
-    small = np.asarray(Image.open(paths.figures_root() / "gallery" / "marks.png").convert("RGB")).astype(int)
+    saving.gallery("synthetic", ["marks"], width=300)
+    small = np.asarray(
+        Image.open(paths.figures_root() / "gallery" / "marks.png").convert("RGB")
+    ).astype(int)
     for (row, column), colour in marks.items():
         assert np.abs(small[row + 3, column + 3] - colour).max() < 16

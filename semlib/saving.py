@@ -58,7 +58,9 @@ def save_figure(figure, dataset, name, *, stamp=True, data=None):
         The PNG.
     """
     if stamp:
-        figure.text(0.995, -0.005, data or source(dataset), ha="right", va="top", fontsize=7, color="0.35")
+        figure.text(
+            0.995, -0.005, data or source(dataset), ha="right", va="top", fontsize=7, color="0.35"
+        )
     origin = {"Source": data or source(dataset)} if stamp else {}
     quick = {"compress_level": 3}  # noisy images get as small as with 6, in a third of the time
     formats = {
@@ -116,7 +118,9 @@ def gallery(dataset, names, *, width=900):
     for name in names:
         with Image.open(paths.of(dataset).figures / f"{name}.png") as image:
             size = width, round(image.height * width / image.width)
-            small = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)  # no palette: rare colours would go
+            small = image.convert("RGB").resize(
+                size, Image.Resampling.LANCZOS
+            )  # no palette: rare colours would go
         with atomic(paths.figures_root() / "gallery" / f"{name}.png") as temporary:
             small.save(temporary, optimize=True)
 
@@ -124,7 +128,10 @@ def gallery(dataset, names, *, width=900):
 def with_interval(table, name):
     """Join the columns name, name_lo and name_hi to texts such as "0.451 [0.402, 0.488]"."""
     rows = zip(table[name], table[f"{name}_lo"], table[f"{name}_hi"], strict=True)
-    return [f"{value:.3f} [{low:.3f}, {high:.3f}]" if np.isfinite(value) else "–" for value, low, high in rows]
+    return [
+        f"{value:.3f} [{low:.3f}, {high:.3f}]" if np.isfinite(value) else "–"
+        for value, low, high in rows
+    ]
 
 
 def _text(value, digits):
@@ -135,7 +142,9 @@ def _text(value, digits):
 
 def _markdown(shown):
     rows = [list(shown.columns), ["---"] * shown.shape[1], *shown.to_numpy().tolist()]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows)
+    return "\n".join(
+        "| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows
+    )
 
 
 def _latex(shown, caption, name):
@@ -158,7 +167,11 @@ def _latex(shown, caption, name):
         """)
         .lstrip()
         .format(  # fmt: skip
-            caption=_escape(caption), name=name, columns="l" * shown.shape[1], head=line(shown.columns), body=body
+            caption=_escape(caption),
+            name=name,
+            columns="l" * shown.shape[1],
+            head=line(shown.columns),
+            body=body,
         )
     )
 

@@ -1,0 +1,47 @@
+"""Trainings that go on after a kill: the state of every part and how far it came, in one file."""
+
+import json
+from pathlib import Path
+
+from semlib.paths import atomic
+
+
+def keep(file, config, parts, progress):
+    """Write the state of a training.
+
+    Parameters
+    ----------
+    file : path
+        Ends in ``.pt``; written whole or not at all.
+    config : dict
+        All that the training depends on, JSON types only.
+    parts : dict of str to object with ``state_dict``
+        Model, optimiser, schedule.
+    progress : JSON type
+        What was done so far, such as the losses of the steps.
+    """
+    import torch
+
+    states = {name: part.state_dict() for name, part in parts.items()}
+    with atomic(file) as temporary:
+        torch.save({"parts": states, "config": json.dumps(config), "progress": progress}, temporary)
+
+
+def resume(file, config, parts, start):
+    """Bring `parts` to the state that `keep` wrote for the same `config`.
+
+    Returns
+    -------
+    progress
+        As it was kept, or `start` where there is no file or it is of another training.
+    """
+    import torch
+
+    if not Path(file).is_file():
+        return start
+    state = torch.load(file, map_location="cpu", weights_only=True)
+    if state.get("config") != json.dumps(config):
+        return start
+    for name, part in parts.items():
+        part.load_state_dict(state["parts"][name])
+    return state["progress"]
