@@ -1,5 +1,6 @@
 """How results look and where they go: one figure style, tables as CSV, Markdown and LaTeX, and where data come from."""
 
+import inspect
 import textwrap
 
 import matplotlib.pyplot as plt
@@ -123,6 +124,13 @@ def gallery(dataset, names, *, width=900):
             )  # no palette: rare colours would go
         with atomic(paths.figures_root() / "gallery" / f"{name}.png") as temporary:
             small.save(temporary, optimize=True)
+
+
+def code(*objects):
+    """The source of functions or classes, coloured, for a notebook that shows its method."""
+    from IPython.display import Code
+
+    return Code("\n\n".join(inspect.getsource(one) for one in objects), language="python")
 
 
 def with_interval(table, name):
