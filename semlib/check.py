@@ -103,7 +103,7 @@ def _machine():
 
 
 def _data():
-    from semlib.images.carinthia import ARCHIVES
+    from semlib.images.datasets import ARCHIVES
 
     click.secho(f"data in {paths.data_root()}", bold=True)
     for name in paths.BUILT_IN:

@@ -14,7 +14,7 @@ from bokeh.embed import file_html
 from bokeh.resources import INLINE
 
 from semlib import explorer
-from semlib.images.simulate import sample
+from semlib.images.simulator import sample
 from tests.browser import Browser
 from tests.test_explorer import TOOLS
 

@@ -21,7 +21,8 @@ from semlib.__main__ import main
 from semlib.cluster import groups, manifest, shards, stages, view
 from semlib.cluster import run as module
 from semlib.cluster.run import run
-from semlib.images.preprocess import decode, preprocess
+from semlib.images import read
+from semlib.images.preprocess import preprocess
 from semlib.morphology import embed, evaluate, features, train
 from semlib.semnr import dists, page, trust
 
@@ -84,7 +85,7 @@ def test_values_are_those_of_the_functions_of_the_notebooks(listing, encoder, tm
     found = run(listing, tmp_path / "out", names, workers=0, encoder=encoder, **SMALL)
     assert found == dict.fromkeys(names, {"chunks": 3, "rows": 10, "bad": 1, "computed": 3})
     good = [i for i in range(10) if i != 5]
-    images = np.array([preprocess(decode(listing.parent / f"{i:03d}.png"), size=32) for i in good])
+    images = np.array([preprocess(read.image(listing.parent / f"{i:03d}.png"), size=32) for i in good])
     expected = {name: getattr(features, name)(images, progress=False) for name in names[1:4]}
     expected |= {
         "preprocess": images,

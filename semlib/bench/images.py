@@ -183,17 +183,18 @@ def _gram(count, size):
 
 def simulate(count=60, size=480):
     """Images of the film preset, with masks."""
-    from semlib.images import simulate
+    from semlib.images import simulator
 
     folder = Path(tempfile.mkdtemp())
 
     def reference():
-        return simulate.sample(count, seed=0, preset="carinthia", size=size).images
+        return simulator.sample(count, seed=0, preset="carinthia", size=size).images
 
     def ours():
         name = folder / f"{len(list(folder.iterdir()))}"
         return np.load(
-            simulate.write_arrays(name, count, seed=0, preset="carinthia", size=size) / "images.npy"
+            simulator.write_arrays(name, count, seed=0, preset="carinthia", size=size)
+            / "images.npy"
         )
 
     return Case("simulator", "one process", reference, ours, "images", count, 0)

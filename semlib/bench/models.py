@@ -74,13 +74,13 @@ def semclip_features(count=48, size=240):
 
 def semclip_episode(shots=2, tests=3, size=120):
     """Fit on a few shots a class and predict; ours has the features at hand, as in every episode but the first."""
-    from semlib.images import simulate
+    from semlib.images import simulator
     from semlib.semclip.episodes import Pool, episodes
     from semlib.semclip.model import SemClip
     from semlib.semclip.prompts import Prompts
 
     prompts, backbone = Prompts.load(), _backbone()
-    batch = simulate.sample(
+    batch = simulator.sample(
         7 * (shots + tests),
         seed=0,
         preset="semclip",

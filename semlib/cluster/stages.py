@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from semlib.driver import fingerprint
-from semlib.images.preprocess import decode, preprocess
+from semlib.images import read
+from semlib.images.preprocess import preprocess
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 FEATURES = ("glcm", "lbp", "wavelet")
@@ -28,7 +29,7 @@ class Stage:
     code: tuple
 
 
-_IMAGES = ("cluster/stages.py", "images/preprocess.py", "images/resize.py")
+_IMAGES = ("cluster/stages.py", "images/preprocess.py", "images/read.py")
 _TRUST = ("cluster/stages.py", "vgg.py", "winograd.py", "matmul.py", "workers.py") + tuple(
     f"semnr/{name}.py"
     for name in ("page", "trust", "metrics", "inputs", "detect", "degrade", "dists", "fsim")
@@ -85,7 +86,7 @@ def _images(files, settings):
     images, bad = [], {}
     for row, file in enumerate(files):
         try:
-            images.append(preprocess(decode(file), **options))
+            images.append(preprocess(read.image(file), **options))
         except (ValueError, OSError) as error:
             bad[row] = str(error)
     return np.array(images, np.uint8).reshape(-1, options["size"], options["size"]), bad

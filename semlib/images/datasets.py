@@ -1,26 +1,36 @@
 """Carinthia, Carinthia-S, the synthetic set or an own folder: fetched, checked, in one manifest."""
 
-import hashlib
 import json
+import os
 import shutil
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from PIL import Image
 from tqdm import tqdm
 
 from semlib import paths
-from semlib.images import carinthia, folder
-from semlib.images.download import download, extract
+from semlib.images.download import Archive, download, extract
 
+ARCHIVES = {
+    "carinthia": Archive(
+        url="https://zenodo.org/records/10715190/files/data.zip?download=1",
+        sha256="02436de8c2d6b0c7eabdcdcf133ab5f17e59a0e3de56ebffc4cb6b2acb771490",
+        bytes=133_840_870,
+    ),
+    "carinthia-s": Archive(
+        url="https://zenodo.org/records/16895427/files/data.zip?download=1",
+        sha256="e7cc8507657611f89db33345d50fc7951e8784045684888dc997ac5298b7a3a2",
+        bytes=139_225_942,
+    ),
+}
+CLASS_TOTALS = {1: 55, 2: 8, 3: 4008, 4: 289, 5: 4, 6: 227}  # of both sets
 COLUMNS = ["image_id", "path", "label", "mask_path", "sha256"]
+SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 
 
 def fetch(dataset, *, n=4591, seed=0, mix="preset"):
-    """Make the raw files of a data set available and return their folder.
+    """Make the raw files of a data set available, if they are not, and return their folder.
 
     Parameters
     ----------
@@ -28,183 +38,216 @@ def fetch(dataset, *, n=4591, seed=0, mix="preset"):
         "carinthia" and "carinthia-s" are downloaded (or taken from a ``data.zip`` placed by hand),
         "synthetic" is simulated, a folder of own images is taken as it is.
     n, seed, mix
-        Only for "synthetic": see `semlib.images.simulate.write_archive`. The set is made anew when
-        they, or the simulator, differ from what ``raw/simulation.json`` records.
-
-    Returns
-    -------
-    Path
-        The raw folder. Nothing is done where it is complete already.
+        Only for "synthetic": see `semlib.images.simulator.sample`. The set is made anew when they,
+        or the simulator, differ from what ``raw/simulation.json`` records.
     """
-    where = paths.of(dataset)
-    if where.name == "synthetic":
-        _simulate(where, {"n": n, "seed": seed, "mix": mix})
-    if where.name in carinthia.ARCHIVES and not (where.raw / "data").exists():
-        download(carinthia.ARCHIVES[where.name], where.archive)
-    if where.name in paths.BUILT_IN:
-        extract(where.archive, where.raw)
-    return where.raw
+    place = paths.of(dataset)
+    if place.name == "synthetic":
+        _simulate(place, n, seed, mix)
+    if place.name in ARCHIVES and not (place.raw / "data").exists():
+        download(ARCHIVES[place.name], place.archive)
+    if place.name in paths.BUILT_IN:
+        extract(place.archive, place.raw)
+    return place.raw
 
 
-def _simulate(where, wanted):
+def _simulate(place, n, seed, mix):
     """Write the synthetic archive, unless one of these properties is there."""
-    from semlib.images import simulate
+    from semlib.images import simulator
 
-    record = where.raw / "simulation.json"
-    wanted = wanted | {"simulator": simulate.sources_digest()}
-    there = record.exists() and (where.archive.exists() or (where.raw / "data").exists())
+    record = place.raw / "simulation.json"
+    wanted = {"n": n, "seed": seed, "mix": mix, "simulator": simulator.sources_digest()}
+    there = record.exists() and (place.archive.exists() or (place.raw / "data").exists())
     if there and wanted.items() <= json.loads(record.read_text()).items():
         return
-    record.unlink(missing_ok=True)
-    where.raw.mkdir(parents=True, exist_ok=True)
-    simulate.write_archive(
-        where.archive, wanted["n"], seed=wanted["seed"], mix=wanted["mix"], masks=True
-    )
-    shutil.rmtree(where.raw / "data", ignore_errors=True)
-    where.manifest.unlink(missing_ok=True)
+    record.unlink(missing_ok=True)  # first away, last written: a killed run starts over
+    place.raw.mkdir(parents=True, exist_ok=True)
+    simulator.write_archive(place.archive, n, seed=seed, mix=mix)
+    shutil.rmtree(place.raw / "data", ignore_errors=True)
+    place.manifest.unlink(missing_ok=True)
+    wanted["sha256"] = paths.sha256(place.archive)
     with paths.atomic(record) as temporary:
-        temporary.write_text(
-            json.dumps(wanted | {"sha256": _sha256(where.archive)}, indent=1) + "\n"
-        )
+        temporary.write_text(json.dumps(wanted, indent=1) + "\n")
 
 
 def manifest(dataset):
     """List every image of a fetched data set, check it, and write ``manifest.csv``.
 
-    Parameters
-    ----------
-    dataset : str or Path
-
     Returns
     -------
     DataFrame
         Columns image_id (str), path and mask_path (str, relative to the raw folder; mask_path empty
-        if there is none), label (int 1 to 6; for an own folder str, empty if unlabelled), sha256.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the CSV, or a file it names, is missing.
-    ValueError
-        If a delimiter, column, label, id, the number of images or a class total is not as published.
-    """
-    where = paths.of(dataset)
-    table = (
-        _published(where) if where.name in paths.BUILT_IN else pd.DataFrame(folder.rows(where.raw))
-    )
-    files = [where.raw / path for path in table["path"]]
-    with ThreadPoolExecutor() as pool:
-        table["sha256"] = list(
-            tqdm(pool.map(_sha256, files), total=len(files), unit="image", desc="checksums")
-        )
-    table = table[COLUMNS]
-    with paths.atomic(where.manifest) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
-    skipped(where).unlink(missing_ok=True)
-    return table
-
-
-def load_manifest(dataset):
-    """Read ``manifest.csv`` without the images that ``skipped.csv`` lists.
-
-    Row i describes row i of ``level0.npy``.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no manifest yet.
-    """
-    where = paths.of(dataset)
-    if not where.manifest.exists():
-        raise FileNotFoundError(f"{where.manifest} is missing: run notebook 01, datasets.manifest")
-    table = pd.read_csv(where.manifest, dtype=str, keep_default_na=False)
-    if skipped(where).exists():
-        left_out = pd.read_csv(skipped(where), dtype=str)["image_id"]
-        table = table[~table["image_id"].isin(left_out)].reset_index(drop=True)
-    return table.astype({"label": int}) if where.name in paths.BUILT_IN else table
-
-
-def labels(dataset):
-    """Labels in the order of ``level0.npy``, or None where no image has one.
-
-    Returns
-    -------
-    ndarray (N,) or None
-        Whole numbers 1 to 6; for an own folder str, "" where an image has no label.
-    """
-    column = load_manifest(dataset)["label"].to_numpy()
-    return column if (column != "").any() else None
-
-
-def skipped(where):
-    """Path of the list of images that a run left out."""
-    return where.data / "skipped.csv"
-
-
-def _published(where):
-    """Rows of the archive's CSV, masks joined where Carinthia-S lies at hand."""
-    data = where.raw / "data"
-    main, masks = data / "carinthia.csv", data / "carinthia-s.csv"
-    if where.name == "carinthia-s":
-        main = masks
-    elif where.name == "carinthia" and not masks.exists():
-        masks = paths.of("carinthia-s").raw / "data" / "carinthia-s.csv"
-    table = carinthia.rows(main, where.raw)
-    if where.name != "synthetic":
-        carinthia.check_totals(table, main)
-    if masks.exists() and masks != main:
-        lookup = carinthia.rows(masks, where.raw).set_index("image_id")["mask_path"]
-        table["mask_path"] = table["image_id"].map(lookup).fillna("")
-    return table
-
-
-def check_members(raw, members_json):
-    """Compare extracted files with a list of known sizes, CRC-32 and SHA-256 sums.
-
-    Parameters
-    ----------
-    raw : Path
-        Folder in which the archive was extracted.
-    members_json : Path
-        ``{"input_members": [{"member", "member_bytes", "member_crc32", "member_sha256"}, ...]}``,
-        the two sums in hexadecimal.
-
-    Returns
-    -------
-    int
-        Number of members compared.
+        if there is none), label (int 1 to 6; for an own folder str, "" without one), sha256.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If a member is missing or differs.
+        If a file is missing, or a column, label, id or class total is not as published.
     """
-    members = json.loads(Path(members_json).read_text())["input_members"]
-    for member in members:
-        file = Path(raw) / member["member"]
-        content = file.read_bytes()
-        found = len(content), f"{zlib.crc32(content):08x}", hashlib.sha256(content).hexdigest()
-        known = member["member_bytes"], member["member_crc32"], member["member_sha256"]
-        if found != known:
-            raise ValueError(f"{file}: bytes, crc32, sha256 are {found}, known are {known}")
-    return len(members)
+    place = paths.of(dataset)
+    built_in = place.name in paths.BUILT_IN
+    table = _published(place) if built_in else pd.DataFrame(list_folder(place.raw))
+    files = [place.raw / path for path in table["path"]]
+    with ThreadPoolExecutor() as pool:
+        digests = pool.map(paths.sha256, files)
+        table["sha256"] = list(tqdm(digests, total=len(files), unit="image", desc="checksums"))
+    table = table[COLUMNS]
+    with paths.atomic(place.manifest) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
+    skipped(place).unlink(missing_ok=True)
+    return table
 
 
-def load_mask(path):
-    """Read a mask of any mode as bool (H, W): foreground where its luminance is at least 128.
+def load_manifest(dataset):
+    """Read ``manifest.csv`` without the images in ``skipped.csv``; row i describes ``level0[i]``."""
+    place = paths.of(dataset)
+    if not place.manifest.exists():
+        raise FileNotFoundError(f"{place.manifest} is missing: run notebook 01, datasets.manifest")
+    table = pd.read_csv(place.manifest, dtype=str, keep_default_na=False)
+    if skipped(place).exists():
+        left_out = pd.read_csv(skipped(place), dtype=str)["image_id"]
+        table = table[~table["image_id"].isin(left_out)].reset_index(drop=True)
+    return table.astype({"label": int}) if place.name in paths.BUILT_IN else table
 
-    Raises
-    ------
-    ValueError
-        If the file is no readable image.
-    """
+
+def labels(dataset):
+    """Labels in the order of ``level0.npy``, as in the manifest; None where no image has one."""
+    column = load_manifest(dataset)["label"].to_numpy()
+    return column if (column != "").any() else None
+
+
+def skipped(place):
+    """Path of the list of images that a run left out."""
+    return place.data / "skipped.csv"
+
+
+def _published(place):
+    """Images of an archive, masks joined where Carinthia-S lies at hand."""
+    main = place.raw / "data" / "carinthia.csv"
+    masks = main.with_name("carinthia-s.csv")
+    if place.name == "carinthia-s":
+        return _check_totals(_listed(masks, place.raw), masks)
+    table = _listed(main, place.raw)
+    if place.name == "carinthia":
+        _check_totals(table, main)
+        masks = paths.of("carinthia-s").raw / "data" / "carinthia-s.csv"
+    if masks.exists():
+        paths_by_id = _listed(masks, place.raw).set_index("image_id")["mask_path"]
+        table["mask_path"] = table["image_id"].map(paths_by_id).fillna("")
+    return table
+
+
+def _check_totals(table, file):
+    totals = {label: int((table["label"] == label).sum()) for label in CLASS_TOTALS}
+    if totals != CLASS_TOTALS:
+        raise ValueError(
+            f"{file}: {len(table)} images, per class {totals}; "
+            f"published are {sum(CLASS_TOTALS.values())}, per class {CLASS_TOTALS}"
+        )
+    return table
+
+
+def _listed(file, raw):
+    """Images of a published CSV, checked; paths count from `raw`."""
+    if not file.exists():
+        raise FileNotFoundError(f"{file} is missing: fetch the data set first")
+    masked = file.name == "carinthia-s.csv"
+    name = "filename" if masked else "file_name"
+    table = _read_csv(file, ";", ["image_path", *["mask_path"] * masked, name, "label"])
+    if table.empty:
+        raise ValueError(f"{file} lists no image")
+    ids = table[name].str.removesuffix(".jpg")
+    if ids.duplicated().any():
+        raise ValueError(f"{file}: duplicate id {ids[ids.duplicated()].iloc[0]!r}")
+    wrong = table["label"][~table["label"].isin(list(map(str, CLASS_TOTALS)))]
+    if len(wrong):
+        raise ValueError(f"{file}, line {wrong.index[0] + 2}: label {wrong.iloc[0]!r}, not 1 to 6")
+    images = [_locate(path, "images", file, raw) for path in table["image_path"]]
+    masks = ""
+    if masked:
+        masks = [_locate(path, "masks", file, raw) for path in table["mask_path"]]
+    columns = {"image_id": ids, "path": images, "label": table["label"].astype(int)}
+    return pd.DataFrame(columns | {"mask_path": masks})
+
+
+def _locate(name, kind, file, raw):
+    """Path from `raw` of a file that the CSV names, whichever folder the name counts from."""
+    data = file.parent
+    for folder in (data.parent, data, data / kind):
+        if (folder / name).is_file():
+            return Path(os.path.relpath(folder / name, raw)).as_posix()
+    raise FileNotFoundError(f"{file} names {name!r}, which is not in {data.parent}")
+
+
+def _read_csv(file, separator, columns):
+    """A CSV as text, which must have these columns."""
+    options = {"dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}
     try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("L")) >= 128
-    except (OSError, SyntaxError) as error:
-        raise ValueError(f"{path}: not a readable mask: {error}") from error
+        table = pd.read_csv(file, sep=separator, skipinitialspace=True, **options)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{file} is no readable UTF-8 CSV file: {error}") from error
+    expected = separator.join(columns)
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes the first of too many for names
+        raise ValueError(f"{file}, line 2: more columns than in line 1; expected {expected}")
+    for column in columns:
+        if column not in table:
+            raise ValueError(f"{file}: no column {column!r} in {list(table)}; expected {expected}")
+    return table
 
 
-def _sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def list_folder(folder):
+    """List the images of a folder (top level, sorted by name) with their labels and masks.
+
+    ``labels.csv`` (columns ``file,label``; free text, not every image needs a line) and ``masks/``
+    (a mask has its image's stem) are optional. The folder is only read, never written to.
+
+    Returns
+    -------
+    list of dict
+        Keys image_id (the stem), path, label and mask_path; the last two empty where unknown.
+    """
+    folder = Path(folder)
+    images = _images(folder)
+    if not images:
+        raise ValueError(f"{folder} holds no image ({', '.join(SUFFIXES)}) at its top level")
+    masks = _images(folder / "masks") if (folder / "masks").is_dir() else {}
+    if masks and not masks.keys() & images.keys():
+        raise ValueError(
+            f"{folder / 'masks'}: no mask is named like an image, {min(masks)!r} is not"
+        )
+    labels = _own_labels(folder / "labels.csv")
+    if unknown := labels.keys() - {file.name for file in images.values()}:
+        raise FileNotFoundError(f"{folder / 'labels.csv'} names {min(unknown)!r}, no image there")
+    return [
+        {
+            "image_id": stem,
+            "path": file.name,
+            "label": labels.get(file.name, ""),
+            "mask_path": f"masks/{masks[stem].name}" if stem in masks else "",
+        }
+        for stem, file in images.items()
+    ]
+
+
+def _images(folder):
+    """Image files of a folder by stem, sorted by name."""
+    images = {}
+    for file in sorted(folder.iterdir()):
+        if file.name.startswith(".") or file.suffix.lower() not in SUFFIXES:
+            continue
+        if file.stem in images:
+            both = f"{images[file.stem].name} and {file.name}"
+            raise ValueError(f"{folder}: duplicate id {file.stem!r} ({both}); rename one")
+        images[file.stem] = file
+    return images
+
+
+def _own_labels(file):
+    """Labels by file name; empty without a labels.csv."""
+    if not file.exists():
+        return {}
+    table = _read_csv(file, ",", ["file", "label"])
+    if table["file"].duplicated().any():
+        name = table["file"][table["file"].duplicated()].iloc[0]
+        raise ValueError(f"{file}: {name!r} is listed twice")
+    return dict(zip(table["file"].str.strip(), table["label"].str.strip(), strict=True))

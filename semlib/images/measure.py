@@ -1,10 +1,12 @@
-"""What is measured on SEM images and masks to compare simulated with real ones."""
+"""What is measured on SEM images and masks: the documented numbers beside those of a data set."""
 
 import numpy as np
+import pandas as pd
 from scipy import ndimage
 
 BORDER = 3
 PATCH = slice(16, 80)
+SMALLEST = 100  # pixels a side of an image that has such a patch
 CONNECTED = np.ones((3, 3), bool)
 
 # of the Carinthia set: a range over three real images, or one number for the whole set
@@ -18,129 +20,153 @@ DOCUMENTED = {
     "set_mean": (0.3775, 0.3775),
     "set_std": (0.05, 0.05),
 }
-# mean and median area fraction, mean number of parts, median bounding box (width, height); class 6 has empty masks
+# mean and median share of the image, mean number of parts, median bounding box; class 6 has none
+MASKS = ("mean", "median", "parts", "width", "height")
 DOCUMENTED_MASKS = {
-    1: {"mean": 0.111, "median": 0.079, "parts": 4.0, "width": 480, "height": 348},
-    2: {"mean": 0.0188, "median": 0.0192, "parts": 2.5, "width": 414, "height": 414},
-    3: {"mean": 0.0197, "median": 0.0167, "parts": 1.2, "width": 85, "height": 72},
-    4: {"mean": 0.115, "median": 0.074, "parts": 1.2, "width": 179, "height": 130},
-    5: {"mean": 0.033, "median": 0.027, "parts": 1.0, "width": 102, "height": 76},
+    1: (0.111, 0.079, 4.0, 480, 348),
+    2: (0.0188, 0.0192, 2.5, 414, 414),
+    3: (0.0197, 0.0167, 1.2, 85, 72),
+    4: (0.115, 0.074, 1.2, 179, 130),
+    5: (0.033, 0.027, 1.0, 102, 76),
 }
 
 
-def statistics(images, masks=None, labels=None):
-    """Brightness, noise, border and, where there are masks, defect statistics of a set of images.
+def statistics(images):
+    """Brightness, noise and border of a set of images.
 
     Parameters
     ----------
     images : array (N, H, W) or sequence of (H, W), uint8
         Uncropped, at least 100 pixels a side; real or simulated.
-    masks : array (N, H, W) or sequence, bool, optional
-    labels : sequence of int, optional
-        Classes for the mask statistics; without them all images are one class, "all".
 
     Returns
     -------
     dict
-        ``body_mean``, ``body_std``: mean and standard deviation of an image without its three rightmost columns, grey
-        levels, median over the images. ``noise_std``, ``lag1_x``, ``lag1_y``: see `noise`, median over
-        the images. ``border_max``: 99th percentile of the three rightmost columns, largest over the
-        images. ``set_mean``, ``set_std``: over all pixels of all images, on [0, 1]. ``masks``: per class the
-        ``count`` of images, ``empty`` (share of empty masks) and, over the other masks, the keys of `DOCUMENTED_MASKS`.
-
-    Raises
-    ------
-    ValueError
-        If there is no image, an image is too small, or the lengths differ.
+        ``body_mean``, ``body_std``: mean and standard deviation of an image without its three
+        rightmost columns, in grey levels. ``noise_std``, ``lag1_x``, ``lag1_y``: see `noise`. All
+        five are medians over the images. ``border_max``: 99th percentile of the three rightmost
+        columns, largest over the images. ``set_mean``, ``set_std``: over all pixels, on [0, 1].
     """
     if len(images) == 0:
         raise ValueError("no image to measure")
-    for name, other in (("masks", masks), ("labels", labels)):
-        if other is not None and len(other) != len(images):
-            raise ValueError(f"{len(images)} images but {len(other)} {name}")
-    rows = np.array([_one(np.asarray(image)) for image in images])
-    typical = np.median(rows, axis=0)
-    result = dict(
-        zip(
-            ("body_mean", "body_std", "noise_std", "lag1_x", "lag1_y"),
-            typical[:5].tolist(),
-            strict=True,
-        )
-    )
-    whole, square = rows[:, 6:].mean(axis=0)
-    result |= {
-        "border_max": float(rows[:, 5].max()),
-        "set_mean": float(whole / 255),
-        "set_std": float(np.sqrt(square - whole**2) / 255),
+    each = np.array([_one(np.asarray(image)) for image in images])
+    typical = np.median(each[:, :5], axis=0).tolist()
+    mean, square = each[:, 6:].mean(axis=0)
+    return dict(zip(list(DOCUMENTED)[:5], typical, strict=True)) | {
+        "border_max": float(each[:, 5].max()),
+        "set_mean": float(mean / 255),
+        "set_std": float(np.sqrt(square - mean**2) / 255),
     }
-    if masks is not None:
-        result["masks"] = _by_class(
-            masks, ["all"] * len(images) if labels is None else list(labels)
-        )
-    return result
 
 
 def _one(image):
-    if image.ndim != 2 or min(image.shape) < 100:
+    if image.ndim != 2 or min(image.shape) < SMALLEST:
         raise ValueError(
-            f"image of shape {image.shape}: expected (height, width) of at least 100 pixels each"
+            f"image of shape {image.shape}: expected at least {SMALLEST} pixels a side"
         )
     image = image.astype(float)
-    body, border = image[:, :-BORDER], image[:, -BORDER:]
-    return (
-        body.mean(),
-        body.std(),
-        *noise(image),
-        np.percentile(border, 99),
-        image.mean(),
-        (image**2).mean(),
-    )
+    body = image[:, :-BORDER]
+    border_max = np.percentile(image[:, -BORDER:], 99)
+    return body.mean(), body.std(), *noise(image), border_max, image.mean(), (image**2).mean()
 
 
 def noise(image):
     """Noise of the background: standard deviation and lag-1 correlations along x and y.
 
-    Measured on the 64 x 64 patch that starts 16 pixels from the upper left corner, where defects are
-    rare, after subtracting its least-squares plane. Grain of the film finer than the patch is part of it.
+    Measured on the 64 x 64 patch that starts 16 pixels from the upper left corner, where defects
+    are rare, after subtracting its least-squares plane. Fine grain of the film is part of it.
 
     Returns
     -------
     tuple of float
-        Standard deviation in grey levels, correlation of horizontal neighbours, of vertical neighbours.
+        Standard deviation in grey levels, correlation of horizontal, of vertical neighbours.
     """
     patch = np.asarray(image, float)[PATCH, PATCH]
     y, x = np.mgrid[: patch.shape[0], : patch.shape[1]]
     plane = np.stack([np.ones(patch.size), x.ravel(), y.ravel()], axis=1)
-    rest = patch - (plane @ np.linalg.lstsq(plane, patch.ravel(), rcond=None)[0]).reshape(
-        patch.shape
-    )
+    fit = plane @ np.linalg.lstsq(plane, patch.ravel(), rcond=None)[0]
+    rest = patch - fit.reshape(patch.shape)
     variance = rest.var()
     if variance < 1e-12:
         return 0.0, 0.0, 0.0
-    lag_x, lag_y = (rest[:, 1:] * rest[:, :-1]).mean(), (rest[1:] * rest[:-1]).mean()
+    lag_x = (rest[:, 1:] * rest[:, :-1]).mean()
+    lag_y = (rest[1:] * rest[:-1]).mean()
     return float(np.sqrt(variance)), float(lag_x / variance), float(lag_y / variance)
 
 
-def _by_class(masks, labels):
-    table = {}
+def statistics_table(images, documented=True):
+    """`statistics` beside the documented numbers; empty where the images are too small."""
+    if min(min(image.shape) for image in images) < SMALLEST:
+        return pd.DataFrame({"statistic": [], "documented (Carinthia)": [], "measured": []})
+    measured = statistics(images)
+    ranges = ["–".join(f"{x:g}" for x in dict.fromkeys(DOCUMENTED[name])) for name in measured]
+    return pd.DataFrame(
+        {
+            "statistic": list(measured),
+            "documented (Carinthia)": ranges if documented else None,
+            "measured": list(measured.values()),
+        }
+    )
+
+
+def mask_table(masks, labels, documented=True):
+    """Share of the image, number of parts and bounding box of the defects of each class.
+
+    Parameters
+    ----------
+    masks : sequence of bool array (H, W)
+    labels : sequence
+        The class of each; empty masks are left out, and classes without any other.
+    documented : bool
+        Whether the classes are Carinthia's.
+
+    Returns
+    -------
+    DataFrame
+        Columns class, images, mask statistic (one of `MASKS`), documented (Carinthia), measured.
+    """
+    if len(masks) != len(labels):
+        raise ValueError(f"{len(masks)} masks but {len(labels)} labels")
+    lines = []
     for label in sorted(set(labels)):
-        mine = [np.asarray(mask, bool) for mask, k in zip(masks, labels, strict=True) if k == label]
-        rows = np.array([_extent(mask) for mask in mine if mask.any()])
-        table[label] = {"count": len(mine), "empty": 1 - len(rows) / len(mine)}
-        if len(rows):
-            fraction, parts, width, height = rows.T
-            table[label] |= {
-                "mean": float(fraction.mean()),
-                "median": float(np.median(fraction)),
-                "parts": float(parts.mean()),
-                "width": float(np.median(width)),
-                "height": float(np.median(height)),
-            }
-    return table
+        own = [np.asarray(mask) for mask, k in zip(masks, labels, strict=True) if k == label]
+        extents = np.array([_extent(mask) for mask in own if mask.any()])
+        if not len(extents):
+            continue
+        share, parts, width, height = extents.T
+        measured = share.mean(), np.median(share), parts.mean(), np.median(width), np.median(height)
+        known = DOCUMENTED_MASKS.get(label) if documented else None
+        for name, number, value in zip(MASKS, known or [np.nan] * 5, measured, strict=True):
+            lines.append((str(label), len(own), name, number, value))
+    columns = ["class", "images", "mask statistic", "documented (Carinthia)", "measured"]
+    return pd.DataFrame(lines, columns=columns)
 
 
 def _extent(mask):
     """Area fraction, number of 8-connected parts, width and height of the bounding box."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    parts = ndimage.label(mask, CONNECTED)[1]
-    return mask.mean(), parts, columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1
+    return mask.mean(), ndimage.label(mask, CONNECTED)[1], *bounding_box(mask)
+
+
+def bounding_box(mask):
+    """Width and height in pixels of the smallest box that holds a mask."""
+    columns = np.flatnonzero(mask.any(0))
+    rows = np.flatnonzero(mask.any(1))
+    return int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1
+
+
+def border_table(versions):
+    """What the border of images adds, by name of a version of the same images (N, H, W)."""
+    lines = []
+    for name, images in versions.items():
+        stack = np.asarray(images, dtype=np.float32)
+        energy = np.square(np.diff(stack, axis=2)).mean(axis=(0, 1))  # of each column's gradient
+        profiles = stack.mean(axis=1) - stack.mean(axis=(1, 2))[:, None]
+        alike = np.atleast_2d(np.corrcoef(profiles))[np.triu_indices(len(stack), 1)]
+        line = {
+            "images": name,
+            "gradient energy in the last 4 columns %": 100 * energy[-4:].sum() / energy.sum(),
+            "GLCM contrast": energy.mean(),
+            "correlation of column profiles": alike.mean() if alike.size else np.nan,
+        }
+        lines.append(line)
+    return pd.DataFrame(lines)

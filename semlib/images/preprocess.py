@@ -1,4 +1,4 @@
-"""From image files to one uint8 array: decode, border crop, bicubic to a square, intensity range."""
+"""From image files to one uint8 array: border crop, bicubic to a square, intensity range."""
 
 import os
 
@@ -8,60 +8,18 @@ from PIL import Image
 from tqdm import tqdm
 
 from semlib import paths
-from semlib.images import datasets
-from semlib.images.resize import bicubic
+from semlib.images import datasets, read
 from semlib.workers import threads
 
 INTENSITIES = ("full", "stretch")
-LISTED = 10
-
-
-def decode(path):
-    """Read an image file as uint8 (H, W).
-
-    Colour becomes luminance (ITU-R 601, alpha ignored; 16-bit colour by its high bytes). Grey of
-    more than 8 bits (16-bit, 32-bit, float) is scaled linearly from the image's own minimum and
-    maximum to 0 and 255, since detectors rarely fill 16 bits. Of a TIFF stack the first image counts.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the file is empty, truncated or no image; the message names it.
-    """
-    try:
-        with Image.open(path) as image:
-            deep = image.mode in ("I", "F") or image.mode.startswith("I;16")
-            return _to_8bit(np.asarray(image)) if deep else np.array(image.convert("L"))
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such image") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        size = os.path.getsize(path)
-        raise ValueError(f"{path}: not a readable image ({size:,} bytes): {error}") from error
-
-
-def try_decode(path):
-    """Decode an image file: (uint8 (H, W), ""), or (None, the reason) where `decode` raises an error."""
-    try:
-        return decode(path), ""
-    except (ValueError, OSError) as error:
-        return None, str(error)
-
-
-def _to_8bit(values):
-    low, high = float(values.min()), float(values.max())
-    if not np.isfinite(high - low):
-        raise ValueError("some values are not finite")
-    scale = 255 / (high - low) if high > low else 0
-    return np.rint((values - low) * scale).astype(np.uint8)
+LISTED = 10  # bad images that an error names
 
 
 def preprocess(image, *, border=4, size=512, intensity="full"):
     """Crop the border, centre-crop to a square, resize bicubically and set the intensity range.
 
-    Sci Rep paper, "Methods": a fixed border is cropped, images become 512x512, intensities are
-    normalised. Width and range are not stated there. Here 4 pixels go, as the three rightmost
+    Sci Rep paper, "Methods": a fixed border is cropped, images become 512 x 512, intensities are
+    normalised. Width and range are not stated there. Our choice: 4 pixels, as the three rightmost
     columns of the Carinthia images are near black and would give a model something to recognise.
 
     Parameters
@@ -92,12 +50,13 @@ def preprocess(image, *, border=4, size=512, intensity="full"):
     side = min(height, width) - 2 * border
     if side < 1:
         raise ValueError(f"{height} x {width} pixels: a border of {border} leaves nothing")
-    top, left = (height - side) // 2, (width - side) // 2
+    top = (height - side) // 2
+    left = (width - side) // 2
     square = image[top : top + side, left : left + side]
     if square.min() == square.max():
         raise ValueError(f"constant (all {square[0, 0]})")
-    resized = bicubic(square, size)
-    return np.asarray(_stretch(Image.fromarray(resized))) if intensity == "stretch" else resized
+    resized = Image.fromarray(square).resize((size, size), Image.Resampling.BICUBIC)
+    return np.asarray(_stretched(resized) if intensity == "stretch" else resized)
 
 
 def _check_options(border, size, intensity):
@@ -107,7 +66,7 @@ def _check_options(border, size, intensity):
         raise ValueError(f"border {border} and size {size}: expected border >= 0 and size >= 1")
 
 
-def _stretch(image):
+def _stretched(image):
     """Map the 1st to 99th percentile to 0..255; minimum to maximum where those two coincide."""
     share = np.cumsum(image.histogram()) / (image.width * image.height)
     low, high = np.searchsorted(share, (0.01, 0.99))
@@ -117,13 +76,10 @@ def _stretch(image):
     return image.point(np.rint(table).astype(int).tolist())
 
 
-def preprocess_dataset(
-    dataset, *, border=4, size=512, intensity="full", skip_bad=False, workers=None
-):
+def preprocess_dataset(dataset, *, border=4, size=512, intensity="full", skip_bad=False):
     """Write ``level0.npy``, uint8 (N, size, size): row i is row i of `datasets.load_manifest`.
 
-    Files are decoded by threads (Pillow works outside Python's lock) and written one after the
-    other, so memory stays flat for any number of images.
+    Images are written one after the other, so memory stays flat for any number of them.
 
     Parameters
     ----------
@@ -132,89 +88,72 @@ def preprocess_dataset(
         See `preprocess`.
     skip_bad : bool
         Leave out images that cannot be used and list them, with the reason, in ``skipped.csv``.
-        Otherwise they are an error, and nothing is written.
-    workers : int, optional
-        Number of threads; by default two per core, as each waits for Python's lock at times.
+        Otherwise they are an error that names the first ten, and nothing is written.
 
     Returns
     -------
     Path
         ``level0.npy``.
-
-    Raises
-    ------
-    ValueError
-        Naming the bad images (the first ten), or if no image is left.
     """
     _check_options(border, size, intensity)
-    where = paths.of(dataset)
+    place = paths.of(dataset)
     table = datasets.load_manifest(dataset)
+    files = [place.raw / path for path in table["path"]]
 
-    def work(path):
+    def work(file):
         try:
-            return preprocess(
-                decode(where.raw / path), border=border, size=size, intensity=intensity
-            ), ""
+            image = read.image(file)
+            return preprocess(image, border=border, size=size, intensity=intensity), ""
         except (ValueError, OSError) as error:
-            reason = str(error)
-            return None, reason if str(path) in reason else f"{where.raw / path}: {reason}"
+            return None, str(error) if str(file) in str(error) else f"{file}: {error}"
 
-    with paths.atomic(where.level(0)) as temporary:
-        reasons = _write(
-            temporary,
-            threads(work, list(table["path"]), workers or 2 * os.cpu_count()),
-            len(table),
-            size,
-        )
-        bad = table.assign(reason=reasons)[[bool(reason) for reason in reasons]]
+    with paths.atomic(place.level(0)) as temporary:
+        # Pillow works outside Python's lock, for which each thread waits at times: two a core
+        results = threads(work, files, 2 * os.cpu_count())
+        table["reason"] = _write(temporary, results, len(files), size)
+        bad = table[table["reason"] != ""]
         if len(bad) and (not skip_bad or len(bad) == len(table)):
-            raise ValueError(_listing(bad["reason"], len(table), skip_bad))
+            raise ValueError(_listing(bad["reason"].tolist(), len(table), skip_bad))
         if len(bad):
-            _leave_out(where, bad)
-    return where.level(0)
+            _leave_out(place, bad)
+    return place.level(0)
 
 
-def _write(path, results, n, size):
+def _write(path, results, count, size):
     """Write the good images as a .npy file, row by row; return one reason (or "") per image."""
     reasons = []
-    with (
-        open(path, "wb") as file,
-        tqdm(results, total=n, unit="image", desc="preprocessing") as bar,
-    ):
-        write_header(file, (n, size, size))
+    with open(path, "wb") as file, tqdm(results, "preprocessing", count, unit="image") as bar:
+        _write_header(file, (count, size, size))
         for image, reason in bar:
             reasons.append(reason)
             if image is not None:
                 file.write(image)
+        # how many are good is known only now; NumPy pads headers to one length, whatever the number
         file.seek(0)
-        write_header(file, (reasons.count(""), size, size))
+        _write_header(file, (reasons.count(""), size, size))
     return reasons
 
 
-def write_header(file, shape):
-    """The .npy header of uint8 `shape`; NumPy pads it such that its length does not depend on the number of images."""
-    np.lib.format.write_array_header_1_0(
-        file, {"descr": "|u1", "fortran_order": False, "shape": shape}
-    )
+def _write_header(file, shape):
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
 
 
-def _listing(reasons, n, skip_bad):
-    lines = [f"  {reason}" for reason in reasons[:LISTED]]
+def _listing(reasons, count, skip_bad):
+    advice = "repair or remove them, or leave them out with skip_bad=True"
+    if skip_bad:
+        advice = "no image is left"
+    lines = [f"{len(reasons)} of {count} images cannot be used: {advice}", *reasons[:LISTED]]
     if len(reasons) > LISTED:
-        lines.append(f"  and {len(reasons) - LISTED} more")
-    advice = (
-        "no image is left"
-        if skip_bad
-        else "repair or remove them, or leave them out with skip_bad=True"
-    )
-    return "\n".join([f"{len(reasons)} of {n} images cannot be used: {advice}", *lines])
+        lines.append(f"and {len(reasons) - LISTED} more")
+    return "\n  ".join(lines)
 
 
-def _leave_out(where, bad):
-    """List bad images in skipped.csv, which `datasets.load_manifest` takes off the manifest."""
-    earlier = datasets.skipped(where)
-    if earlier.exists():
-        bad = pd.concat([pd.read_csv(earlier, dtype=str, keep_default_na=False), bad.astype(str)])
-    with paths.atomic(earlier) as temporary:
+def _leave_out(place, bad):
+    """Add bad images to skipped.csv, which `datasets.load_manifest` takes off the manifest."""
+    file = datasets.skipped(place)
+    if file.exists():
+        bad = pd.concat([pd.read_csv(file, dtype=str, keep_default_na=False), bad.astype(str)])
+    with paths.atomic(file) as temporary:
         bad.to_csv(temporary, index=False, lineterminator="\n")
-    tqdm.write(f"{len(bad)} images left out, listed in {earlier}")
+    tqdm.write(f"{len(bad)} images left out, listed in {file}")

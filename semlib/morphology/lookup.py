@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from semlib import paths
-from semlib.images import datasets, preprocess
+from semlib.images import datasets, preprocess, read
 from semlib.morphology import retrieval, stored, train
 from semlib.paths import atomic
 
@@ -46,7 +46,7 @@ def similar(image, dataset, *, count=11, border=4, seed=0, out=None):
     else:
         row, shown = (
             None,
-            preprocess.preprocess(preprocess.decode(image), border=border, size=images.shape[1]),
+            preprocess.preprocess(read.image(image), border=border, size=images.shape[1]),
         )
         query = train.embed(train.load_encoder(folder), shown[None], progress=False)[0]
     rows, distances = retrieval.similar(embeddings, query, count=count, leave_out=row)

@@ -16,7 +16,8 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from semlib import paths
-from semlib.images import preprocess, pyramid, scan, simulate
+from semlib.images import preprocess, pyramid, simulator
+from semlib.images.simulator import microscope
 from semlib.morphology import controls, evaluate, features, recipe, train
 from semlib.morphology.device import best_device
 from semlib.morphology.encoder import Readout
@@ -86,21 +87,21 @@ def simulated(name, count, *, size=128):
 
 
 def _selection(count):
-    batch = simulate.sample(count, seed=1001, mix="teaching")
+    batch = simulator.sample(count, seed=1001, mix="teaching")
     return batch.images, batch.labels
 
 
 def _report(count):
     batch, rng = (
-        simulate.sample(count, seed=2002, size=400, mix="teaching"),
+        simulator.sample(count, seed=2002, size=400, mix="teaching"),
         np.random.default_rng(2002),
     )
     shots = [
-        scan.acquire(1.1 * image, rng, dose=1200, jitter=0.2, correlation=0.25)
+        microscope.acquire(1.1 * image, rng, dose=1200, jitter=0.2, correlation=0.25)
         for image in batch.clean
     ]
     return np.stack(
-        [scan.from_jpeg(scan.to_jpeg(scan.to_8bit(shot), 65)) for shot in shots]
+        [microscope.from_jpeg(microscope.to_jpeg(microscope.to_8bit(shot), 65)) for shot in shots]
     ), batch.labels
 
 

@@ -7,7 +7,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from semlib import paths
-from semlib.images import datasets, preprocess, presets, simulate, text
+from semlib.images import datasets, preprocess, simulator
+from semlib.images import read as files
+from semlib.images.simulator import presets, words
 from semlib.semclip import shots
 from semlib.semclip.episodes import Pool
 from semlib.semclip.prompts import CARINTHIA, Prompts
@@ -65,9 +67,9 @@ def images(dataset, *, n=1332, size=240, seed=0, prompts=None):
     if reason := unusable(dataset, prompts):
         raise ValueError(reason)
     if where.name == "synthetic":
-        code = simulate.sources_digest(simulate.ALL_RENDERERS)
+        code = simulator.sources_digest()
         folder = where.data / "semclip" / f"images-{n}-{size}-{seed}-{code}"
-        simulate.write_arrays(folder, n, seed=seed, size=size)
+        simulator.write_arrays(folder, n, seed=seed, size=size)
         arrays = [
             np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("images", "labels", "masks")
         ]
@@ -77,10 +79,10 @@ def images(dataset, *, n=1332, size=240, seed=0, prompts=None):
         return Pool(*arrays, prompts.classes, prompts.normal, written)
     table, read, masks = _labelled(dataset), [], []
     for row in tqdm(table.itertuples(), total=len(table), desc="read", unit="image"):
-        image = preprocess.decode(where.raw / row.path)
+        image = files.image(where.raw / row.path)
         read.append(preprocess.preprocess(image, size=size))
         mask = (
-            datasets.load_mask(where.raw / row.mask_path)
+            files.mask(where.raw / row.mask_path)
             if row.mask_path
             else np.zeros(image.shape, bool)
         )
@@ -112,7 +114,7 @@ def burn_text(images, *, seed=0):
     """The images with text burnt in, and where it stands: uint8 and bool (N, H, W)."""
     nothing, written, places = np.zeros(images.shape[1:], bool), [], []
     for i, image in enumerate(images):
-        marks = text.overlay(np.random.default_rng([seed, i]), image.shape[0], nothing)
+        marks = words.overlay(np.random.default_rng([seed, i]), image.shape[0], nothing)
         written.append(marks.on(image))
         places.append(marks.covered)
     return np.stack(written), np.stack(places)

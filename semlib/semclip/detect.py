@@ -11,8 +11,8 @@ from PIL import Image
 from skimage.segmentation import find_boundaries
 from tqdm import tqdm
 
-from semlib.images import folder
-from semlib.images.preprocess import try_decode
+from semlib.images import datasets
+from semlib.images.read import try_image
 from semlib.paths import atomic
 from semlib.semclip import shots as shot_files
 from semlib.semclip.backbone import Backbone
@@ -28,7 +28,7 @@ OPACITY = 0.6  # of the colour where the anomaly is 1
 def run(images, out, *, shots=None, model=None, backbone=None, pretrained=None, prompts=None):
     """Learn from labelled shots, or take a saved model, and write what it finds in each image of a folder.
 
-    Images of any size and bit depth are read (`semlib.images.preprocess.decode`); the whole image is fitted into the
+    Images of any size and bit depth are read (`semlib.images.read.image`); the whole image is fitted into the
     backbone's square, and the map goes back to the image's own size. Files that cannot be read are left out and listed
     in ``skipped.csv``. An interrupted run continues; images are done again when they or the model are newer.
 
@@ -59,7 +59,7 @@ def run(images, out, *, shots=None, model=None, backbone=None, pretrained=None, 
         With both or neither of shots and model, bad shots, or no image that can be read.
     """
     images, out = Path(images), Path(out)
-    files = [images / row["path"] for row in folder.rows(_existing(images))]
+    files = [images / row["path"] for row in datasets.list_folder(_existing(images))]
     if (shots is None) == (model is None):
         raise ValueError("give either shots to learn from or a saved model")
     if model is None:
@@ -149,7 +149,7 @@ def _detect(model, files, out, since):
 
 def _chunk(model, files, overlays):
     """Write the overlays of some files; their rows of results.csv, and the rows of skipped.csv."""
-    read = [(file, *try_decode(file)) for file in files]
+    read = [(file, *try_image(file)) for file in files]
     good = [(file, image) for file, image, _ in read if image is not None]
     bad = [{"file": file.name, "reason": reason} for file, image, reason in read if image is None]
     if not good:

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from semlib import paths
-from semlib.images.preprocess import decode
+from semlib.images import read
 from semlib.semclip.episodes import Pool
 from semlib.semclip.prompts import FILE, Prompts
 from semlib.semclip.shots import fitted
@@ -121,7 +121,7 @@ def _pairs(folder, ending):
     found = []
     for file in files:
         name = file.stem.removesuffix("_mask")
-        image, mask = decode(folder / f"{name}{ending}"), decode(file)
+        image, mask = read.image(folder / f"{name}{ending}"), read.image(file)
         if image.shape != mask.shape:
             raise ValueError(f"{file} has {mask.shape} pixels, its image {image.shape}")
         found.append((name, image, mask))
@@ -147,7 +147,7 @@ def _tiles(micrographs, words, each):
 def _patterned_wafer(folder, words, _):
     """All tiles that the episodes may draw from, the points' ones with the point off their centre."""
     inspected, reference = (
-        decode(folder / f"case1_{kind}_image.png") for kind in ("inspected", "reference")
+        read.image(folder / f"case1_{kind}_image.png") for kind in ("inspected", "reference")
     )
     rng, rows, columns = np.random.default_rng(0), *np.indices(inspected.shape)
     near, marks, parts = np.zeros(inspected.shape, bool), np.zeros(inspected.shape, bool), []

@@ -21,7 +21,7 @@ from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
 from semlib import paths
-from semlib.images import simulate
+from semlib.images import simulator
 from semlib.semclip import vlm
 from semlib.semclip.contrast import ON_DEFECT, image_text_loss, patch_text_loss, see
 
@@ -241,7 +241,7 @@ def main(folder, images, steps, seed):
     )
     sets = {"train": (images, seed), "held-out": (350, seed + 1)}
     for name, (count, own) in sets.items():
-        simulate.write_arrays(
+        simulator.write_arrays(
             cache / f"{name}-{count}-{own}", count, seed=own, preset="semvlm", size=SIZE
         )
     data, held_out = (Pairs(cache / f"{name}-{count}-{own}") for name, (count, own) in sets.items())

@@ -4,8 +4,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from semlib.images import datasets, folder
-from semlib.images.preprocess import decode
+from semlib.images import datasets
+from semlib.images import read as files
 
 
 def read(place, size, normal):
@@ -14,7 +14,7 @@ def read(place, size, normal):
     Parameters
     ----------
     place : Path
-        Layout as in `semlib.images.folder.rows`: images, ``labels.csv``, ``masks/<name of the image>.png``; a
+        Layout as in `semlib.images.datasets.list_folder`: images, ``labels.csv``, ``masks/<name of the image>.png``; a
         defect-free image needs no mask. A pixel of the square is defect where any part of it is.
     size : int
     normal : str
@@ -32,7 +32,7 @@ def read(place, size, normal):
         If an image has no label, a defect has no mask though others have one, a mask differs in size from its image,
         or a file cannot be read.
     """
-    rows, images, masks = folder.rows(place), [], []
+    rows, images, masks = datasets.list_folder(place), [], []
     masked = any(row["mask_path"] for row in rows)
     for row in tqdm(rows, desc="read shots", unit="image"):
         file = place / row["path"]
@@ -42,9 +42,9 @@ def read(place, size, normal):
             raise ValueError(
                 f"{file} has no mask: draw {place / 'masks' / file.stem}.png, white on black"
             )
-        image = decode(file)
+        image = files.image(file)
         mask = (
-            datasets.load_mask(place / row["mask_path"])
+            files.mask(place / row["mask_path"])
             if row["mask_path"]
             else np.zeros(image.shape, bool)
         )

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.signal import fftconvolve, lfilter
 
-from semlib.images import scan
+from semlib.images.simulator import microscope
 from semlib.semnr import inputs
 
 REACH = 64  # pixels: how far `without_defect` looks for a piece of image to copy
@@ -51,8 +51,8 @@ def apply(name, image, severity, *, seed, mask=None):
 
 
 def acquire(clean, *, seed, dose=40.0, jitter=0.2, correlation=0.4):
-    """A noisy scan of a clean image (H, W) in [0, 1], see `semlib.images.scan.acquire`; float32 in [0, 1]."""
-    noisy = scan.acquire(
+    """A noisy scan of a clean image (H, W) in [0, 1], see `semlib.images.simulator.microscope.acquire`; float32 in [0, 1]."""
+    noisy = microscope.acquire(
         clean * 255, np.random.default_rng(seed), dose=dose, jitter=jitter, correlation=correlation
     )
     return np.clip(noisy / 255, 0, 1).astype(np.float32)
@@ -110,7 +110,7 @@ def _copy_over(result, image, piece, blocked, ring):
 
 def _dose(image, severity, rng, _):
     """Compound shot noise at 2,000 (severity 0) down to 20 electrons a pixel (severity 1), geometric."""
-    return scan.acquire(image * 255, rng, dose=2000 * 0.01**severity) / 255
+    return microscope.acquire(image * 255, rng, dose=2000 * 0.01**severity) / 255
 
 
 def _gaussian(image, severity, rng, _):

@@ -20,7 +20,8 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from semlib.images import scan, simulate
+from semlib.images import simulator
+from semlib.images.simulator import microscope
 from semlib.paths import atomic
 from semlib.unet import UNet
 
@@ -139,7 +140,7 @@ def restore(network, image):
 
 def scenes(n, *, seed, size):
     """Simulated patterns, each with a small defect: `SimulatedBatch` of the preset "semnr", defects 1 to 5 in turn."""
-    return simulate.sample(n, seed=seed, preset="semnr", size=size, labels=1 + np.arange(n) % 5)
+    return simulator.sample(n, seed=seed, preset="semnr", size=size, labels=1 + np.arange(n) % 5)
 
 
 def batch(clean, rng, count, crop, *, untouched=0.1):
@@ -160,7 +161,7 @@ def batch(clean, rng, count, crop, *, untouched=0.1):
         noisy = piece
         if rng.random() >= untouched:
             dose = np.exp(rng.uniform(np.log(15), np.log(400)))
-            noisy = scan.acquire(
+            noisy = microscope.acquire(
                 piece, rng, dose=dose, jitter=rng.uniform(0, 0.3), correlation=rng.uniform(0, 0.7)
             )
         pairs.append((np.clip(noisy, 0, 255), piece))

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from semlib.images.carinthia import CLASS_TOTALS
+from semlib.images.datasets import CLASS_TOTALS
 from semlib.teaching import files
 
 

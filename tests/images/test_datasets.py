@@ -3,8 +3,6 @@
 import hashlib
 import json
 import shutil
-import zipfile
-import zlib
 
 import numpy as np
 import pandas as pd
@@ -12,19 +10,18 @@ import pytest
 from PIL import Image
 
 from semlib import paths
-from semlib.images import carinthia, datasets, simulate
-from semlib.images.datasets import check_members, fetch, labels, load_manifest, load_mask, manifest
+from semlib.images import datasets, read, simulator
+from semlib.images.datasets import fetch, labels, load_manifest, manifest
 from semlib.images.download import Archive
-from semlib.images.preprocess import decode
 
-SHARED = paths.ROOT.parent / "shared/real-sem/carinthia"
+KNOWN = paths.ROOT.parent / "shared/real-sem/carinthia/carinthia_24_members_sha256.json"
 LABELS = (3, 3, 1, 3, 6, 4, 2, 5)
 
 
 @pytest.fixture
 def small_totals(monkeypatch):
     """Let an archive of eight images count as the published one."""
-    monkeypatch.setattr(carinthia, "CLASS_TOTALS", {k: LABELS.count(k) for k in range(1, 7)})
+    monkeypatch.setattr(datasets, "CLASS_TOTALS", {k: LABELS.count(k) for k in range(1, 7)})
 
 
 @pytest.fixture
@@ -36,7 +33,7 @@ def published(server, make_archive, monkeypatch, tmp_path, small_totals):
         ids = make_archive(file, LABELS, masks=name == "carinthia-s", main=name == "carinthia")
         server.body = file.read_bytes()
         entry = Archive(server.url, hashlib.sha256(server.body).hexdigest(), len(server.body))
-        monkeypatch.setitem(carinthia.ARCHIVES, name, entry)
+        monkeypatch.setitem(datasets.ARCHIVES, name, entry)
         return ids
 
     return serve
@@ -74,13 +71,12 @@ def test_fetch_takes_an_archive_placed_by_hand(published, server):
 
 
 def test_the_registry_agrees_with_the_published_record():
-    file = SHARED / "carinthia_24_members_sha256.json"
-    if not file.exists():
+    if not KNOWN.exists():
         pytest.skip("../shared/real-sem is not here")
-    known = json.loads(file.read_text())["archive"]
-    assert carinthia.ARCHIVES["carinthia"].sha256 == known["sha256"]
-    assert carinthia.ARCHIVES["carinthia"].bytes == known["bytes"]
-    assert sum(carinthia.CLASS_TOTALS.values()) == known["dataset_record_count"]
+    known = json.loads(KNOWN.read_text())["archive"]
+    assert datasets.ARCHIVES["carinthia"].sha256 == known["sha256"]
+    assert datasets.ARCHIVES["carinthia"].bytes == known["bytes"]
+    assert sum(datasets.CLASS_TOTALS.values()) == known["dataset_record_count"]
 
 
 def test_manifest_of_carinthia(published, private_folders):
@@ -104,7 +100,7 @@ def test_masks_of_carinthia_come_from_carinthia_s(published):
     fetch("carinthia-s")
     table = manifest("carinthia")
     assert list(table["mask_path"]) == [f"../../carinthia-s/raw/data/masks/{i}.png" for i in ids]
-    assert load_mask(paths.of("carinthia").raw / table["mask_path"][0]).shape == (32, 32)
+    assert read.mask(paths.of("carinthia").raw / table["mask_path"][0]).shape == (32, 32)
 
 
 def test_manifest_of_carinthia_s(published):
@@ -117,7 +113,7 @@ def test_manifest_of_carinthia_s(published):
 
 
 def test_a_manifest_of_the_published_length():
-    labels = np.repeat(list(carinthia.CLASS_TOTALS), list(carinthia.CLASS_TOTALS.values()))
+    labels = np.repeat(list(datasets.CLASS_TOTALS), list(datasets.CLASS_TOTALS.values()))
     file = lay_out(labels)
     assert file.stat().st_size == 408_627  # of the published CSV
     assert len(manifest("carinthia")) == 4591
@@ -143,7 +139,7 @@ GOOD = f"data/images/{0:032x}.jpg;{0:032x}.jpg;3"
     "rows, header, message",
     [
         ([GOOD, "data/images/gone.jpg;gone.jpg;3"], None, "'data/images/gone.jpg'"),
-        ([GOOD.replace(";", ",")], "image_path,file_name,label", "delimiter ';'"),
+        ([GOOD.replace(";", ",")], "image_path,file_name,label", "expected image_path;file_name"),
         ([GOOD], "image_path;file;label", "no column 'file_name'"),
         ([GOOD], "image_path;file_name;class", "no column 'label'"),
         ([GOOD, f"data/images/{1:032x}.jpg;{1:032x}.jpg;7"], None, "line 3: label '7'"),
@@ -152,7 +148,8 @@ GOOD = f"data/images/{0:032x}.jpg;{0:032x}.jpg;3"
         ([GOOD[:-1]], None, "label ''"),
         ([GOOD[:-1] + "3.5"], None, "label '3.5'"),
         ([GOOD, GOOD], None, f"duplicate id '{0:032x}'"),
-        ([GOOD, GOOD + ";a;b"], None, "no readable CSV"),
+        ([GOOD, GOOD + ";a;b"], None, "no readable UTF-8 CSV"),
+        ([GOOD + ";a"], None, "line 2: more columns"),
         ([GOOD.removesuffix(";3")], None, "line 2: label ''"),
         ([], None, "lists no image"),
     ],
@@ -169,7 +166,7 @@ def test_a_bad_csv_is_named_with_the_value(rows, header, message):
 def test_an_unreadable_csv_is_named(content):
     file = lay_out()
     file.write_bytes(content)
-    with pytest.raises(ValueError, match=r"carinthia\.csv is no readable CSV"):
+    with pytest.raises(ValueError, match=r"carinthia\.csv is no readable UTF-8 CSV"):
         manifest("carinthia")
 
 
@@ -186,87 +183,23 @@ def test_an_unknown_dataset_is_named():
             function("carintia")
 
 
-def members_json(file, archive):
-    """Describe an archive as carinthia_24_members_sha256.json does."""
-    with zipfile.ZipFile(archive) as source:
-        contents = {name: source.read(name) for name in source.namelist() if name.endswith(".jpg")}
-    members = [
-        {
-            "member": name,
-            "member_bytes": len(content),
-            "member_crc32": f"{zlib.crc32(content):08x}",
-            "member_sha256": hashlib.sha256(content).hexdigest(),
-        }
-        for name, content in contents.items()
-    ]
-    file.write_text(json.dumps({"input_members": members}))
-    return file
-
-
-def test_known_members_are_compared(published, tmp_path):
-    published("carinthia")
-    raw = fetch("carinthia")
-    known = members_json(tmp_path / "known.json", raw / "data.zip")
-    assert check_members(raw, known) == len(LABELS)
-    victim = sorted((raw / "data/images").iterdir())[0]
-    victim.write_bytes(victim.read_bytes()[:-1] + b"?")
-    with pytest.raises(ValueError, match=victim.name):
-        check_members(raw, known)
-    victim.unlink()
-    with pytest.raises(FileNotFoundError, match=victim.name):
-        check_members(raw, known)
-
-
-def test_the_known_members_file_has_the_form_that_is_read():
-    file = SHARED / "carinthia_24_members_sha256.json"
-    if not file.exists():
-        pytest.skip("../shared/real-sem is not here")
-    with pytest.raises(FileNotFoundError, match="635b1718b3f64a89a865dbd2f61e00f0"):
-        check_members(paths.of("carinthia").raw, file)
-
-
-def test_the_real_archive_where_it_lies(monkeypatch):
-    monkeypatch.delenv("SEMLIB_DATA")
-    real = paths.of("carinthia").raw
-    file = SHARED / "carinthia_24_members_sha256.json"
-    if not ((real / "data").exists() and file.exists()):
-        pytest.skip("the real archive, or ../shared/real-sem, is not here")
-    assert check_members(real, file) == 24
-
-
-@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
-def test_masks_of_every_mode_are_cut_at_128(tmp_path, mode):
-    soft = np.array([[0, 60, 127, 128], [200, 255, 1, 129]], dtype=np.uint8)
-    Image.fromarray(soft).convert(mode).save(tmp_path / "mask.png")
-    mask = load_mask(tmp_path / "mask.png")
-    assert mask.dtype == bool
-    np.testing.assert_array_equal(mask, soft >= 128)
-
-
-def test_a_bad_mask_is_named(tmp_path):
-    Image.fromarray(np.zeros((64, 64), np.uint8)).save(tmp_path / "mask.png")
-    (tmp_path / "mask.png").write_bytes((tmp_path / "mask.png").read_bytes()[:60])
-    with pytest.raises(ValueError, match=r"mask\.png: not a readable mask"):
-        load_mask(tmp_path / "mask.png")
-
-
 @pytest.fixture
-def simulator(make_archive, monkeypatch):
+def simulated(make_archive, monkeypatch):
     """A stand-in for the simulator; returns the list of calls it got."""
     calls = []
 
-    def write_archive(path, n, *, seed, mix="preset", masks=False):
-        calls.append((n, seed, mix, masks))
-        make_archive(path, [1 + i % 6 for i in range(n)], masks=masks, seed=seed)
+    def write_archive(path, n, *, seed, mix="preset"):
+        calls.append((n, seed, mix))
+        make_archive(path, [1 + i % 6 for i in range(n)], masks=True, seed=seed)
 
-    monkeypatch.setattr(simulate, "write_archive", write_archive)
+    monkeypatch.setattr(simulator, "write_archive", write_archive)
     return calls
 
 
-def test_the_synthetic_set_is_made_once_and_recorded(simulator):
+def test_the_synthetic_set_is_made_once_and_recorded(simulated):
     raw = fetch("synthetic", n=7, seed=3, mix="teaching")
     assert fetch("synthetic", n=7, seed=3, mix="teaching") == raw
-    assert simulator == [(7, 3, "teaching", True)]
+    assert simulated == [(7, 3, "teaching")]
     record = json.loads((raw / "simulation.json").read_text())
     assert (record["n"], record["seed"], record["mix"]) == (7, 3, "teaching")
     assert record["sha256"] == hashlib.sha256((raw / "data.zip").read_bytes()).hexdigest()
@@ -276,17 +209,17 @@ def test_the_synthetic_set_is_made_once_and_recorded(simulator):
 
 
 @pytest.mark.parametrize("change", [{"n": 5}, {"seed": 1}, {"mix": "teaching"}])
-def test_other_arguments_replace_the_synthetic_set(simulator, change):
+def test_other_arguments_replace_the_synthetic_set(simulated, change):
     raw = fetch("synthetic", n=4, seed=0)
     manifest("synthetic")
     fetch("synthetic", **({"n": 4, "seed": 0} | change))
-    assert len(simulator) == 2
+    assert len(simulated) == 2
     assert not paths.of("synthetic").manifest.exists()
     assert len(list((raw / "data/images").iterdir())) == change.get("n", 4)
     assert len(manifest("synthetic")) == change.get("n", 4)
 
 
-def test_a_simulation_killed_before_extraction_is_only_extracted(simulator, monkeypatch):
+def test_a_simulation_killed_before_extraction_is_only_extracted(simulated, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt
 
@@ -294,29 +227,29 @@ def test_a_simulation_killed_before_extraction_is_only_extracted(simulator, monk
         patch.setattr(datasets, "extract", killed)
         fetch("synthetic", n=4)
     raw = fetch("synthetic", n=4)
-    assert len(simulator) == 1
+    assert len(simulated) == 1
     assert (raw / "data/images").is_dir()
 
 
-def test_a_deleted_synthetic_set_is_made_again(simulator):
+def test_a_deleted_synthetic_set_is_made_again(simulated):
     raw = fetch("synthetic", n=4)
     shutil.rmtree(raw / "data")
     assert (fetch("synthetic", n=4) / "data").exists()
-    assert len(simulator) == 1
+    assert len(simulated) == 1
     shutil.rmtree(raw / "data")
     (raw / "data.zip").unlink()
     assert (fetch("synthetic", n=4) / "data").exists()
-    assert len(simulator) == 2
+    assert len(simulated) == 2
 
 
-def test_another_version_of_the_simulator_replaces_the_synthetic_set(simulator, monkeypatch):
+def test_another_version_of_the_simulator_replaces_the_synthetic_set(simulated, monkeypatch):
     fetch("synthetic", n=4)
-    monkeypatch.setattr(simulate, "sources_digest", lambda: "another")
+    monkeypatch.setattr(simulator, "sources_digest", lambda: "another")
     fetch("synthetic", n=4)
-    assert len(simulator) == 2
+    assert len(simulated) == 2
 
 
-def test_a_simulation_killed_before_its_record_is_made_again(simulator, monkeypatch):
+def test_a_simulation_killed_before_its_record_is_made_again(simulated, monkeypatch):
     def killed(*_, **__):
         raise KeyboardInterrupt
 
@@ -327,26 +260,26 @@ def test_a_simulation_killed_before_its_record_is_made_again(simulator, monkeypa
     fetch("synthetic", n=4)
     record = json.loads((raw / "simulation.json").read_text())
     assert record["sha256"] == hashlib.sha256((raw / "data.zip").read_bytes()).hexdigest()
-    assert len(simulator) == 3
+    assert len(simulated) == 3
 
 
 def test_the_simulated_archive_is_read_like_a_published_one():
     raw = fetch("synthetic", n=3, seed=1)
     table = manifest("synthetic")
     assert len(table) == 3
-    assert {decode(raw / path).shape for path in table["path"]} == {(480, 480)}
-    assert {load_mask(raw / path).shape for path in table["mask_path"]} == {(480, 480)}
+    assert {read.image(raw / path).shape for path in table["path"]} == {(480, 480)}
+    assert {read.mask(raw / path).shape for path in table["mask_path"]} == {(480, 480)}
     assert sorted(labels("synthetic")) == sorted(table["label"])
 
 
-def test_a_failed_simulation_is_made_again(simulator, monkeypatch):
+def test_a_failed_simulation_is_made_again(simulated, monkeypatch):
     fetch("synthetic", n=4)
 
     def broken(*_, **__):
         raise ValueError("n = 0: expected at least 1")
 
     with monkeypatch.context() as patch, pytest.raises(ValueError, match="n = 0"):
-        patch.setattr(simulate, "write_archive", broken)
+        patch.setattr(simulator, "write_archive", broken)
         fetch("synthetic", n=0)
     raw = fetch("synthetic", n=4)
     assert len(list((raw / "data/images").iterdir())) == 4
@@ -395,15 +328,17 @@ def test_labels_and_masks_of_an_own_folder_may_be_partial(own):
 @pytest.mark.parametrize(
     "content, message",
     [
-        ("file,label\nzzz.png,x\n", "line 2: 'zzz.png'"),
-        ("file;label\na.png;x\n", "expected the columns 'file,label'"),
-        ("name,label\na.png,x\n", "expected the columns 'file,label'"),
-        ("file,label\na.png,x,y\n", "line 2: .* has 3 columns"),
-        ("file,label\na.png,x\na.png,y\n", "line 3: 'a.png' is listed twice"),
-        ("", "expected the columns"),
+        ("file,label\nzzz.png,x\n", "'zzz.png'"),
+        ("file,label\nnotes.txt,x\n", "'notes.txt'"),
+        ("file;label\na.png;x\n", "no column 'file'.*expected file,label"),
+        ("name,label\na.png,x\n", "no column 'file'.*expected file,label"),
+        ("file,label\na.png,x,y\n", "line 2: more columns"),
+        ("file,label\nb.jpg,x\na.png,x,y\n", "line 3, saw 3"),
+        ("file,label\na.png,x\na.png,y\n", "'a.png' is listed twice"),
+        ("", "no readable UTF-8 CSV"),
     ],
 )
-def test_a_bad_labels_csv_is_named_with_the_line(own, content, message):
+def test_a_bad_labels_csv_is_named_with_the_value(own, content, message):
     (own / "labels.csv").write_text(content)
     with pytest.raises((ValueError, FileNotFoundError), match=message) as error:
         manifest(own)

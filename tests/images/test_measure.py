@@ -1,10 +1,11 @@
+"""Noise, look and mask statistics against known answers."""
+
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from semlib.images import measure
+from semlib.images import measure, read
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "real-sem" / "carinthia"
 
@@ -32,48 +33,77 @@ def test_known_image_and_mask_statistics():
     masks = np.zeros((2, 100, 100), bool)
     masks[0, 10:20, 30:70] = True
     masks[0, 50:55, 30:34] = True
-    found = measure.statistics(images, masks, [3, 6])
-    assert found["body_mean"] == 102 and found["body_std"] == 0 and found["border_max"] == 5
-    assert found["set_mean"] == pytest.approx(images.mean() / 255)
-    assert found["set_std"] == pytest.approx(images.std() / 255)
-    expected = {
-        "count": 1,
-        "empty": 0,
-        "mean": 0.042,
-        "median": 0.042,
-        "parts": 2,
-        "width": 40,
-        "height": 45,
-    }
-    assert found["masks"] == {3: pytest.approx(expected), 6: {"count": 1, "empty": 1}}
-    assert measure.statistics(images, masks)["masks"]["all"]["empty"] == 0.5
+    measured = measure.statistics(images)
+    assert measured["body_mean"] == 102 and measured["body_std"] == 0
+    assert measured["border_max"] == 5
+    assert measured["set_mean"] == pytest.approx(images.mean() / 255)
+    assert measured["set_std"] == pytest.approx(images.std() / 255)
+    table = measure.mask_table(masks, [3, 6])
+    assert table["mask statistic"].tolist() == ["mean", "median", "parts", "width", "height"]
+    assert table["measured"].tolist() == pytest.approx([0.042, 0.042, 2, 40, 45])
+    assert table["documented (Carinthia)"].tolist() == [0.0197, 0.0167, 1.2, 85, 72]
+    assert set(table["class"]) == {"3"} and set(table["images"]) == {1}
+    assert measure.mask_table(masks, ["a", "b"])["documented (Carinthia)"].isna().all()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("images", "message"),
     [
-        (([],), "no image"),
-        ((np.zeros((1, 50, 50)),), r"\(50, 50\)"),
-        ((np.zeros((2, 100, 100)), np.zeros((1, 100, 100))), "2 images but 1 masks"),
-        ((np.zeros((2, 100, 100)), None, [3]), "2 images but 1 labels"),
+        ([], "no image"),
+        (np.zeros((1, 50, 50)), r"\(50, 50\)"),
     ],
 )
-def test_bad_input(arguments, message):
+def test_bad_input(images, message):
     with pytest.raises(ValueError, match=message):
-        measure.statistics(*arguments)
+        measure.statistics(images)
+
+
+def test_as_many_labels_as_masks():
+    with pytest.raises(ValueError, match="2 masks but 1 labels"):
+        measure.mask_table(np.zeros((2, 9, 9), bool), [3])
+
+
+def test_the_documented_numbers_stand_beside_the_measured():
+    images = np.random.default_rng(0).integers(90, 110, (2, 100, 100)).astype(np.uint8)
+    table = measure.statistics_table(images).set_index("statistic")
+    assert table["documented (Carinthia)"].to_dict() == {
+        "body_mean": "94–101",
+        "body_std": "4–9",
+        "noise_std": "2.1–2.4",
+        "lag1_x": "0.7",
+        "lag1_y": "0.35–0.49",
+        "border_max": "0–12",
+        "set_mean": "0.3775",
+        "set_std": "0.05",
+    }
+    assert table["measured"].to_dict() == measure.statistics(images)
+    assert measure.statistics_table(images, documented=False)["documented (Carinthia)"].isna().all()
+    assert measure.statistics_table(images[:, :50]).empty
+
+
+def test_what_a_dark_border_adds():
+    plain = np.full((3, 20, 20), 100, np.uint8)
+    plain[:, :, :10] += np.arange(1, 4, dtype=np.uint8)[:, None, None]
+    bordered = plain.copy()
+    bordered[:, :, -3:] = 5
+    table = measure.border_table({"with": bordered, "without": plain}).set_index("images")
+    shares = table["gradient energy in the last 4 columns %"]
+    assert shares["with"] > 99 and shares["without"] == 0
+    assert table["GLCM contrast"]["with"] == pytest.approx((95**2 + (1 + 4 + 9) / 3) / 19, rel=1e-3)
+    assert table["correlation of column profiles"]["with"] > 0.9
 
 
 @pytest.mark.skipif(
     not REAL.is_dir(), reason="the real images of ../shared/real-sem/carinthia are absent"
 )
 def test_the_estimator_finds_the_documented_values_on_real_images():
-    images = [np.array(Image.open(file).convert("L")) for file in sorted(REAL.glob("*.png"))]
+    images = [read.image(file) for file in sorted(REAL.glob("*.png"))]
     for image in images:
         std, lag_x, lag_y = measure.noise(image)
         assert 1.9 < std < 2.5
         assert lag_x == pytest.approx(0.7, abs=0.06)
         assert 0.35 < lag_y < 0.57
-    found = measure.statistics(images)
-    assert 94 < found["body_mean"] < 101
-    assert 3.8 < found["body_std"] < 9.3
-    assert found["border_max"] <= 12
+    measured = measure.statistics(images)
+    assert 94 < measured["body_mean"] < 101
+    assert 3.8 < measured["body_std"] < 9.3
+    assert measured["border_max"] <= 12

@@ -4,7 +4,7 @@ import torch
 from sklearn.metrics import adjusted_rand_score
 
 from semlib.images.pyramid import pyramid
-from semlib.images.simulate import sample
+from semlib.images.simulator import sample
 from semlib.morphology import evaluate, features, robustness
 from semlib.morphology.encoder import Encoder
 

@@ -1,16 +1,18 @@
+"""Patterned wafers: masks, changes of the pattern, and the noise on them."""
+
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from semlib.images import pattern, simulate
-from semlib.images.surface import grid, white
+from semlib.images.simulator import patterns, sample
+from semlib.images.simulator.surface import grid_of
 
 
 def scene(label, index=0, size=160):
-    return pattern.scene(np.random.default_rng([index, label]), label, size)
+    return patterns.scene(np.random.default_rng([index, label]), label, size)
 
 
-@pytest.mark.parametrize("label", pattern.FAMILIES)
+@pytest.mark.parametrize("label", patterns.FAMILIES)
 @pytest.mark.parametrize("index", range(6))
 def test_the_mask_is_one_small_place_or_empty(label, index):
     drawn = scene(label, index, 240)
@@ -24,37 +26,42 @@ def test_the_mask_is_one_small_place_or_empty(label, index):
 
 @pytest.mark.parametrize("name", ["protrusion", "bridge", "pinhole"])
 def test_changes_of_lines_stay_within_their_mask(name):
-    g = grid(240)
+    grid = grid_of(240)
     rng = np.random.default_rng(3)
-    clean = pattern.lines(g, rng, white(g, rng))
-    field, _ = getattr(pattern, name)(g, rng, white(g, rng), clean, [float(clean.sites[2, 0]), 0.0])
+    clean = patterns.lines(grid, rng, grid.white(rng))
+    field, _ = getattr(patterns, name)(
+        grid, rng, grid.white(rng), clean, [float(clean.sites[2, 0]), 0.0]
+    )
     changed = (field > 0) != (clean.field > 0)
     added = (field > 0) & changed
     assert changed.any()
     assert added.any() == (name != "pinhole")
-    assert np.abs(g.y + 0 * g.x)[changed].max() < 80
+    assert np.abs(grid.y + 0 * grid.x)[changed].max() < 80
 
 
 def test_a_bridge_joins_two_lines():
-    g = grid(240)
+    grid = grid_of(240)
     rng = np.random.default_rng(3)
-    lines = pattern.lines(g, rng, white(g, rng))
-    field, _ = pattern.bridge(g, rng, white(g, rng), lines, [float(lines.sites[2, 0]), 0.0])
-    assert ndimage.label(field[g.inside] > 0)[1] == ndimage.label(lines.field[g.inside] > 0)[1] - 1
+    lines = patterns.lines(grid, rng, grid.white(rng))
+    field, _ = patterns.bridge(grid, rng, grid.white(rng), lines, [float(lines.sites[2, 0]), 0.0])
+    assert (
+        ndimage.label(field[grid.inside] > 0)[1]
+        == ndimage.label(lines.field[grid.inside] > 0)[1] - 1
+    )
 
 
 def test_a_missing_contact_is_missing():
-    g = grid(240)
+    grid = grid_of(240)
     rng = np.random.default_rng(0)
-    holes = pattern.holes(g, rng, white(g, rng))
-    field, _ = pattern.missing(g, rng, white(g, rng), holes, holes.sites[5].tolist())
+    holes = patterns.holes(grid, rng, grid.white(rng))
+    field, _ = patterns.missing(grid, rng, grid.white(rng), holes, holes.sites[5].tolist())
     assert (field <= holes.field).all()
     lost = (holes.field > 0).sum() - (field > 0).sum()
-    assert 0 < lost * g.step**2 <= 1.3 * np.pi * (holes.width / 2) ** 2
+    assert 0 < lost * grid.step**2 <= 1.3 * np.pi * (holes.width / 2) ** 2
 
 
 def test_edges_of_lines_are_bright_and_trenches_dark():
-    batch = simulate.sample(4, seed=0, preset="semnr", size=240, labels=[1, 1, 2, 2])
+    batch = sample(4, seed=0, preset="semnr", size=240, labels=[1, 1, 2, 2])
     for clean in batch.clean:
         profile = clean.astype(float).mean(0)
         assert np.percentile(profile, 98) > 1.2 * np.median(profile)
@@ -62,18 +69,7 @@ def test_edges_of_lines_are_bright_and_trenches_dark():
 
 
 def test_the_noise_leaves_about_twenty_decibels():
-    batch = simulate.sample(12, seed=0, preset="semnr", size=160)
+    batch = sample(12, seed=0, preset="semnr", size=160)
     error = ((batch.images.astype(float) - batch.clean) ** 2).mean((1, 2))
     assert 19 < np.median(10 * np.log10(255**2 / error)) < 21.5
     assert np.bincount(batch.labels).tolist() == [2] * 6
-
-
-def test_same_seed_same_bytes():
-    first, again = (simulate.sample(3, seed=1, preset="semnr", size=96) for _ in range(2))
-    np.testing.assert_array_equal(first.images, again.images)
-    assert first.captions == again.captions
-
-
-def test_labels_outside_the_preset():
-    with pytest.raises(ValueError, match="0 to 5"):
-        simulate.sample(1, seed=0, preset="semnr", labels=[6])

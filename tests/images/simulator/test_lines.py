@@ -1,11 +1,13 @@
+"""Line layers and their six defects: what each changes, and where."""
+
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from semlib.images import layers, lines, presets, simulate
-from semlib.images.surface import grid, white
+from semlib.images.simulator import layers, lines, sample
+from semlib.images.simulator.surface import grid_of
 
 SIZE = 160
 
@@ -15,20 +17,19 @@ def scene(label, index=0, setting=layers.EVALUATION, size=SIZE):
 
 
 def layer_and_field(seed=0, size=240, setting=layers.EVALUATION):
-    g, rng = grid(size), np.random.default_rng(seed)
+    grid = grid_of(size)
+    rng = np.random.default_rng(seed)
     layer = layers.draw(rng, setting)
-    return g, rng, layer, layer.field(*layer.frame(g.x, g.y))
+    return grid, rng, layer, layer.field(*layer.frame(grid.x, grid.y))
 
 
 def changed(name, at=(0.0, 0.0), r=14.0, strength=0.7, seed=0):
     """A defect of the family `name` at `at`: grid, field before it, Change."""
-    g, rng, layer, field = layer_and_field(seed)
-    layer = replace(layer, site=at)
-    u, v = layer.frame(g.x, g.y)
-    change = getattr(lines, name)(
-        g, rng, white(g, rng), layer, field, u - at[0], v - at[1], r, strength
-    )
-    return g, field, change
+    grid, rng, layer, field = layer_and_field(seed)
+    u, v = layer.frame(grid.x, grid.y)
+    noise = grid.white(rng)
+    site = lines.Site(grid, noise, layer, field, at, u - at[0], v - at[1], r, strength)
+    return grid, field, getattr(lines, name)(site, rng)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ def test_there_is_a_mask_where_there_is_a_defect(label, setting):
 
 @pytest.mark.parametrize("name", ["bridge", "residue", "hole", "particle", "scratch"])
 def test_a_defect_changes_nothing_far_from_its_mask(name):
-    g, field, change = changed(name)
+    _, field, change = changed(name)
     far = ndimage.distance_transform_edt(~change.footprint) > 8
     assert change.footprint.any() and far.any()
     for part in (
@@ -59,10 +60,10 @@ def test_a_defect_changes_nothing_far_from_its_mask(name):
 
 
 def test_a_bridge_joins_two_lines():
-    g, _, layer, _ = layer_and_field()
+    layer = layer_and_field()[2]
     site = layer.nearest(0.0, 0.0, between=True)
-    g, field, change = changed("bridge", site)
-    before, after = (ndimage.label(part[g.inside] > 0)[1] for part in (field, change.field))
+    grid, field, change = changed("bridge", site)
+    before, after = (ndimage.label(part[grid.inside] > 0)[1] for part in (field, change.field))
     assert before - after in (1, 3)
     assert (change.footprint == ((change.field > 0) & (field <= 0))).all()
 
@@ -82,12 +83,13 @@ def test_residue_and_particles_lie_on_top():
 
 
 def test_lines_give_way_to_what_is_buried_but_none_is_lost():
-    g, field, change = changed("infilm", r=30.0)
-    assert ndimage.label(change.field[g.inside] > 0)[1] == ndimage.label(field[g.inside] > 0)[1]
+    grid, field, change = changed("infilm", r=30.0)
+    before, after = (ndimage.label(part[grid.inside] > 0)[1] for part in (field, change.field))
+    assert before == after
     moved = (change.field > 0) != (field > 0)
     assert moved.any()
-    assert np.hypot(*np.broadcast_arrays(g.x, g.y))[moved].max() < 75
-    assert change.lift.argmax() == np.hypot(g.x, g.y).argmin()
+    assert np.hypot(grid.x, grid.y)[moved].max() < 75
+    assert change.lift.argmax() == np.hypot(grid.x, grid.y).argmin()
 
 
 def test_a_scratch_is_long_and_thin():
@@ -108,9 +110,10 @@ def test_position_and_size_of_defects_vary_over_the_field():
 
 @pytest.mark.parametrize("label", [1, 2, 3, 4, 5, 6])
 def test_defects_stand_out_of_the_lines_at_240_pixels(label):
-    """Smoothed deviation from the median of each column, noise included: in the mask, and in the mask moved away."""
-    batch = simulate.sample(12, seed=1, preset="semclip", size=240, labels=[label] * 12)
-    within, away = [], []
+    """Smoothed deviation from the median of each column, in the mask and in the mask moved away."""
+    batch = sample(12, seed=1, preset="semclip", size=240, labels=[label] * 12)
+    within = []
+    away = []
     for image, mask in zip(batch.images.astype(np.float32), batch.masks, strict=True):
         deviation = ndimage.gaussian_filter(image - np.median(image, 0), 1.5) ** 2
         within.append(deviation[mask].mean())
@@ -119,32 +122,24 @@ def test_defects_stand_out_of_the_lines_at_240_pixels(label):
 
 
 def test_settings_of_training_and_evaluation_share_no_layer_and_no_microscope():
-    seen, trained = layers.EVALUATION, layers.TRAINING
-    assert seen.pitch[1] < trained.pitch[0]
-    assert all(high < seen.dose[0][0] or low > seen.dose[0][1] for low, high in trained.dose)
-    assert (
-        trained.detector.facing > 2 * seen.detector.facing
-        and trained.detector.shadow > seen.detector.shadow
-    )
-    assert all(trained.sizes[label][1] > 1.5 * seen.sizes[label][1] for label in seen.sizes)
+    tested = layers.EVALUATION
+    trained = layers.TRAINING
+    assert tested.pitch[1] < trained.pitch[0]
+    assert all(high < tested.dose[0][0] or low > tested.dose[0][1] for low, high in trained.dose)
+    assert trained.detector.facing > 2 * tested.detector.facing
+    assert trained.detector.shadow > tested.detector.shadow
+    assert all(trained.sizes[label][1] > 1.5 * tested.sizes[label][1] for label in tested.sizes)
 
 
 def test_layers_have_their_pitch_and_their_direction():
-    g, _, layer, field = layer_and_field(3)
-    starts = np.flatnonzero(np.diff((field[g.n // 2] > 0).astype(int)) == 1)
-    assert np.diff(starts).mean() * g.step == pytest.approx(layer.pitch, rel=0.03)
-    words = {layers.draw(np.random.default_rng(i), layers.TRAINING).about for i in range(80)}
-    assert words == {
-        "vertical lines",
-        "horizontal lines",
-        "oblique lines",
-        "contact holes",
-        "vias",
-        "film",
-    }
-    assert {layers.draw(np.random.default_rng(i), layers.EVALUATION).about for i in range(20)} == {
-        "vertical lines"
-    }
+    grid, _, layer, field = layer_and_field(3)
+    starts = np.flatnonzero(np.diff((field[grid.n // 2] > 0).astype(int)) == 1)
+    assert np.diff(starts).mean() * grid.step == pytest.approx(layer.pitch, rel=0.03)
+    trained = {layers.draw(np.random.default_rng(i), layers.TRAINING).about for i in range(80)}
+    lines_of = {f"{direction} lines" for direction in ("vertical", "horizontal", "oblique")}
+    assert trained == lines_of | {"contact holes", "vias", "film"}
+    tested = {layers.draw(np.random.default_rng(i), layers.EVALUATION).about for i in range(20)}
+    assert tested == {"vertical lines"}
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -156,9 +151,3 @@ def test_the_nearest_element_lies_inside_and_the_place_between_outside(seed):
     assert layer.field(*np.float32(on)) == pytest.approx(layer.width / 2, abs=1e-3)
     assert layer.field(*np.float32(off)) == pytest.approx((layer.width - layer.pitch) / 2, abs=1e-3)
     assert abs(on[0] - 50) <= layer.pitch / 2 + 1e-6
-
-
-def test_totals_of_the_real_set():
-    counts = np.bincount(presets.mixture(1332, seed=0, preset="semclip"))
-    assert counts.tolist() == [226, 59, 141, 230, 77, 455, 144]
-    assert np.bincount(presets.mixture(70, seed=0, preset="semvlm")).tolist() == [10] * 7

@@ -1,23 +1,20 @@
+"""The signal, the noise and the frame of a simulated microscope."""
+
 import numpy as np
 import pytest
 
-from semlib.images import scan
-from semlib.images.surface import grid
-from semlib.images.topography import Scene
+from semlib.images.simulator import microscope
+from semlib.images.simulator.surface import Scene, grid_of
 
 
 def scene(height, size=128):
-    return Scene(
-        height.astype(np.float32),
-        np.ones_like(height, np.float32),
-        np.zeros((size, size), bool),
-        "",
-    )
+    material = np.ones_like(height, np.float32)
+    return Scene(height.astype(np.float32), material, np.zeros((size, size), bool), "")
 
 
 def bump(size=128, high=20.0, radius=40.0):
-    g = grid(size)
-    return scene(high * np.exp(-(((g.x**2 + g.y**2) / radius**2) ** 2)))
+    grid = grid_of(size)
+    return scene(high * np.exp(-(((grid.x**2 + grid.y**2) / radius**2) ** 2)))
 
 
 def rng():
@@ -25,13 +22,13 @@ def rng():
 
 
 def test_a_flat_film_gives_a_flat_signal():
-    g = grid(128)
-    signal = scan.signal(scene(np.zeros((g.n, g.n))), 128, rng())
+    grid = grid_of(128)
+    signal = microscope.signal(scene(np.zeros((grid.n, grid.n))), 128, rng())
     np.testing.assert_allclose(signal, 1, atol=1e-5)
 
 
 def test_a_bump_is_bright_at_the_upper_left_and_dark_at_the_lower_right():
-    signal = scan.signal(bump(), 128, rng())[grid(128).inside]
+    signal = microscope.signal(bump(), 128, rng())[grid_of(128).inside]
     film = np.median(signal)
     assert signal[54:60, 54:60].mean() > 1.05 * film
     assert signal[68:74, 68:74].mean() < 0.8 * film
@@ -39,47 +36,47 @@ def test_a_bump_is_bright_at_the_upper_left_and_dark_at_the_lower_right():
 
 def test_the_shadow_is_longer_behind_a_higher_bump():
     def shadow(high):
-        signal = scan.signal(bump(high=high), 128, rng())[grid(128).inside]
+        signal = microscope.signal(bump(high=high), 128, rng())[grid_of(128).inside]
         return int((np.diagonal(signal)[76:] < 0.95).sum())
 
     assert shadow(6.0) < shadow(20.0) < shadow(60.0)
 
 
 def test_material_scales_the_signal():
-    g = grid(128)
-    half = scene(np.zeros((g.n, g.n)))
+    grid = grid_of(128)
+    half = scene(np.zeros((grid.n, grid.n)))
     half.material *= 0.5
-    np.testing.assert_allclose(scan.signal(half, 128, rng()), 0.5, atol=1e-5)
+    np.testing.assert_allclose(microscope.signal(half, 128, rng()), 0.5, atol=1e-5)
 
 
 def test_the_probe_keeps_the_mean_and_smooths():
-    g = grid(128)
-    field = rng().standard_normal((g.n, g.n)).astype(np.float32)
-    blurred = scan.probe(field, 128, rng())
+    grid = grid_of(128)
+    field = rng().standard_normal((grid.n, grid.n)).astype(np.float32)
+    blurred = microscope.probe(field, 128, rng())
     assert blurred.shape == (128, 128)
     assert blurred.std() < 0.6 * field.std()
-    np.testing.assert_allclose(scan.probe(np.ones_like(field), 128, rng()), 1, atol=1e-5)
+    np.testing.assert_allclose(microscope.probe(np.ones_like(field), 128, rng()), 1, atol=1e-5)
 
 
 @pytest.mark.parametrize("grey", [20.0, 98.0, 200.0])
 @pytest.mark.parametrize("dose", [40.0, 900.0, 2600.0])
 def test_noise_has_the_stated_mean_and_variance(grey, dose):
-    shot = scan.acquire(np.full((400, 400), grey), rng(), dose=dose)
-    variance = grey**2 / dose + grey * scan.FILM_GREY / (scan.YIELD * dose)
+    shot = microscope.acquire(np.full((400, 400), grey), rng(), dose=dose)
+    variance = grey**2 / dose + grey * microscope.FILM_GREY / (microscope.YIELD * dose)
     assert shot.mean() == pytest.approx(grey, abs=5 * np.sqrt(variance) / 400)
     assert shot.var() == pytest.approx(variance, rel=0.03)
 
 
 def test_noise_is_skewed_like_a_compound_process():
-    shot = scan.acquire(np.full((400, 400), 98.0), rng(), dose=20.0)
-    d = scan.YIELD
+    shot = microscope.acquire(np.full((400, 400), 98.0), rng(), dose=20.0)
+    d = microscope.YIELD
     skewness = (d + 3 * d**2 + d**3) / np.sqrt(20 * (d + d**2) ** 3)
     assert ((shot - shot.mean()) ** 3).mean() / shot.std() ** 3 == pytest.approx(skewness, abs=0.03)
 
 
 def test_correlation_runs_along_the_rows_and_keeps_the_variance():
     flat = np.full((400, 400), 98.0)
-    plain, shot = scan.acquire(flat, rng()), scan.acquire(flat, rng(), correlation=0.6)
+    plain, shot = microscope.acquire(flat, rng()), microscope.acquire(flat, rng(), correlation=0.6)
     shot -= shot.mean()
     assert shot.var() == pytest.approx(plain.var(), rel=0.03)
     assert (shot[:, 1:] * shot[:, :-1]).mean() / shot.var() == pytest.approx(0.6, abs=0.02)
@@ -88,8 +85,8 @@ def test_correlation_runs_along_the_rows_and_keeps_the_variance():
 
 def test_jitter_moves_rows_sideways_only():
     edge = np.tile(np.where(np.arange(200) < 100, 50.0, 150.0), (300, 1))
-    still = scan.acquire(edge, rng(), dose=1e7)
-    shaken = scan.acquire(edge, rng(), dose=1e7, jitter=1.5)
+    still = microscope.acquire(edge, rng(), dose=1e7)
+    shaken = microscope.acquire(edge, rng(), dose=1e7, jitter=1.5)
     assert (still < 100).sum(1).std() < 0.2
     assert (shaken < 100).sum(1).std() == pytest.approx(1.5, rel=0.15)
     np.testing.assert_allclose(shaken[:, :80].mean(), 50, atol=0.1)
@@ -98,27 +95,27 @@ def test_jitter_moves_rows_sideways_only():
 @pytest.mark.parametrize("bad", [{"dose": 0}, {"dose": -1}, {"jitter": -0.1}, {"correlation": 1.0}])
 def test_acquire_names_the_bad_argument(bad):
     with pytest.raises(ValueError, match=f"{next(iter(bad))}={next(iter(bad.values()))}"):
-        scan.acquire(np.full((8, 8), 98.0), rng(), **bad)
+        microscope.acquire(np.full((8, 8), 98.0), rng(), **bad)
 
 
 def test_acquire_takes_one_image():
     with pytest.raises(ValueError, match=r"\(2, 8, 8\)"):
-        scan.acquire(np.ones((2, 8, 8)), rng())
+        microscope.acquire(np.ones((2, 8, 8)), rng())
 
 
 def test_the_frame_is_three_dark_columns_and_rare_lines():
     image = np.full((64, 64), 98.0)
-    framed = scan.framed(image, [((slice(0, 1), slice(None)), 150.0)])
-    assert (framed[:, -3:] == scan.DARK).all()
+    framed = microscope.framed(image, [((slice(0, 1), slice(None)), 150.0)])
+    assert (framed[:, -3:] == microscope.DARK).all()
     assert (framed[0, :-3] == 150).all()
     assert (framed[1:, :-3] == 98).all()
-    drawn = [bool(scan.frame(64, np.random.default_rng(i))) for i in range(400)]
+    drawn = [bool(microscope.frame(64, np.random.default_rng(i))) for i in range(400)]
     assert 0 < sum(drawn) < 60
 
 
 def test_jpeg_is_grey_blocky_and_close():
     image = np.clip(rng().normal(98, 3, (128, 128)), 0, 255).astype(np.uint8)
-    decoded = scan.from_jpeg(scan.to_jpeg(image))
+    decoded = microscope.from_jpeg(microscope.to_jpeg(image))
     steps = np.abs(np.diff(decoded.astype(float), axis=1)).mean(0)
     assert decoded.shape == image.shape
     assert np.abs(decoded.astype(float) - image).mean() < 3

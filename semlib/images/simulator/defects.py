@@ -1,0 +1,230 @@
+"""Six families of simulated defects on a thin film: relief, footprint and darkness.
+
+They are named for what is simulated. The real classes have no published names; only their mask
+statistics (area, parts, bounding box) are taken over. Each function takes a grid, a generator and
+the spectrum of a white noise and returns a `Defect`.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from semlib.images.simulator.surface import FIELD, pick, rotate, smoothstep
+
+FAMILIES = {
+    1: "broad scratches",
+    2: "thin crack",
+    3: "particle",
+    4: "large flake or agglomerate",
+    5: "pit",
+    6: "no visible defect",
+}
+# median area fraction and standard deviation s of its logarithm: exp(s^2 / 2) is mean / median
+AREA = {1: (0.079, 0.82), 2: (0.0192, 0.2), 3: (0.018, 0.56), 4: (0.074, 0.94), 5: (0.027, 0.5)}
+LARGEST = 0.846
+SLIVER = 0.12  # a tenth of the particles is smaller by this factor
+PARTICLE = 3
+
+
+@dataclass
+class Defect:
+    """What a defect does to a film."""
+
+    relief: np.ndarray  # (n, n), nominal pixels
+    footprint: np.ndarray  # bool (n, n)
+    darkness: float  # lost part of the electron yield
+    about: str  # a few words
+
+
+def _area(rng, label):
+    median, spread = AREA[label]
+    return min(median * rng.lognormal(0, spread), LARGEST)
+
+
+def _radius(area):
+    return FIELD * math.sqrt(area / math.pi)
+
+
+def _level(grid, field, area):
+    """`field` minus the level above which it covers the fraction `area` of the image."""
+    values = field[grid.inside].ravel()
+    rank = min(max(int((1 - area) * values.size), 0), values.size - 2)
+    return field - np.partition(values, rank)[rank]
+
+
+def _centred(grid, rng, spread=12.0):
+    return grid.x - rng.normal(0, spread), grid.y - rng.normal(0, spread)
+
+
+def _parts_above(footprint, smallest):
+    """`footprint` without its parts below `smallest` samples; at least the largest part stays."""
+    parts, count = ndimage.label(footprint)
+    if count < 2:
+        return footprint
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    return (sizes >= min(smallest, sizes.max()))[parts]
+
+
+def _polyhedron(rng, x, y, radius, facets):
+    """A convex rock: the lowest of some inclined facets, 0 near its rim, about 1 in the middle."""
+    count = int(rng.integers(facets, facets + 5))
+    start = rng.uniform(0, 2 * math.pi)
+    field = np.float32(np.inf)
+    for k in range(count):
+        angle = start + 2 * math.pi * (k + rng.uniform(-0.35, 0.35)) / count
+        steep = rng.lognormal(0, 0.45) / radius
+        top = steep * (radius * rng.uniform(0.72, 1.1))
+        facet = top - (steep * math.cos(angle)) * x - (steep * math.sin(angle)) * y
+        field = np.minimum(field, facet)
+    return field
+
+
+def rock(rng, x, y, area, parts, facets=5, slim=0.33):
+    """The field of one rock or several grown together, positive inside.
+
+    Each is stretched along an axis of its own, more so for a larger `slim`.
+    """
+    radius = _radius(area)
+    along = math.sqrt(rng.lognormal(0, slim))
+    field = np.float32(-np.inf)
+    for k in range(parts):
+        small = 1.0
+        offset = (0.0, 0.0)
+        if k > 0:
+            small = rng.uniform(0.4, 0.8)
+            offset = rng.normal(0, 0.7 * radius, 2).tolist()
+        u, v = rotate(x - offset[0], y - offset[1], rng.uniform(0, math.pi))
+        one = small * _polyhedron(rng, u / along, v * along, small * radius, facets)
+        field = np.maximum(field, one)
+    return field
+
+
+def _crumbs(grid, rng, x, y, count, reach):
+    """Small rounded crumbs a little farther out than `reach`: their height."""
+    height = np.zeros((grid.n, grid.n), np.float32)
+    for _ in range(count):
+        angle = rng.uniform(0, 2 * math.pi)
+        r = rng.uniform(2.2, 6.0)
+        flat = rng.uniform(0.6, 1.0)
+        distance = reach * rng.uniform(1.1, 1.4) + 2 * r
+        u, v = rotate(x - distance * math.cos(angle), y - distance * math.sin(angle), angle)
+        dome = np.maximum(1 - (u / r) ** 2 - (v / (r * flat)) ** 2, 0)
+        height = np.maximum(height, r * np.sqrt(dome))
+    return height
+
+
+def particle(grid, rng, noise, label=PARTICLE, stretch=1.1):
+    """A faceted particle, or some grown together, with a grainy top."""
+    single = label == PARTICLE
+    area = _area(rng, label)
+    if single and rng.random() < 0.1:
+        area *= SLIVER
+    radius = _radius(area)
+    x, y = _centred(grid, rng)
+    parts = 1 + int(rng.binomial(3, 0.3 if single else 0.15))
+    rough = grid.rough(noise, pick(rng, (2.5, 4.0, 6.0)), 1.2)
+    warp = grid.rough(noise, 14.0, 1.2)
+    facets, slim = (5, 0.33) if single else (7, 0.15)
+    field = rock(rng, x / stretch, y * stretch, area, parts, facets, slim)
+    field = field + rng.uniform(0.02, 0.09) * warp
+    ramp = np.maximum(_level(grid, field, area), 0)
+    body = _parts_above(ramp > 0, np.inf)
+    high = radius * rng.lognormal(-0.45, 0.35) * (1 if single else 0.6)
+    tilt = (rng.normal(-0.1, 0.35) * x + rng.normal(-0.1, 0.35) * y) / radius
+    top = np.clip(rng.uniform(0.25, 0.8) * (1 + tilt), 0.1, 1.2)
+    height = high * np.minimum(ramp * rng.uniform(1.2, 3.0), top + 0.35 * ramp)
+    roughness = rng.uniform(0.4, 2.2) * min(1.0, high / 14)
+    height += (roughness * rough + 0.07 * high * warp) * smoothstep(ramp * 5)
+    height = np.where(body, np.maximum(height, 0.3), 0)
+    height = np.maximum(height, _crumbs(grid, rng, x, y, int(rng.binomial(2, 0.1)), radius))
+    darkness = pick(rng, (rng.normal(0.24, 0.1), rng.uniform(0.4, 0.65)), (0.85, 0.15))
+    looks = "angular" if roughness < 0.8 else "rough"
+    about = f"{looks} particle" if parts == 1 else f"{looks} agglomerate of particles"
+    return Defect(height, height > 0, darkness, f"one {'' if single else 'large '}{about}")
+
+
+def flake(grid, rng, noise):
+    """A large thin flake, ragged, wrinkled and curled at its edge, or a large agglomerate."""
+    if rng.random() < 0.45:
+        return particle(grid, rng, noise, label=4, stretch=1.17)
+    area = _area(rng, 4)
+    radius = _radius(area)
+    x, y = _centred(grid, rng, 14)
+    field = rock(rng, x / 1.17, y * 1.17, area, 1 + int(rng.binomial(2, 0.25)), 7, 0.12)
+    field += rng.uniform(0.04, 0.1) * grid.rough(noise, 20.0, 1.3)
+    field = _level(grid, field, area)
+    body = _parts_above(field > 0, np.inf)
+    inward = np.maximum(field, 0) * radius
+    high = rng.uniform(2.5, 9.0)
+    curl = rng.uniform(-0.2, 0.7) * np.exp(-((inward - 5) ** 2) / 40)
+    folds = rng.uniform(0.05, 0.35)
+    wrinkles = folds * grid.rough(noise, pick(rng, (9.0, 14.0, 20.0)), 1.3)
+    height = high * ((1 - np.exp(inward * (-1 / rng.uniform(1.5, 5)))) * (1 + wrinkles) + curl)
+    height = np.where(body, np.maximum(height, 0.2), 0)
+    height = np.maximum(height, _crumbs(grid, rng, x, y, int(rng.binomial(3, 0.1)), radius))
+    about = "one large thin flake with a ragged outline"
+    return Defect(height, height > 0, rng.normal(0.08, 0.1), about)
+
+
+def pit(grid, rng, noise):
+    """A crater: an inclined wall, a rough floor, sometimes a raised rim."""
+    area = _area(rng, 5)
+    x, y = _centred(grid, rng)
+    u, v = rotate(x / 1.16, y * 1.16, rng.uniform(0, math.pi))
+    along = math.sqrt(rng.lognormal(0, 0.15))
+    field = 1 - np.hypot(u / along, v * along) / _radius(area)
+    field = field + rng.uniform(0.03, 0.1) * grid.rough(noise, 20.0, 1.6)
+    field = _level(grid, field, area)
+    body = _parts_above(field > 0, np.inf)
+    inward = np.maximum(field, 0)
+    floor = rng.uniform(0.2, 1.0) * grid.rough(noise, 6.0, 1.2) * smoothstep(inward * 6)
+    wall = -rng.uniform(6, 18) * smoothstep(inward / rng.uniform(0.2, 0.6))
+    rim = rng.uniform(0, 2.5) * np.exp(np.minimum(field, 0) * 14) * (field <= 0)
+    relief = np.where(body, wall + floor, rim)
+    return Defect(relief, body, rng.uniform(0.05, 0.3), "one pit with an inclined wall")
+
+
+def scratches(grid, rng, noise):
+    """Ploughed scratches across the whole field: grooves between raised, torn rims."""
+    area = _area(rng, 1)
+    angle = pick(rng, (-1, 1)) * math.radians(min(max(rng.normal(25, 12), 3), 80))
+    gaps = rng.uniform(0.3, 1.0)
+    uneven = grid.rough(noise, 30.0)
+    field = np.float32(-np.inf)
+    for _ in range(int(rng.integers(2, 5))):
+        u, v = rotate(grid.x, grid.y, angle + rng.normal(0, 0.07))
+        v = v - rng.normal(0, 60) - rng.normal(0, 90) / FIELD**2 * u * u
+        v = v + rng.uniform(1, 4) * uneven
+        width = rng.lognormal(0, 0.35)
+        width = width + gaps * np.sin(u * rng.uniform(0.008, 0.03) + rng.uniform(0, 7))
+        field = np.maximum(field, 8 * width - np.abs(v))
+    field = field + rng.uniform(0.5, 2.0) * grid.rough(noise, 6.0)
+    field = _level(grid, field, area)
+    footprint = _parts_above(field > 0, 70 / grid.step**2)
+    inward = np.maximum(field, 0)
+    wide = max(float(inward.max()), 1.0)
+    groove = -rng.uniform(0.25, 0.6) * wide * smoothstep(inward * (1.6 / wide) - 0.3)
+    rims = rng.uniform(1.0, 3.5) * np.exp(-(((inward - 2.5) / 2.2) ** 2))
+    rims = rims * (1 + 0.3 * grid.rough(noise, 9.0))
+    relief = groove + rims + rng.uniform(0.3, 1.2) * grid.rough(noise, 4.0)
+    relief = np.where(footprint, relief, 0)
+    return Defect(relief, footprint, rng.normal(0.05, 0.08), "broad scratches across the field")
+
+
+def crack(grid, rng, noise):
+    """A thin crack on the diagonal, broken up into two or three pieces."""
+    area = _area(rng, 2)
+    u, v = rotate(grid.x, grid.y, pick(rng, (-1, 1)) * math.radians(rng.normal(45, 5)))
+    v = v - rng.normal(0, 15) + rng.uniform(3, 7) * grid.rough(noise, 40.0)
+    width = 1 + 0.9 * np.sin(u * rng.uniform(0.015, 0.03) + rng.uniform(0, 7))
+    field = 4 * width - np.abs(v) - 0.2 * np.maximum(np.abs(u) - 275, 0)
+    field = _level(grid, field + 0.4 * grid.rough(noise, 4.0), area)
+    footprint = _parts_above(field > 0, 60 / grid.step**2)
+    relief = np.where(footprint, -rng.uniform(1.2, 2.5) * field, 0)
+    return Defect(relief, footprint, rng.uniform(0.02, 0.2), "one thin crack on the diagonal")
+
+
+DEFECTS = {1: scratches, 2: crack, 3: particle, 4: flake, 5: pit}

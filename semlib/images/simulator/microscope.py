@@ -1,0 +1,210 @@
+"""From a scene to an SEM image: secondary-electron signal, probe, shot noise, scan, JPEG."""
+
+import io
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+from scipy import fft
+
+from semlib.images.simulator.surface import grid_of, pick, rotate
+
+FILM_GREY = 98.0
+YIELD = 0.9  # secondary electrons that a primary one releases at FILM_GREY
+NEAR_GAUSSIAN = 1000.0  # electrons a pixel from which on the skewness is below 0.06
+BORDER = 3
+DARK = 4
+SHADOW_DISTANCES = (5.0, 11.0, 24.0, 52.0)
+SHADOW_REACH = 1.9
+SHADOW_FLOOR = 0.6  # what is lower, in nominal pixels, casts no shadow
+
+
+@dataclass(frozen=True)
+class Detector:
+    """How much of the signal comes from each of five effects."""
+
+    facing: float
+    inclined: float
+    convex: float
+    shadow: float
+    halo: float
+
+
+SIDE = Detector(facing=0.4, inclined=0.15, convex=0.05, shadow=0.8, halo=0.016)
+ANNULAR = Detector(facing=0.06, inclined=0.8, convex=0.04, shadow=0.2, halo=0.0)
+
+
+def signal(scene, size, rng, detector=SIDE):
+    """Secondary-electron signal of a scene, float32 (n, n); about 1 on a flat film.
+
+    ``S = material (1 + e (1/cos - 1)) (1 + d n.u + c convexity) (1 - s sin(horizon)) + halo``, with
+    the detector in direction u, at the upper left:
+
+    - more electrons leave inclined surfaces (the 1/cos law);
+    - those that leave towards the detector are collected best;
+    - convex edges bloom, since electrons also leave through the side wall;
+    - where something high hides the detector it is dark. The horizon is taken over a cone that
+      widens with distance, so that shadows are soft, and as long as the thing is high;
+    - a wall facing the detector throws electrons back onto the film before it: the halo.
+    """
+    grid = grid_of(size)
+    height = scene.height
+    spectrum = grid.forward(height)
+    azimuth = math.radians(rng.normal(222, 7))
+    ux = math.cos(azimuth)
+    uy = math.sin(azimuth)
+    dy, dx = (_slope(height, axis, grid.step) for axis in (0, 1))
+    inclined = np.sqrt(1 + dx * dx + dy * dy)  # 1 / cos
+    facing = (dx * -ux + dy * -uy) / inclined
+    hidden = np.zeros_like(height)  # tangent of the horizon
+    for distance in SHADOW_DISTANCES:
+        ahead = spectrum * grid.gaussian(distance / 3, (distance * ux, distance * uy))
+        above = grid.inverse(ahead) - height - SHADOW_FLOOR
+        hidden = np.maximum(hidden, above * (SHADOW_REACH / distance))
+    convex = np.clip(height - grid.inverse(spectrum * grid.gaussian(3.0)), -3, 3)
+    behind = grid.inverse(spectrum * grid.gaussian(12.0, (-18 * ux, -18 * uy)))
+    halo = detector.halo * np.maximum(behind - np.maximum(height, 0), 0)
+    emitted = scene.material * (1 + detector.inclined * np.minimum(inclined - 1, 2))
+    collected = np.maximum(1 + detector.facing * facing + detector.convex * convex, 0.2)
+    lit = 1 - detector.shadow * hidden / np.sqrt(1 + hidden * hidden)
+    return emitted * collected * lit + halo
+
+
+def _slope(height, axis, step):
+    """Central difference, periodic."""
+    return (np.roll(height, -1, axis) - np.roll(height, 1, axis)) * (0.5 / step)
+
+
+def probe(field, size, rng):
+    """Blur by an astigmatic probe and cut out the image, float32 (size, size)."""
+    grid = grid_of(size)
+    major = rng.uniform(0.9, 1.3)  # standard deviations in real pixels
+    minor = rng.uniform(0.65, 0.9)
+    angle = rng.uniform(0, np.pi)
+    fu, fv = rotate(grid.fx, grid.fy, angle)
+    along = fu * grid.step * major
+    across = fv * grid.step * minor
+    blur = np.exp(-2 * np.pi**2 * (along * along + across * across))
+    return grid.inverse(grid.forward(field) * blur)[grid.inside]
+
+
+def shading(size, rng):
+    """Slow change of brightness over the field, factor (size, size) with mean about 1."""
+    t = np.linspace(-1, 1, size, dtype=np.float32)
+    x = t[None]
+    y = t[:, None]
+    tilt, roll, bow = (rng.normal(0, spread) for spread in (0.042, 0.027, 0.01))
+    return (1 + tilt * x + bow * (x * x - 1 / 3)) * (1 + roll * y)
+
+
+def acquire(clean, rng, *, dose=2600.0, jitter=0.0, correlation=0.0):
+    """Scan a noise-free image once with a given electron dose.
+
+    Every pixel receives N ~ Poisson(dose) primary electrons, which release Poisson(N delta)
+    secondary ones, delta proportional to the grey value and `YIELD` at `FILM_GREY`. The variance in
+    grey levels, ``clean^2 / dose + clean FILM_GREY / (YIELD dose)``, is larger than Poisson's.
+
+    Parameters
+    ----------
+    clean : array (H, W)
+        Grey values, 0 to 255.
+    rng : numpy.random.Generator
+    dose : float
+        Mean number of primary electrons per pixel, > 0.
+    jitter : float
+        Standard deviation of the sideways displacement of the rows, pixels.
+    correlation : float
+        Lag-1 correlation of the noise along a row, 0 to below 1 (detector bandwidth).
+
+    Returns
+    -------
+    float32 (H, W)
+        Not clipped, not rounded.
+
+    Raises
+    ------
+    ValueError
+        If an argument is outside its range.
+    """
+    if not dose > 0 or jitter < 0 or not 0 <= correlation < 1:
+        raise ValueError(
+            f"dose={dose}, jitter={jitter}, correlation={correlation}: "
+            "need dose > 0, jitter >= 0, 0 <= correlation < 1"
+        )
+    clean = np.asarray(clean, np.float32)
+    if clean.ndim != 2:
+        raise ValueError(f"clean has shape {clean.shape}: acquire takes one image (height, width)")
+    if jitter:
+        clean = _displaced(clean, jitter * rng.standard_normal(len(clean)))
+    noise = _shot_noise(np.maximum(clean, 0), rng, dose)
+    if correlation:
+        noise = _along_rows(noise, correlation)
+    return clean + noise
+
+
+def _shot_noise(clean, rng, dose):
+    per_grey = YIELD / FILM_GREY
+    if dose >= NEAR_GAUSSIAN:  # a normal law of the same variance takes its place
+        noise = rng.standard_normal(clean.shape, dtype=np.float32)
+        noise *= np.sqrt(clean * clean * (1 / dose) + clean * (1 / (per_grey * dose)))
+        return noise
+    primaries = rng.poisson(dose, clean.shape)
+    secondaries = rng.poisson(primaries * (clean * per_grey)).astype(np.float32)
+    return secondaries * (1 / (per_grey * dose)) - clean
+
+
+def _along_rows(noise, correlation):
+    """White noise made first-order autoregressive along the rows by its spectrum."""
+    f = fft.rfftfreq(noise.shape[1])
+    gain = math.sqrt(1 - correlation**2) / np.abs(1 - correlation * np.exp(-2j * np.pi * f))
+    return fft.irfft(fft.rfft(noise) * gain.astype(np.float32), noise.shape[1])
+
+
+def _displaced(image, shifts):
+    """Rows moved sideways by `shifts` pixels, linear in between."""
+    columns = np.arange(image.shape[1], dtype=np.float32)
+    moved = [np.interp(columns + by, columns, row) for row, by in zip(image, shifts, strict=True)]
+    return np.stack(moved).astype(np.float32)
+
+
+def to_8bit(image):
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+
+
+def frame(size, rng):
+    """Now and then a line along some edges, left by the alignment of the beam.
+
+    Returns
+    -------
+    list of (region, grey value)
+    """
+    if rng.random() > 0.08:
+        return []
+    value = pick(rng, (rng.uniform(20, 60), rng.uniform(130, 170)))
+    at = int(rng.integers(0, 3))
+    near = slice(at, at + 1)
+    far = slice(size - 1 - at, size - at)
+    everything = slice(None)
+    edges = [(near, everything), (far, everything), (everything, near)]
+    return [(edge, value) for edge in edges if rng.random() < 0.6]
+
+
+def framed(image, marks):
+    """An image with the marks that `frame` drew by lot, and dark columns at the right."""
+    image = image.copy()
+    for region, value in marks:
+        image[region] = value
+    image[:, -BORDER:] = DARK
+    return image
+
+
+def to_jpeg(image, quality=80):
+    """Bytes of a grey JPEG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def from_jpeg(data):
+    return np.array(Image.open(io.BytesIO(data)))

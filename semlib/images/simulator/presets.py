@@ -1,0 +1,96 @@
+"""What is simulated: for each preset its classes, its wafer and its microscope."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from semlib.images.simulator import film, layers, lines, microscope, patterns, words
+from semlib.images.simulator.surface import pick
+from semlib.workers import keep_memory
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A kind of image set; `shoot(rng, label, size)` takes one image."""
+
+    totals: dict  # images per class in a full set
+    shoot: Callable
+    quality: int | None = None  # of the JPEG files
+
+
+def unpatterned(rng, label, size):
+    """A film under a review microscope: side detector, high dose, dark border.
+
+    Returns
+    -------
+    tuple
+        Noisy image and noise-free image, uint8 (size, size), mask, caption.
+    """
+    scene = film.scene(rng, label, size)
+    level = microscope.FILM_GREY * rng.normal(1, 0.058) * microscope.shading(size, rng)
+    signal = microscope.signal(scene, size, rng)
+    clean = microscope.probe(signal, size, rng) * level
+    dose = rng.lognormal(math.log(2600), 0.12)
+    noisy = microscope.acquire(clean, rng, dose=dose, jitter=0.12, correlation=0.36)
+    marks = microscope.frame(size, rng)
+    noisy, clean = (microscope.to_8bit(microscope.framed(x, marks)) for x in (noisy, clean))
+    return noisy, clean, scene.mask, scene.caption
+
+
+def patterned(rng, label, size):
+    """A patterned wafer under an annular detector, at a dose that leaves about 20 dB."""
+    scene = patterns.scene(rng, label, size)
+    level = 92 * rng.normal(1, 0.05) * (1 + 0.5 * (microscope.shading(size, rng) - 1))
+    signal = microscope.signal(scene, size, rng, microscope.ANNULAR)
+    clean = microscope.probe(signal, size, rng) * level
+    dose = rng.lognormal(math.log(31), 0.12)
+    noisy = microscope.acquire(clean, rng, dose=dose, jitter=0.2, correlation=0.2)
+    return microscope.to_8bit(noisy), microscope.to_8bit(clean), scene.mask, scene.caption
+
+
+def line_layer(rng, label, size, setting=layers.EVALUATION, varied=False):
+    """A patterned layer under a review microscope; a fifth has text, which the mask leaves out."""
+    written = rng.random() < words.TEXT_SHARE  # the first lot, so that `has_text` can repeat it
+    scene, facts = lines.scene(rng, label, size, setting)
+    level = rng.uniform(*setting.grey) * microscope.shading(size, rng)
+    signal = microscope.signal(scene, size, rng, setting.detector)
+    clean = microscope.probe(signal, size, rng) * level
+    low, high = pick(rng, setting.dose)
+    dose = low * (high / low) ** rng.uniform()
+    noisy = microscope.acquire(clean, rng, dose=dose, jitter=0.15, correlation=0.25)
+    images = [microscope.to_8bit(noisy), microscope.to_8bit(clean)]
+    mask = scene.mask
+    if written:
+        marks = words.overlay(rng, size, mask)
+        images = [marks.on(image) for image in images]
+        mask = mask & ~marks.covered
+    if varied:
+        return *images, mask, words.varied_caption(rng, facts, mask, written)
+    return *images, mask, words.plain_caption(facts, lines.FAMILIES[label], mask, written)
+
+
+def has_text(seed, index, label):
+    """Whether text is burnt into image `index` of a "semclip" or "semvlm" set."""
+    return bool(np.random.default_rng([seed, index, label]).random() < words.TEXT_SHARE)
+
+
+CARINTHIA_TOTALS = {1: 55, 2: 8, 3: 4008, 4: 289, 5: 4, 6: 227}
+SEMCLIP_TOTALS = {0: 226, 1: 59, 2: 141, 3: 230, 4: 77, 5: 455, 6: 144}
+PRESETS = {
+    "carinthia": Preset(CARINTHIA_TOTALS, unpatterned, quality=80),
+    "semnr": Preset(dict.fromkeys(patterns.FAMILIES, 1), patterned),
+    "semclip": Preset(SEMCLIP_TOTALS, line_layer),
+    "semvlm": Preset(
+        dict.fromkeys(lines.FAMILIES, 1),
+        partial(line_layer, setting=layers.TRAINING, varied=True),
+    ),
+}
+
+
+def render(preset, seed, index, label, size):
+    """Image `index` of a set, see `unpatterned`, before JPEG: a function of the arguments alone."""
+    keep_memory()  # blocks of one image serve the next one, a third less time
+    return PRESETS[preset].shoot(np.random.default_rng([seed, index, label]), label, size)

@@ -1,0 +1,152 @@
+"""Simulated sets on the disk, an archive or arrays. A killed run goes on where it stopped."""
+
+import hashlib
+import json
+import shutil
+import zipfile
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from semlib.images.simulator.batch import finished, labels_of
+from semlib.images.simulator.microscope import to_jpeg
+from semlib.images.simulator.presets import PRESETS, render
+from semlib.paths import atomic
+from semlib.workers import parts_folder, spread
+
+SIZE = 480  # of the images in an archive
+BLOCK = 32  # images that a process writes into arrays at a time
+
+
+def sources_digest():
+    """Short digest of the simulator's source: a set made by another simulator is made anew."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in sources)).hexdigest()[:12]
+
+
+def write_archive(path, n, *, seed, mix="preset", workers=None):
+    """Write `n` simulated images as an archive laid out like Carinthia and Carinthia-S together.
+
+    Its bytes depend on n, seed and mix only, see `sample`. Finished images wait in a hidden folder
+    beside `path`. `workers`: processes; by default one per CPU.
+    """
+    path = Path(path)
+    labels = labels_of(n, seed, "carinthia", SIZE, mix)
+    names = [image_name(seed, i, label) for i, label in enumerate(labels)]
+    parts = parts_folder(path, sources_digest())
+    jobs = [(i, int(label), parts / names[i]) for i, label in enumerate(labels)]
+    left = [job for job in jobs if not job[2].with_suffix(".jpg").exists()]
+    with tqdm(total=n, initial=n - len(left), desc="simulating", unit="image") as bar:
+        for _ in spread(partial(_write_image, seed), left, workers, 8):
+            bar.update()
+    with atomic(path) as temporary:
+        _zip(temporary, parts, names, labels)
+    shutil.rmtree(parts)
+    return path
+
+
+def image_name(seed, index, label):
+    """32 hexadecimal digits that name an image."""
+    return hashlib.blake2b(f"{seed} {index} {label}".encode(), digest_size=16).hexdigest()
+
+
+def _write_image(seed, job):
+    index, label, stem = job
+    image, _, mask, _ = render("carinthia", seed, index, label, SIZE)
+    with atomic(stem.with_suffix(".png")) as temporary:
+        Image.fromarray(mask.astype(np.uint8) * 255).save(temporary)
+    with atomic(stem.with_suffix(".jpg")) as temporary:
+        temporary.write_bytes(to_jpeg(image, PRESETS["carinthia"].quality))
+
+
+def csv_bytes(names, labels, *, masks=False):
+    """The archive's CSV file, to the byte as in Carinthia, or with masks as in Carinthia-S."""
+    header = "image_path;file_name;label"
+    line = "data/images/{0}.jpg;{0}.jpg;{1}"
+    if masks:
+        header = "image_path;mask_path;filename;label"
+        line = "data/images/{0}.jpg;data/masks/{0}.png;{0};{1}"
+    lines = [header, *(line.format(*one) for one in zip(names, labels, strict=True))]
+    return "".join(f"{line}\r\n" for line in lines).encode()
+
+
+def _zip(target, parts, names, labels):
+    """Stored members with a fixed date, so that equal content means equal bytes."""
+
+    def put(name, content):
+        archive.writestr(zipfile.ZipInfo(f"data/{name}"), content)
+
+    with zipfile.ZipFile(target, "w") as archive:
+        put("carinthia.csv", csv_bytes(names, labels))
+        put("carinthia-s.csv", csv_bytes(names, labels, masks=True))
+        for name in names:
+            put(f"images/{name}.jpg", (parts / f"{name}.jpg").read_bytes())
+            put(f"masks/{name}.png", (parts / f"{name}.png").read_bytes())
+
+
+def write_arrays(folder, n, *, seed, preset="semclip", size=240, workers=None):
+    """Write the images of `sample` as arrays that need not fit in memory.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Receives ``images.npy`` uint8 (n, s, s), ``masks.npy`` bool (n, s, s), ``labels.npy`` int
+        (n,) and ``captions.json``, n sentences. If it holds this very set already, nothing is done.
+    n, seed, preset, size
+        See `sample`.
+    workers : int, optional
+        Processes; by default one per CPU.
+
+    Raises
+    ------
+    ValueError
+        If an argument is unknown or out of range, or `folder` holds something else.
+    """
+    folder = Path(folder)
+    labels = labels_of(n, seed, preset, size)
+    request = f"{sources_digest()} {n} {seed} {preset} {size}"
+    key = hashlib.sha256(request.encode()).hexdigest()[:12]
+    if (folder / f"{key}.set").exists():
+        return folder
+    if folder.exists():
+        raise ValueError(
+            f"{folder} holds something else, or is of another simulator: "
+            "name a new folder or remove it"
+        )
+    parts = parts_folder(folder, key)
+    progress = parts / "captions.txt"
+    # a line for each image whose pixels are in place; a kill may have cut the last one
+    captions = progress.read_text().split("\n")[:-1] if progress.exists() else []
+    mode = "r+" if captions else "w+"
+    shape = (n, size, size)
+    images = np.lib.format.open_memmap(parts / "images.npy", mode, np.uint8, shape)
+    masks = np.lib.format.open_memmap(parts / "masks.npy", mode, bool, shape)
+    jobs = list(enumerate(labels.tolist()))[len(captions) :]
+    made = spread(partial(_finished, preset, seed, size), jobs, workers, BLOCK)
+    progress.write_text("".join(f"{caption}\n" for caption in captions))
+    with (
+        open(progress, "a") as lines,
+        tqdm(made, total=n, initial=len(captions), desc="simulating", unit="image") as bar,
+    ):
+        for i, image, mask, caption in bar:
+            images[i] = image
+            masks[i] = mask
+            captions.append(caption)
+            lines.write(f"{caption}\n")
+            if i % BLOCK == 0:
+                lines.flush()
+    np.save(parts / "labels.npy", labels)
+    (parts / "captions.json").write_text(json.dumps(captions, indent=0))
+    (parts / f"{key}.set").touch()
+    progress.unlink()
+    parts.rename(folder)
+    return folder
+
+
+def _finished(preset, seed, size, job):
+    index, label = job
+    image, _, mask, caption = finished(preset, seed, index, label, size)
+    return index, image, mask, caption
