@@ -1,11 +1,11 @@
-"""Solutions of notebook 01, on the files of your run: `python notebooks/solutions/01_download.py`."""
+"""Solutions of notebook 01, from your run: `python notebooks/solutions/01_download.py`."""
 
 import math
 
 import numpy as np
 
 from semlib import paths, teaching
-from semlib.images import carinthia, datasets
+from semlib.images import datasets, read
 
 dataset = "synthetic"
 where = paths.of(dataset)
@@ -20,12 +20,12 @@ teaching.check("01.2", np.mean(counts == counts.max()), dataset)
 
 # 3: from the masks themselves; a class without defects has none to compare
 areas = {}
-for label, rows in manifest.groupby("label"):
-    area = np.mean([datasets.load_mask(where.raw / path).mean() for path in rows["mask_path"]])
+for label, own in manifest.groupby("label"):
+    area = np.mean([read.mask(where.raw / path).mean() for path in own["mask_path"]])
     if area:
         areas[label] = area
 teaching.check("01.3", min(areas, key=areas.get), dataset)
 
 # 4: one image of the rarest class among so many, twelve times
-totals = carinthia.CLASS_TOTALS.values()
+totals = datasets.CLASS_TOTALS.values()
 teaching.check("01.4", math.ceil(12 / (min(totals) / sum(totals))), dataset)

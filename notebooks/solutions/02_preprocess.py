@@ -1,16 +1,16 @@
-"""Solutions of notebook 02, on the files of your run: `python notebooks/solutions/02_preprocess.py`."""
+"""Solutions of notebook 02, from your run: `python notebooks/solutions/02_preprocess.py`."""
 
 import numpy as np
 import pandas as pd
 
 from semlib import paths, teaching
-from semlib.images import datasets, preprocess
+from semlib.images import datasets, read
 
 dataset = "synthetic"
 where = paths.of(dataset)
 
 # 1: from the right edge to the left while the columns are dark
-first = preprocess.decode(where.raw / datasets.load_manifest(dataset)["path"].iloc[0])
+first = read.image(where.raw / datasets.load_manifest(dataset)["path"].iloc[0])
 dark = 0
 while first[:, -1 - dark].mean() < first.mean() / 2:
     dark += 1

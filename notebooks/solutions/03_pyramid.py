@@ -1,4 +1,4 @@
-"""Solutions of notebook 03, on the files of your run: `python notebooks/solutions/03_pyramid.py`."""
+"""Solutions of notebook 03, from your run: `python notebooks/solutions/03_pyramid.py`."""
 
 import numpy as np
 

@@ -99,7 +99,7 @@ def manifest(dataset):
 
 
 def load_manifest(dataset):
-    """Read ``manifest.csv`` without the images in ``skipped.csv``; row i describes ``level0[i]``."""
+    """Read ``manifest.csv`` without what ``skipped.csv`` lists; row i describes ``level0[i]``."""
     place = paths.of(dataset)
     if not place.manifest.exists():
         raise FileNotFoundError(f"{place.manifest} is missing: run notebook 01, datasets.manifest")

@@ -31,6 +31,22 @@ DOCUMENTED_MASKS = {
 }
 
 
+def class_table(labels, published=None):
+    """Images per class, beside the published totals where they are given."""
+    counts = labels[labels.astype(str) != ""].value_counts().sort_index()
+    if counts.empty:
+        total = len(labels)
+        return pd.DataFrame(
+            {"class": ["none: no labels.csv"], "images": [total], "share %": [100.0]}
+        )
+    table = pd.DataFrame({"class": counts.index.astype(str), "images": counts.values})
+    table["share %"] = 100 * table["images"] / counts.sum()
+    if published:
+        table["Carinthia"] = [published[label] for label in counts.index]
+        table["Carinthia share %"] = 100 * table["Carinthia"] / sum(published.values())
+    return table
+
+
 def statistics(images):
     """Brightness, noise and border of a set of images.
 

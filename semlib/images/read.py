@@ -56,6 +56,21 @@ def mask(path, like=None):
     return foreground
 
 
+def pictures(table, raw):
+    """Rows of a manifest with the columns image and mask (None without one).
+
+    Files that cannot be read are named and left out.
+    """
+    images = []
+    for path in table["path"]:
+        pixels, reason = try_image(raw / path)
+        images.append(pixels)
+        if reason:
+            print("left out here, an error in notebook 02 unless skip_bad is set:", reason)
+    masks = [mask(raw / path) if path else None for path in table["mask_path"]]
+    return table.assign(image=images, mask=masks).dropna(subset=["image"])
+
+
 def _to_8bit(values):
     low = float(values.min())
     high = float(values.max())
