@@ -212,20 +212,19 @@ def list_folder(folder):
         raise ValueError(f"{folder} holds no image ({', '.join(SUFFIXES)}) at its top level")
     masks = _images(folder / "masks") if (folder / "masks").is_dir() else {}
     if masks and not masks.keys() & images.keys():
-        raise ValueError(
-            f"{folder / 'masks'}: no mask is named like an image, {min(masks)!r} is not"
-        )
-    labels = _own_labels(folder / "labels.csv")
-    if unknown := labels.keys() - {file.name for file in images.values()}:
-        raise FileNotFoundError(f"{folder / 'labels.csv'} names {min(unknown)!r}, no image there")
+        raise ValueError(f"{folder / 'masks'}: no image has the name of a mask, as {min(masks)!r}")
+    file = folder / "labels.csv"
+    labels = _read_labels(file) if file.exists() else {}
+    if unknown := labels.keys() - {image.name for image in images.values()}:
+        raise FileNotFoundError(f"{file} names {min(unknown)!r}, which is no image there")
     return [
         {
             "image_id": stem,
-            "path": file.name,
-            "label": labels.get(file.name, ""),
+            "path": image.name,
+            "label": labels.get(image.name, ""),
             "mask_path": f"masks/{masks[stem].name}" if stem in masks else "",
         }
-        for stem, file in images.items()
+        for stem, image in images.items()
     ]
 
 
@@ -242,10 +241,8 @@ def _images(folder):
     return images
 
 
-def _own_labels(file):
-    """Labels by file name; empty without a labels.csv."""
-    if not file.exists():
-        return {}
+def _read_labels(file):
+    """Labels by file name."""
     table = _read_csv(file, ",", ["file", "label"])
     if table["file"].duplicated().any():
         name = table["file"][table["file"].duplicated()].iloc[0]

@@ -35,10 +35,8 @@ def class_table(labels, published=None):
     """Images per class, beside the published totals where they are given."""
     counts = labels[labels.astype(str) != ""].value_counts().sort_index()
     if counts.empty:
-        total = len(labels)
-        return pd.DataFrame(
-            {"class": ["none: no labels.csv"], "images": [total], "share %": [100.0]}
-        )
+        none = {"class": "none: no labels.csv", "images": len(labels), "share %": 100.0}
+        return pd.DataFrame([none])
     table = pd.DataFrame({"class": counts.index.astype(str), "images": counts.values})
     table["share %"] = 100 * table["images"] / counts.sum()
     if published:
@@ -128,18 +126,8 @@ def statistics_table(images, documented=True):
 def mask_table(masks, labels, documented=True):
     """Share of the image, number of parts and bounding box of the defects of each class.
 
-    Parameters
-    ----------
-    masks : sequence of bool array (H, W)
-    labels : sequence
-        The class of each; empty masks are left out, and classes without any other.
-    documented : bool
-        Whether the classes are Carinthia's.
-
-    Returns
-    -------
-    DataFrame
-        Columns class, images, mask statistic (one of `MASKS`), documented (Carinthia), measured.
+    Columns class, images, mask statistic (one of `MASKS`), documented (Carinthia), measured. Empty
+    masks are left out, and classes without any other. `documented`: the classes are Carinthia's.
     """
     if len(masks) != len(labels):
         raise ValueError(f"{len(masks)} masks but {len(labels)} labels")

@@ -36,11 +36,7 @@ def preprocess(image, *, border=4, size=512, intensity="full"):
     Returns
     -------
     ndarray, uint8, (size, size)
-
-    Raises
-    ------
-    ValueError
-        If the image is not uint8 (H, W), too small for the border, or constant.
+        An image that is not uint8 (H, W), too small or constant is a ValueError.
     """
     _check_options(border, size, intensity)
     image = np.asarray(image)
@@ -79,21 +75,9 @@ def _stretched(image):
 def preprocess_dataset(dataset, *, border=4, size=512, intensity="full", skip_bad=False):
     """Write ``level0.npy``, uint8 (N, size, size): row i is row i of `datasets.load_manifest`.
 
-    Images are written one after the other, so memory stays flat for any number of them.
-
-    Parameters
-    ----------
-    dataset : str or Path
-    border, size, intensity
-        See `preprocess`.
-    skip_bad : bool
-        Leave out images that cannot be used and list them, with the reason, in ``skipped.csv``.
-        Otherwise they are an error that names the first ten, and nothing is written.
-
-    Returns
-    -------
-    Path
-        ``level0.npy``.
+    Images are written one after the other, so memory stays flat for any number of them. Those that
+    cannot be used are an error that names the first ten, and nothing is written; with `skip_bad`
+    they are left out and listed, with the reason, in ``skipped.csv``.
     """
     _check_options(border, size, intensity)
     place = paths.of(dataset)

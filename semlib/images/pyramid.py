@@ -1,13 +1,10 @@
 """The image pyramid: levels L0, L1 (half) and L2 (quarter), by area."""
 
-import os
-
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
 from semlib import paths
-from semlib.workers import threads
 
 FACTORS = (2, 4)
 
@@ -26,11 +23,6 @@ def pyramid(images):
     -------
     tuple of three uint8 ndarrays
         `images` itself, (..., H/2, W/2) and (..., H/4, W/4).
-
-    Raises
-    ------
-    ValueError
-        If the type, the number of dimensions or the size does not fit.
     """
     images = np.asarray(images)
     if images.dtype != np.uint8 or images.ndim not in (2, 3):
@@ -53,15 +45,8 @@ def build_pyramid(dataset, *, chunk=16):
     place = paths.of(dataset)
     if not place.level(0).exists():
         raise FileNotFoundError(f"{place.level(0)} is missing: run notebook 02, preprocess_dataset")
-    count, height, width = np.load(place.level(0), mmap_mode="r").shape
-
-    def work(start):
-        # mapped anew each time, so that no more than these images stay in memory
-        return pyramid(np.load(place.level(0), mmap_mode="r")[start : start + chunk])
-
-    work(0)  # an image of a wrong size is an error before a file is made
-    starts = range(0, count, chunk)
-    levels = threads(work, starts, os.cpu_count(), 1)
+    level0 = np.load(place.level(0), mmap_mode="r")
+    count, height, width = level0.shape
     with (
         paths.atomic(place.level(1)) as half,
         paths.atomic(place.level(2)) as quarter,
@@ -71,7 +56,8 @@ def build_pyramid(dataset, *, chunk=16):
             np.lib.format.open_memmap(file, "w+", np.uint8, (count, height // f, width // f))
             for file, f in zip((half, quarter), FACTORS, strict=True)
         ]
-        for start, (images, *smaller) in zip(starts, levels, strict=True):
+        for start in range(0, count, chunk):
+            images, *smaller = pyramid(level0[start : start + chunk])
             for file, level in zip(written, smaller, strict=True):
                 file[start : start + chunk] = level
             bar.update(len(images))

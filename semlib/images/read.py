@@ -17,10 +17,8 @@ def image(path):
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the file is empty, truncated or no image; the message names it.
+    FileNotFoundError, ValueError
+        If there is no such file, or it is empty, truncated or no image.
     """
     try:
         with Image.open(path) as opened:

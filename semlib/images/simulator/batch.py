@@ -30,9 +30,8 @@ def sample(n, *, seed, preset="carinthia", size=480, mix="preset", labels=None):
 
     Parameters
     ----------
-    n : int
-    seed : int
-        Not negative.
+    n, seed : int
+        At least 1; not negative.
     preset : str
         "carinthia": unpatterned film, labels 1 to 6 for `defects.FAMILIES`. "semnr": lines, contact
         holes, vias and film at a low dose, labels 0 to 5 for `patterns.FAMILIES`. "semclip": dense
@@ -49,25 +48,21 @@ def sample(n, *, seed, preset="carinthia", size=480, mix="preset", labels=None):
     Returns
     -------
     SimulatedBatch
-
-    Raises
-    ------
-    ValueError
-        If an argument is unknown or out of range.
     """
     labels = labels_of(n, seed, preset, size, mix, labels)
     images, clean = np.empty((2, n, size, size), np.uint8)
     masks = np.empty((n, size, size), bool)
     captions = []
     for i in tqdm(range(n), desc="simulating", unit="image", disable=n < 50):
-        images[i], clean[i], masks[i], caption = finished(preset, seed, i, int(labels[i]), size)
+        job = (i, int(labels[i]))
+        images[i], clean[i], masks[i], caption = finished(preset, seed, size, job)
         captions.append(caption)
     return SimulatedBatch(images, clean, labels, masks, captions)
 
 
-def finished(preset, seed, index, label, size):
-    """`presets.render` and, where the preset has a quality, JPEG."""
-    image, *rest = render(preset, seed, index, label, size)
+def finished(preset, seed, size, job):
+    """`presets.render` of a job (index, label) and, where the preset has a quality, JPEG."""
+    image, *rest = render(preset, seed, *job, size)
     quality = PRESETS[preset].quality
     return from_jpeg(to_jpeg(image, quality)) if quality else image, *rest
 

@@ -121,11 +121,6 @@ def acquire(clean, rng, *, dose=2600.0, jitter=0.0, correlation=0.0):
     -------
     float32 (H, W)
         Not clipped, not rounded.
-
-    Raises
-    ------
-    ValueError
-        If an argument is outside its range.
     """
     if not dose > 0 or jitter < 0 or not 0 <= correlation < 1:
         raise ValueError(
@@ -155,7 +150,8 @@ def _shot_noise(clean, rng, dose):
 
 
 def _along_rows(noise, correlation):
-    """White noise made first-order autoregressive along the rows by its spectrum."""
+    """White noise made first-order autoregressive along the rows."""
+    # multiplied by its spectrum, all rows at once; the root keeps the variance
     f = fft.rfftfreq(noise.shape[1])
     gain = math.sqrt(1 - correlation**2) / np.abs(1 - correlation * np.exp(-2j * np.pi * f))
     return fft.irfft(fft.rfft(noise) * gain.astype(np.float32), noise.shape[1])
@@ -175,9 +171,7 @@ def to_8bit(image):
 def frame(size, rng):
     """Now and then a line along some edges, left by the alignment of the beam.
 
-    Returns
-    -------
-    list of (region, grey value)
+    A list of (region, grey value).
     """
     if rng.random() > 0.08:
         return []

@@ -42,7 +42,7 @@ class Grid:
 
     def gaussian(self, sigma, shift=(0.0, 0.0)):
         """Transfer function of a Gaussian blur, whose result is moved by `shift`."""
-        dx, dy = shift
+        dx, dy = shift  # a phase in the spectrum
         return _gaussian(self.fy, sigma, dy) * _gaussian(self.fx, sigma, dx)
 
     def white(self, rng):

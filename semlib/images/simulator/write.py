@@ -90,20 +90,9 @@ def _zip(target, parts, names, labels):
 def write_arrays(folder, n, *, seed, preset="semclip", size=240, workers=None):
     """Write the images of `sample` as arrays that need not fit in memory.
 
-    Parameters
-    ----------
-    folder : str or Path
-        Receives ``images.npy`` uint8 (n, s, s), ``masks.npy`` bool (n, s, s), ``labels.npy`` int
-        (n,) and ``captions.json``, n sentences. If it holds this very set already, nothing is done.
-    n, seed, preset, size
-        See `sample`.
-    workers : int, optional
-        Processes; by default one per CPU.
-
-    Raises
-    ------
-    ValueError
-        If an argument is unknown or out of range, or `folder` holds something else.
+    `folder` receives ``images.npy`` uint8 (n, s, s), ``masks.npy`` bool (n, s, s), ``labels.npy``
+    int (n,) and ``captions.json``, n sentences. If it holds this very set, nothing is done; if
+    anything else, it is a ValueError. `workers`: processes; by default one per CPU.
     """
     folder = Path(folder)
     labels = labels_of(n, seed, preset, size)
@@ -125,13 +114,13 @@ def write_arrays(folder, n, *, seed, preset="semclip", size=240, workers=None):
     images = np.lib.format.open_memmap(parts / "images.npy", mode, np.uint8, shape)
     masks = np.lib.format.open_memmap(parts / "masks.npy", mode, bool, shape)
     jobs = list(enumerate(labels.tolist()))[len(captions) :]
-    made = spread(partial(_finished, preset, seed, size), jobs, workers, BLOCK)
+    made = spread(partial(finished, preset, seed, size), jobs, workers, BLOCK)
     progress.write_text("".join(f"{caption}\n" for caption in captions))
     with (
         open(progress, "a") as lines,
         tqdm(made, total=n, initial=len(captions), desc="simulating", unit="image") as bar,
     ):
-        for i, image, mask, caption in bar:
+        for i, (image, _, mask, caption) in enumerate(bar, start=len(captions)):
             images[i] = image
             masks[i] = mask
             captions.append(caption)
@@ -141,12 +130,6 @@ def write_arrays(folder, n, *, seed, preset="semclip", size=240, workers=None):
     np.save(parts / "labels.npy", labels)
     (parts / "captions.json").write_text(json.dumps(captions, indent=0))
     (parts / f"{key}.set").touch()
-    progress.unlink()
     parts.rename(folder)
+    (folder / progress.name).unlink()
     return folder
-
-
-def _finished(preset, seed, size, job):
-    index, label = job
-    image, _, mask, caption = finished(preset, seed, index, label, size)
-    return index, image, mask, caption
