@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pooch
-import requests
 from tqdm import tqdm
 
 from semlib import __version__
@@ -57,8 +56,8 @@ def download(archive, path):
     stream = pooch.HTTPDownloader(True, CHUNK, headers=HEADERS, timeout=TIMEOUT)
     try:
         keeper.fetch(path.name, downloader=stream)
-    except (requests.exceptions.RequestException, ValueError) as error:
-        kind = ValueError if type(error) is ValueError else ConnectionError
+    except (OSError, ValueError) as error:  # of requests, and of another checksum
+        kind = ConnectionError if isinstance(error, OSError) else ValueError
         raise kind(
             f"download of {archive.url} failed: {error}. Run again later, or download it by hand "
             f"(a browser will do) and place it as {path} ({archive.bytes:,} bytes, "

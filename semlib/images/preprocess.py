@@ -36,7 +36,11 @@ def preprocess(image, *, border=4, size=512, intensity="full"):
     Returns
     -------
     ndarray, uint8, (size, size)
-        An image that is not uint8 (H, W), too small or constant is a ValueError.
+
+    Raises
+    ------
+    ValueError
+        If the image is not uint8 (H, W), too small for the border, or constant.
     """
     _check_options(border, size, intensity)
     image = np.asarray(image)

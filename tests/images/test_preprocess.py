@@ -10,6 +10,7 @@ from semlib import paths
 from semlib.images import read
 from semlib.images.datasets import load_manifest, manifest
 from semlib.images.preprocess import preprocess, preprocess_dataset
+from semlib.workers import threads
 
 
 def noise(shape, seed=0):
@@ -131,12 +132,6 @@ def test_rows_follow_the_manifest_whatever_the_number_of_threads(own, monkeypatc
     assert file == paths.of(own).level(0)
 
 
-def test_one_image(tmp_path):
-    Image.fromarray(noise((40, 40))).save(tmp_path / "only.png")
-    manifest(tmp_path)
-    assert np.load(preprocess_dataset(tmp_path)).shape == (1, 512, 512)
-
-
 def test_options_reach_every_image(own):
     level0 = np.load(preprocess_dataset(own, border=2, size=16, intensity="stretch"))
     expected = preprocess(read.image(own / "33.png"), border=2, size=16, intensity="stretch")
@@ -235,3 +230,12 @@ def test_an_interrupted_run_leaves_the_old_file(own, monkeypatch):
     where = paths.of(own)
     assert where.level(0).read_bytes() == before
     assert sorted(file.name for file in where.data.iterdir()) == ["level0.npy", "manifest.csv"]
+
+
+def test_threads_stay_close_ahead_of_the_writer():
+    started = []
+    results = threads(lambda k: started.append(k) or k, list(range(500)), workers=2)
+    for consumed, value in enumerate(results):
+        assert value == consumed
+        assert len(started) <= consumed + 64
+    assert len(started) == 500
