@@ -22,6 +22,7 @@ DOCUMENTED = {
 }
 # mean and median share of the image, mean number of parts, median bounding box; class 6 has none
 MASKS = ("mean", "median", "parts", "width", "height")
+UNKNOWN = [np.nan] * len(MASKS)
 DOCUMENTED_MASKS = {
     1: (0.111, 0.079, 4.0, 480, 348),
     2: (0.0188, 0.0192, 2.5, 414, 414),
@@ -139,8 +140,8 @@ def mask_table(masks, labels, documented=True):
             continue
         share, parts, width, height = extents.T
         measured = share.mean(), np.median(share), parts.mean(), np.median(width), np.median(height)
-        known = DOCUMENTED_MASKS.get(label) if documented else None
-        for name, number, value in zip(MASKS, known or [np.nan] * 5, measured, strict=True):
+        expected = DOCUMENTED_MASKS.get(label, UNKNOWN) if documented else UNKNOWN
+        for name, number, value in zip(MASKS, expected, measured, strict=True):
             lines.append((str(label), len(own), name, number, value))
     columns = ["class", "images", "mask statistic", "documented (Carinthia)", "measured"]
     return pd.DataFrame(lines, columns=columns)

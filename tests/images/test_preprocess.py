@@ -50,7 +50,8 @@ def test_the_near_black_columns_of_the_real_images_go(name):
 @pytest.mark.parametrize("shape", [(40, 64), (64, 40)])
 def test_a_rectangle_is_cut_to_its_central_square(shape):
     image = noise(shape)
-    top, left = (shape[0] - 40) // 2, (shape[1] - 40) // 2
+    top = (shape[0] - 40) // 2
+    left = (shape[1] - 40) // 2
     np.testing.assert_array_equal(
         preprocess(image, border=0, size=40), image[top : top + 40, left : left + 40]
     )
@@ -79,7 +80,8 @@ def test_stretch_maps_the_percentiles_to_the_full_range():
 
 def test_stretch_of_an_almost_constant_image_uses_its_extremes():
     image = np.full((64, 64), 7, np.uint8)
-    image[30, 30], image[40, 40] = 6, 9
+    image[30, 30] = 6
+    image[40, 40] = 9
     result = preprocess(image, border=0, size=64, intensity="stretch")
     assert (result[30, 30], result[0, 0], result[40, 40]) == (0, 85, 255)
 
@@ -227,9 +229,9 @@ def test_an_interrupted_run_leaves_the_old_file(own, monkeypatch):
     monkeypatch.setattr(read, "image", interrupted)
     with pytest.raises(KeyboardInterrupt):
         preprocess_dataset(own, size=16)
-    where = paths.of(own)
-    assert where.level(0).read_bytes() == before
-    assert sorted(file.name for file in where.data.iterdir()) == ["level0.npy", "manifest.csv"]
+    place = paths.of(own)
+    assert place.level(0).read_bytes() == before
+    assert sorted(file.name for file in place.data.iterdir()) == ["level0.npy", "manifest.csv"]
 
 
 def test_threads_stay_close_ahead_of_the_writer():

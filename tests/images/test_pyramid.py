@@ -53,26 +53,26 @@ def test_bad_input_is_named(bad, message):
 
 
 def test_files_equal_the_function_whatever_the_chunk(images):
-    where = paths.of("synthetic")
-    where.data.mkdir(parents=True)
-    np.save(where.level(0), images)
+    place = paths.of("synthetic")
+    place.data.mkdir(parents=True)
+    np.save(place.level(0), images)
     for chunk in (2, 64):
         half, quarter = build_pyramid("synthetic", chunk=chunk)
-        assert (half, quarter) == (where.level(1), where.level(2))
+        assert (half, quarter) == (place.level(1), place.level(2))
         np.testing.assert_array_equal(np.load(half, mmap_mode="r"), pyramid(images)[1])
         np.testing.assert_array_equal(np.load(quarter, mmap_mode="r"), pyramid(images)[2])
-    assert sorted(f.name for f in where.data.iterdir()) == [f"level{k}.npy" for k in range(3)]
+    assert sorted(f.name for f in place.data.iterdir()) == [f"level{k}.npy" for k in range(3)]
 
 
 def test_files_of_a_wrong_size_or_none_leave_nothing_behind(images):
-    where = paths.of("synthetic")
+    place = paths.of("synthetic")
     with pytest.raises(FileNotFoundError, match=r"level0\.npy is missing"):
         build_pyramid("synthetic")
-    where.data.mkdir(parents=True)
-    np.save(where.level(0), images[:, :62])
+    place.data.mkdir(parents=True)
+    np.save(place.level(0), images[:, :62])
     with pytest.raises(ValueError, match="62 x 48"):
         build_pyramid("synthetic")
-    assert [file.name for file in where.data.iterdir()] == ["level0.npy"]
+    assert [file.name for file in place.data.iterdir()] == ["level0.npy"]
 
 
 def test_white_noise_has_a_flat_spectrum():

@@ -45,7 +45,8 @@ def test_16_bit_is_scaled_from_its_own_range(tmp_path, name):
 def test_deep_tiffs_written_by_another_library(tmp_path, dtype):
     deep = np.linspace(-3 if dtype == "float32" else 7, 4000, 600).reshape(20, 30).astype(dtype)
     tifffile.imwrite(tmp_path / "a.tif", deep, byteorder=">" if dtype == ">u2" else "<")
-    low, high = float(deep.min()), float(deep.max())
+    low = float(deep.min())
+    high = float(deep.max())
     expected = np.rint((deep.astype(float) - low) * (255 / (high - low)))
     np.testing.assert_array_equal(read.image(tmp_path / "a.tif"), expected)
 

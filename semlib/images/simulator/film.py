@@ -61,6 +61,6 @@ def _scan_box(grid, rng):
     """A soft-edged square near the centre, 0 to 1: carbon deposited by an earlier scan."""
     half = pick(rng, (26.0, 40.0, 70.0, 110.0)) * rng.uniform(0.9, 1.1)
     soft = rng.uniform(5, 16)
-    x0, y0 = rng.normal(0, 8), rng.normal(0, 8)
+    x0, y0 = rng.normal(0, 8, 2).tolist()
     across = smoothstep((half - abs(grid.x - x0)) / soft + 0.5)
     return across * smoothstep((half - abs(grid.y - y0)) / soft + 0.5)

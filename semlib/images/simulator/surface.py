@@ -106,7 +106,8 @@ def smoothstep(t):
 
 def rotate(x, y, angle):
     """Coordinates in a frame turned by `angle` radians."""
-    cos, sin = math.cos(angle), math.sin(angle)
+    cos = math.cos(angle)
+    sin = math.sin(angle)
     return cos * x + sin * y, cos * y - sin * x
 
 

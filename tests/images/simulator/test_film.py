@@ -72,7 +72,8 @@ def test_cracks_and_pits_go_down(label):
 
 @pytest.mark.slow
 def test_mask_statistics_follow_the_documented_ones():
-    n, size = 80, 240
+    n = 80
+    size = 240
     labels = np.repeat(list(DOCUMENTED_MASKS), n)
     masks = [scene(label, index, size).mask for label in DOCUMENTED_MASKS for index in range(n)]
     table = mask_table(masks, labels.tolist())

@@ -147,7 +147,8 @@ def test_the_nearest_element_lies_inside_and_the_place_between_outside(seed):
     kinds = ("lines", "contact holes", "vias")
     setting = replace(layers.TRAINING, kinds=kinds, feature=0.0)
     layer = layers.draw(np.random.default_rng(seed), setting)
-    on, off = layer.nearest(50.0, -20.0), layer.nearest(50.0, -20.0, between=True)
+    on = layer.nearest(50.0, -20.0)
+    off = layer.nearest(50.0, -20.0, between=True)
     assert layer.field(*np.float32(on)) == pytest.approx(layer.width / 2, abs=1e-3)
     assert layer.field(*np.float32(off)) == pytest.approx((layer.width - layer.pitch) / 2, abs=1e-3)
     assert abs(on[0] - 50) <= layer.pitch / 2 + 1e-6

@@ -76,7 +76,8 @@ def test_noise_is_skewed_like_a_compound_process():
 
 def test_correlation_runs_along_the_rows_and_keeps_the_variance():
     flat = np.full((400, 400), 98.0)
-    plain, shot = microscope.acquire(flat, rng()), microscope.acquire(flat, rng(), correlation=0.6)
+    plain = microscope.acquire(flat, rng())
+    shot = microscope.acquire(flat, rng(), correlation=0.6)
     shot -= shot.mean()
     assert shot.var() == pytest.approx(plain.var(), rel=0.03)
     assert (shot[:, 1:] * shot[:, :-1]).mean() / shot.var() == pytest.approx(0.6, abs=0.02)

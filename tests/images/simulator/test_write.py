@@ -39,7 +39,8 @@ def killed_at(index, module, monkeypatch):
 
 
 def test_csv_files_to_the_byte():
-    first, second = "a" * 32, "b" * 32
+    first = "a" * 32
+    second = "b" * 32
     assert write.csv_bytes([first, second], [3, 6]) == (
         "image_path;file_name;label\r\n"
         f"data/images/{first}.jpg;{first}.jpg;3\r\n"
