@@ -101,7 +101,7 @@ def noise(image):
     plane = np.stack([np.ones(patch.size), x.ravel(), y.ravel()], axis=1)
     fit = plane @ np.linalg.lstsq(plane, patch.ravel(), rcond=None)[0]
     rest = patch - fit.reshape(patch.shape)
-    variance = rest.var()
+    variance = rest.var()  # a constant patch has no noise to correlate
     if variance < 1e-12:
         return 0.0, 0.0, 0.0
     lag_x = (rest[:, 1:] * rest[:, :-1]).mean()

@@ -130,7 +130,7 @@ def particle(grid, rng, noise, label=PARTICLE, stretch=1.1):
     facets, slim = (5, 0.33) if single else (7, 0.15)
     field = rock(rng, x / stretch, y * stretch, area, parts, facets, slim)
     field = field + rng.uniform(0.02, 0.09) * warp
-    ramp = np.maximum(_level(grid, field, area), 0)
+    ramp = np.maximum(_level(grid, field, area), 0)  # 0 from the rim outwards
     body = _parts_above(ramp > 0, np.inf)
     high = radius * rng.lognormal(-0.45, 0.35) * (1 if single else 0.6)
     tilt = (rng.normal(-0.1, 0.35) * x + rng.normal(-0.1, 0.35) * y) / radius

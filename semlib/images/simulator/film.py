@@ -26,6 +26,7 @@ def scene(rng, label, size):
     about = "no visible defect"
     if label != NO_DEFECT:
         defect = DEFECTS[label](grid, rng, grid.white(rng))
+        # the grain of the film shows faintly through the defect
         height = np.where(defect.footprint, 0.3 * height, height) + defect.relief
         material -= (defect.darkness * defect.footprint).astype(np.float32)
         mask = defect.footprint[grid.inside].copy()

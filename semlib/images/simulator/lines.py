@@ -190,6 +190,7 @@ def scene(rng, label, size, setting):
         change = _defect(grid, rng, flaw, layer, field, label, setting.sizes[label], strength)
         field = change.field
         footprint = footprint | change.footprint
+        # where two defects meet, the one that covers more shows
         tint = np.where(change.cover > cover, np.float32(change.tint), tint)
         cover = np.maximum(cover, change.cover)
         lift = lift + change.lift

@@ -65,9 +65,10 @@ def signal(scene, size, rng, detector=SIDE):
     convex = np.clip(height - grid.inverse(spectrum * grid.gaussian(3.0)), -3, 3)
     behind = grid.inverse(spectrum * grid.gaussian(12.0, (-18 * ux, -18 * uy)))
     halo = detector.halo * np.maximum(behind - np.maximum(height, 0), 0)
+    # 1 / cos has no limit on a steep wall, a real edge has
     emitted = scene.material * (1 + detector.inclined * np.minimum(inclined - 1, 2))
     collected = np.maximum(1 + detector.facing * facing + detector.convex * convex, 0.2)
-    lit = 1 - detector.shadow * hidden / np.sqrt(1 + hidden * hidden)
+    lit = 1 - detector.shadow * hidden / np.sqrt(1 + hidden * hidden)  # sine from tangent
     return emitted * collected * lit + halo
 
 
@@ -85,6 +86,7 @@ def probe(field, size, rng):
     fu, fv = rotate(grid.fx, grid.fy, angle)
     along = fu * grid.step * major
     across = fv * grid.step * minor
+    # the transfer function of a Gaussian that is wider along one axis
     blur = np.exp(-2 * np.pi**2 * (along * along + across * across))
     return grid.inverse(grid.forward(field) * blur)[grid.inside]
 
