@@ -3,8 +3,9 @@ import pytest
 import torch
 
 from semlib import vgg
-from semlib.morphology import controls, evaluate
+from semlib.morphology import clustering, controls
 from semlib.morphology.encoder import Encoder
+from semlib.morphology.loss import rankme
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def test_untrained_encoder_is_the_one_that_training_starts_from_in_full_precisio
     encoder = Encoder().double().eval()
     with torch.inference_mode():
         expected = encoder(torch.tensor(images[:, None] / 255)).numpy()
-    found = controls.untrained(images, 4, batch_size=3, progress=False)
+    found = controls.untrained(images, 4, progress=False)
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert np.ptp(expected, axis=0).max() > 1e-5
 
@@ -47,7 +48,7 @@ def test_components_are_uncorrelated_of_spread_one_and_equal_rank():
     points = rng.normal(size=(60, 8)) @ np.diag([100, 30, 10, 3, 1, 0.3, 0.1, 0.03]) + 7
     found = controls.reduce(points, 4)
     np.testing.assert_allclose(found.T @ found / 60, np.eye(4), atol=1e-9)
-    assert evaluate.rankme(found) == pytest.approx(4)
+    assert rankme(found) == pytest.approx(4)
     first = (points - points.mean(axis=0)) @ np.linalg.svd(points - points.mean(axis=0))[2][0]
     assert abs(np.corrcoef(first, found[:, 0])[0, 1]) == pytest.approx(1)
 
@@ -57,7 +58,7 @@ def test_reduction_removes_scale_and_rotation():
     points = rng.normal(size=(50, 3))
     turned = np.linalg.qr(rng.normal(size=(3, 3)))[0]
     first, second = (
-        evaluate.cluster_scores(controls.reduce(x, 3), k=3) for x in (points, 5 * points @ turned)
+        clustering.cluster_scores(controls.reduce(x, 3), k=3) for x in (points, 5 * points @ turned)
     )
     assert first["silhouette"] == pytest.approx(second["silhouette"])
 

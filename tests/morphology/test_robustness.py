@@ -5,7 +5,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from semlib.images.pyramid import pyramid
 from semlib.images.simulate import sample
-from semlib.morphology import evaluate, features, robustness
+from semlib.morphology import clustering, features, robustness
 from semlib.morphology.encoder import Encoder
 
 
@@ -47,7 +47,7 @@ def test_extractors_are_fitted_to_the_clean_images(images):
     methods = robustness.extractors(images, {"Proposed SSL": [Encoder(), Encoder()]}, components=4)
     assert list(methods) == ["GLCM", "LBP", "Wavelet", "PCA (raw pixels)", "Proposed SSL"]
     assert [len(functions) for functions in methods.values()] == [1, 1, 1, 1, 2]
-    expected = evaluate.standardise(features.glcm(images, progress=False))
+    expected = clustering.standardise(features.glcm(images, progress=False))
     np.testing.assert_allclose(methods["GLCM"][0](images), expected, atol=1e-9)
     np.testing.assert_allclose(methods["GLCM"][0](images[:3]), expected[:3], atol=1e-9)
     exact = features.pca(images, components=4, progress=False)
@@ -62,7 +62,7 @@ def test_extractors_are_fitted_to_the_clean_images(images):
 
 def test_agreement_by_hand():
     clean = np.array([[0.0, 1], [1, 1], [10, 1], [11, 1]])
-    model = evaluate.fit_clusters(clean, k=2)
+    model = clustering.fit_clusters(clean, k=2)
     assert robustness.agreement(clean, clean, model) == {"recall_at_1": 1, "ari": 1, "alignment": 0}
     moved = clean[[1, 0, 2, 3]]  # two images of a cluster change places
     found = robustness.agreement(clean, moved, model)
@@ -86,3 +86,10 @@ def test_texture_without_direction_does_not_see_a_quarter_turn_and_raw_pixels_do
     )
     assert table.loc[("PCA (raw pixels)", "rotation 90°"), "recall_at_1"] < 1
     assert table.loc[("PCA (raw pixels)", "half size"), "recall_at_1"] == 1
+
+
+def test_alignment_by_hand():
+    first = np.array([[1.0, 0], [0, 2], [3, 0]])
+    assert robustness.alignment(first, 7 * first) == pytest.approx(0)
+    assert robustness.alignment(first, -first) == pytest.approx(4)
+    assert robustness.alignment(first, np.array([[1.0, 0], [1, 0], [3, 0]])) == pytest.approx(2 / 3)
