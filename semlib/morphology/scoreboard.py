@@ -8,7 +8,7 @@ from scipy import stats
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from tqdm import tqdm
 
-from semlib.morphology import clustering, controls
+from semlib.morphology import clustering
 from semlib.stats import holm
 
 # scores with an interval, and the least value of each
@@ -84,14 +84,12 @@ def summary(measured, *, draws=200):
     return means.reset_index()
 
 
-def spaces(measured, methods, labels, *, components, k, seeds):
-    """Runs of all methods "as it is" and, where they span enough, in equally many components."""
-    equal = controls.reduced(methods, components)
-    shorter = [name for name in methods if name not in equal]
-    print(f"span fewer than {components} dimensions: {', '.join(shorter) or 'none'}")
-    again = runs(equal, labels, k=k, seeds=seeds)
-    parts = {"as it is": measured, f"{components} components": again}
-    return {name: part for name, part in parts.items() if part}
+def in_spaces(spaces, *, draws=200):
+    """`summary` and `scores` of several lists of runs, told apart by a column space."""
+    spaces = {name: measured for name, measured in spaces.items() if measured}
+    means = [summary(runs, draws=draws).assign(space=name) for name, runs in spaces.items()]
+    each = [scores(runs).assign(space=name) for name, runs in spaces.items()]
+    return pd.concat(means, ignore_index=True), pd.concat(each, ignore_index=True)
 
 
 def sweep(methods, labels=None, *, ks=(2, 3, 4, 6, 8, 12), seeds=range(3), progress=True):
