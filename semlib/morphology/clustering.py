@@ -66,15 +66,9 @@ def fit_clusters(embeddings, *, k=6, seed=0):
 
 
 def cluster_scores(embeddings, labels=None, *, k=6, seed=0):
-    """Cluster the embeddings and score the result; labels serve only afterwards.
+    """Cluster the embeddings (N, D) and score the result; labels (N,) serve only afterwards.
 
-    Parameters
-    ----------
-    embeddings : array (N, D)
-    labels : sequence (N,), optional
-        Images labelled "" or NaN count in no score against labels; without any label these are NaN.
-    k, seed : int
-        Of k-means.
+    Images labelled "" or NaN count in no score against labels; without any label these are NaN.
 
     Returns
     -------

@@ -15,16 +15,10 @@ SMALLEST = 3  # a plane needs three points
 def umap(embeddings, nearest=None, *, n_neighbors=15, min_dist=0.1, seed=0):
     """UMAP (arXiv 1802.03426) from the first two principal components: float32 (N, 2).
 
-    Parameters
-    ----------
-    embeddings : array (N, D)
-        Three or more, not all the same; else ValueError.
-    nearest : (indices, distances), optional
-        Neighbours that are known already, each row starting with the image itself.
-    n_neighbors, min_dist
-        umap-learn's defaults; fewer neighbours where there are fewer images.
-    seed : int
-        Makes the layout repeatable (and single-threaded).
+    Takes three or more embeddings (N, D), not all the same. `nearest` are neighbours that are known
+    already (indices, distances), each row starting with the image itself. `n_neighbors` and
+    `min_dist` are umap-learn's defaults; the seed makes the layout repeatable (and
+    single-threaded).
     """
     from umap import UMAP  # takes seconds to import: only where it is used
 

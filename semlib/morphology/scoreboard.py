@@ -26,18 +26,11 @@ class Run:
 
 
 def runs(methods, labels=None, *, k=6, seeds=range(5), folds=5, progress=True):
-    """Measure every method with every seed (of k-means and of the folds of the probe).
+    """Measure every method with every seed (of k-means and of the probe's folds): list of `Run`.
 
-    Parameters
-    ----------
-    methods : dict of str to array (N, D) or list of array (N, D)
-        A list holds an array for each training of a trained method, or for each draw of a random
-        one; seed number i takes array i modulo their number, so that each must count alike.
-    labels : sequence (N,), optional
-
-    Returns
-    -------
-    list of Run
+    `methods` are embeddings (N, D) by name. A list holds an array for each training of a trained
+    method, or for each draw of a random one; seed number i takes array i modulo their number, so
+    that each must count alike.
     """
     measured = []
     options = {"desc": "scores", "unit": "run", "disable": not progress}
@@ -108,27 +101,14 @@ def sweep(methods, labels=None, *, ks=(2, 3, 4, 6, 8, 12), seeds=range(3), progr
 
 
 def paired(table, reference, *, names=tuple(DRAWN)):
-    """Each method minus one reference, paired by seed.
+    """Each method of `scores` minus one reference, paired by seed: DataFrame.
 
     If one of the two was trained several times, its trainings are what varies: the runs of a
     training are averaged first and the pairs are trainings. Neither says anything about other
-    images: for that see the intervals of `summary`.
-
-    Parameters
-    ----------
-    table : DataFrame
-        From `scores`.
-    reference : str
-        A method of `table`.
-    names : sequence of str
-        Scores to compare.
-
-    Returns
-    -------
-    DataFrame
-        method, score, pairs, difference (mean), difference_lo and difference_hi (95 % t-interval),
-        p (t-test), p_sign (sign-flip test, exact up to 13 pairs, at least 2 / 2**pairs) and p_holm,
-        corrected for all rows. NaN where all pairs differ by the same.
+    images: for that see the intervals of `summary`. Columns: method, score, pairs, difference
+    (mean), difference_lo and difference_hi (95 % t-interval), p (t-test), p_sign (sign-flip test,
+    exact up to 13 pairs, at least 2 / 2**pairs) and p_holm, corrected for all rows. NaN where all
+    pairs differ by the same.
     """
     if reference not in set(table["method"]):
         methods = ", ".join(table["method"].unique())

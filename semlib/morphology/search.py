@@ -16,7 +16,7 @@ from semlib.paths import atomic
 
 
 def neighbours(points, count, query=None):
-    """Nearest points by Euclidean distance, nearest first; exact.
+    """Nearest points by Euclidean distance, exact, nearest first.
 
     Parameters
     ----------
@@ -28,8 +28,7 @@ def neighbours(points, count, query=None):
 
     Returns
     -------
-    indices : int array (M, count), or (N, count)
-    distances : float array of the same shape
+    indices, distances : array (M or N, count)
     """
     available = len(points) - (query is None)  # a point is not its own neighbour
     model = NearestNeighbors(n_neighbors=min(count, available)).fit(points)
@@ -111,22 +110,10 @@ def methods(dataset, seed=0):
 def similar(image, dataset, *, count=11, border=4, seed=0, out=None):
     """The images of a data set nearest to an image file, as a contact sheet and a CSV.
 
-    A file of the data set itself is looked up; any other is preprocessed and embedded.
-
-    Parameters
-    ----------
-    image : path
-    dataset : str or path
-    count, border, seed : int
-        Images shown; pixels cropped from each side, as in notebook 02; training of notebook 04.
-    out : path without ending, optional
-        ``figures/<dataset>/similar_<name of the image>`` if not given.
-
-    Returns
-    -------
-    table : DataFrame
-        rank, image_id, path, label, distance; written as ``<out>.csv`` beside ``<out>.png``.
-    out : Path
+    A file of the data set itself is looked up; any other is cropped by `border` pixels,
+    preprocessed and embedded with the training `seed` of notebook 04. Returns the table (rank,
+    image_id, path, label, distance) and `out`, the path of both files without ending:
+    ``figures/<dataset>/similar_<name of the image>`` if not given.
     """
     image = Path(image)
     place = paths.of(dataset)

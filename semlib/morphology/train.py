@@ -47,7 +47,6 @@ def train(
     ----------
     levels : sequence of uint8 array (N, H, W)
         L0 (finest) first. Memmaps are read batch by batch.
-    folder : Path
     method : str or Recipe
         "paper" or "ours", see `recipes.METHODS`.
     seed : int
@@ -56,14 +55,13 @@ def train(
         Scale pairs of the cosine loss, see `loss.PAIRS`.
     labels : sequence (N,), optional
         For the history only: nothing that is trained sees them.
-    device : {"cpu", "cuda"}, optional
 
     Returns
     -------
     DataFrame
-        One row an epoch: epoch, loss (mean over the steps), and of the L0 embeddings in training
-        (with the batch's own statistics and random changes): embedding_std, rankme, silhouette
-        (k-means, k = 6), nmi and knn_macro (NaN without labels).
+        By epoch: loss (mean over the steps), and of the L0 embeddings in training (with the batch's
+        own statistics and random changes): embedding_std, rankme, silhouette (k-means, k = 6), nmi
+        and knn_macro (NaN without labels).
     """
     counts = [len(level) for level in levels]
     if min(counts) < 2 or len(set(counts)) > 1:
@@ -101,12 +99,11 @@ def train(
             history.append({"epoch": epoch + 1} | row)
             checkpoint.keep(folder / "checkpoint.pt", config, parts, history)
 
-    encoder = learner.encoder
     if recipe.readout:
-        _fit_readout(encoder, levels[0], device, progress)
-    embeddings = embed(encoder, levels[0], device=device, progress=progress)
+        _fit_readout(learner.encoder, levels[0], device, progress)
+    embeddings = embed(learner.encoder, levels[0], device=device, progress=progress)
     history = pd.DataFrame(history)
-    _write(folder, config, encoder, embeddings, history)
+    _write(folder, config, learner.encoder, embeddings, history)
     return history.drop(columns="seconds")
 
 

@@ -26,39 +26,31 @@ BEAT = ["nmi", "ari", "knn_macro", "probe"]  # scores on which ours is to beat a
 SCORES = [*BEAT, "silhouette", "silhouette_5", "rankme"]
 PAPER = recipes.METHODS["paper"]
 OURS = recipes.METHODS["ours"]
-VARIANTS = {  # name: recipe, why it was kept or dropped when the set "selection" was looked at
-    "paper": (PAPER, "reference; its embedding follows brightness"),
-    "paper, standardised": (
-        replace(PAPER, standardise=True),
-        "kept: brightness no longer decides",
-    ),
-    "paper, standardised, max": (
-        replace(PAPER, standardise=True, pooling="max"),
-        "kept: keeps the small defect",
-    ),
-    "ours without readout": (
-        replace(OURS, readout=False),
-        "readout kept: common images fill most clusters without it",
-    ),
-    "ours": (OURS, "the winner"),
-    "ours, no changes": (
-        replace(OURS, changes=()),
-        "dropped: NMI and ARI below those with all changes",
-    ),
-    "ours, not masked": (
-        replace(OURS, changes=("flip", "warp", "dose")),
-        "mask kept: NMI and ARI lower without, probe higher",
-    ),
-    "ours, not warped": (
-        replace(OURS, changes=("flip", "dose", "mask")),
-        "warp kept: neighbours and probe worse without",
-    ),
-    "ours, mean pooling": (replace(OURS, pooling="mean"), "dropped: dilutes small defects"),
-    "ours, cosine": (
-        replace(OURS, loss="cosine"),
-        "dropped: clusters, neighbours and probe worse",
-    ),
-    "paper with readout": (replace(PAPER, readout=True), "control: the readout alone"),
+VARIANTS = {
+    "paper": PAPER,
+    "paper, standardised": replace(PAPER, standardise=True),
+    "paper, standardised, max": replace(PAPER, standardise=True, pooling="max"),
+    "ours without readout": replace(OURS, readout=False),
+    "ours": OURS,
+    "ours, no changes": replace(OURS, changes=()),
+    "ours, not masked": replace(OURS, changes=("flip", "warp", "dose")),
+    "ours, not warped": replace(OURS, changes=("flip", "dose", "mask")),
+    "ours, mean pooling": replace(OURS, pooling="mean"),
+    "ours, cosine": replace(OURS, loss="cosine"),
+    "paper with readout": replace(PAPER, readout=True),
+}
+WHY = {  # each was kept or dropped when the set "selection" was looked at
+    "paper": "reference; its embedding follows brightness",
+    "paper, standardised": "kept: brightness no longer decides",
+    "paper, standardised, max": "kept: keeps the small defect",
+    "ours without readout": "readout kept: common images fill most clusters without it",
+    "ours": "the winner",
+    "ours, no changes": "dropped: NMI and ARI below those with all changes",
+    "ours, not masked": "mask kept: NMI and ARI lower without, probe higher",
+    "ours, not warped": "warp kept: neighbours and probe worse without",
+    "ours, mean pooling": "dropped: dilutes small defects",
+    "ours, cosine": "dropped: clusters, neighbours and probe worse",
+    "paper with readout": "control: the readout alone",
 }
 
 
@@ -130,14 +122,13 @@ def compare(levels, labels, folder, *, seeds=range(2), epochs=10, names=tuple(VA
 def _trained(job):
     """One training of `compare` and its row."""
     levels, labels, folder, name, seed, epochs = job
-    recipe, why = VARIANTS[name]
     place = folder / name.replace(",", "").replace(" ", "-") / f"seed-{seed}"
-    options = {"method": recipe, "seed": seed, "epochs": epochs, "labels": labels}
+    options = {"method": VARIANTS[name], "seed": seed, "epochs": epochs, "labels": labels}
     with threadpool_limits(1):
         train.train(levels, place, **options, progress=False)
         scores = score(np.load(place / "embeddings.npy"), labels, seed=seed)
     cost = json.loads((place / "cost.json").read_text())
-    return {"method": name, "seed": seed} | scores | cost | {"why": why}
+    return {"method": name, "seed": seed} | scores | cost | {"why": WHY[name]}
 
 
 def score(embeddings, labels, *, seed=0):
