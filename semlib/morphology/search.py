@@ -123,16 +123,15 @@ def similar(image, dataset, *, count=11, border=4, seed=0, out=None):
         row = files.index(image.resolve())
         shown = images[row]
         indices, distances = neighbours(embeddings, count)
-        nearest, distances = indices[row], distances[row]
     else:
+        row = 0
         shown = preprocess.decode(image)
         shown = preprocess.preprocess(shown, border=border, size=images.shape[1])
         query = embed(load_encoder(folder), shown[None], progress=False)
         indices, distances = neighbours(embeddings, count, query)
-        nearest, distances = indices[0], distances[0]
     out = Path(out or place.figures / f"similar_{image.stem}")
     first = (f"query\n{image.name}", shown)
-    return _write(out, dataset, manifest, images, nearest, distances, first)
+    return _write(out, dataset, manifest, images, indices[row], distances[row], first)
 
 
 def outliers(dataset, *, count=18, neighbours=5, seed=0, out=None):

@@ -36,10 +36,10 @@ def test_silhouette_equals_scikit_learn(blobs):
 
 def test_macro_silhouette_weighs_clusters_alike():
     points = np.array([[0.0], [1], [10], [13], [16], [12], [14]])
-    found = clustering.cluster_scores(points, k=2)
+    scores = clustering.cluster_scores(points, k=2)
     each = silhouette_samples(points, points[:, 0] > 5)
-    assert found["macro_silhouette"] == pytest.approx((each[:2].mean() + each[2:].mean()) / 2)
-    assert found["silhouette"] == pytest.approx(each.mean()) != found["macro_silhouette"]
+    assert scores["macro_silhouette"] == pytest.approx((each[:2].mean() + each[2:].mean()) / 2)
+    assert scores["silhouette"] == pytest.approx(each.mean()) != scores["macro_silhouette"]
     assert each[0] == pytest.approx(
         1 - 1 / 13
     )  # 1 from its own cluster, 13 on average from the other
@@ -87,31 +87,31 @@ def test_v_measure_is_nmi_under_another_name_and_agrees_with_scikit_learn(blobs)
     points, labels = blobs
     mixed = labels + np.arange(100) % 2
     assigned = clustering.fit_clusters(points, k=4, seed=1).labels_
-    found = clustering.cluster_scores(points, mixed, k=4, seed=1)
-    assert found["homogeneity"] == pytest.approx(homogeneity_score(mixed, assigned))
-    assert found["completeness"] == pytest.approx(completeness_score(mixed, assigned))
+    scores = clustering.cluster_scores(points, mixed, k=4, seed=1)
+    assert scores["homogeneity"] == pytest.approx(homogeneity_score(mixed, assigned))
+    assert scores["completeness"] == pytest.approx(completeness_score(mixed, assigned))
     assert (
-        found["v_measure"]
+        scores["v_measure"]
         == pytest.approx(v_measure_score(mixed, assigned))
-        == pytest.approx(found["nmi"])
+        == pytest.approx(scores["nmi"])
     )
-    assert found["ari"] == pytest.approx(adjusted_rand_score(mixed, assigned))
-    assert found["ami"] == pytest.approx(adjusted_mutual_info_score(mixed, assigned))
+    assert scores["ari"] == pytest.approx(adjusted_rand_score(mixed, assigned))
+    assert scores["ami"] == pytest.approx(adjusted_mutual_info_score(mixed, assigned))
 
 
 def test_two_classes_in_one_cluster_are_complete_but_not_homogeneous():
     points = np.array([[0.0], [0.1], [5.0], [5.1]])
-    found = clustering.cluster_scores(points, [1, 1, 2, 3], k=2)
-    assert found["completeness"] == pytest.approx(1)
-    assert found["homogeneity"] == pytest.approx(
+    scores = clustering.cluster_scores(points, [1, 1, 2, 3], k=2)
+    assert scores["completeness"] == pytest.approx(1)
+    assert scores["homogeneity"] == pytest.approx(
         np.log(2) / (1.5 * np.log(2))
     )  # 1 - H(class | cluster) / H(class)
 
 
 def test_all_scores_of_separate_blobs_and_of_a_collapsed_embedding(blobs):
     points, labels = blobs
-    found = clustering.all_scores(points, labels, k=3)
-    assert found["knn_micro"] == found["knn_macro"] == found["probe"] == 1
+    scores = clustering.all_scores(points, labels, k=3)
+    assert scores["knn_micro"] == scores["knn_macro"] == scores["probe"] == 1
     line = np.linspace(1, 2, 100)[:, None] * np.ones(4)
     collapsed = clustering.all_scores(line, labels, k=3)
     assert collapsed["rankme"] == pytest.approx(1) and collapsed["embedding_std"] == pytest.approx(
@@ -163,9 +163,9 @@ def test_codes_follow_the_order_of_appearance():
 def test_nearest_neighbour_equals_leave_one_out_of_scikit_learn(noisy):
     points, labels = noisy
     expected = cross_val_predict(KNeighborsClassifier(1), points, labels, cv=LeaveOneOut())
-    found = clustering.nearest_neighbour(points, labels)
-    np.testing.assert_array_equal(found, expected)
-    micro, macro = clustering.micro_macro(labels, found)
+    predicted = clustering.nearest_neighbour(points, labels)
+    np.testing.assert_array_equal(predicted, expected)
+    micro, macro = clustering.micro_macro(labels, predicted)
     assert micro == pytest.approx((expected == labels).mean())
     assert macro == pytest.approx(balanced_accuracy_score(labels, expected))
 
@@ -173,9 +173,9 @@ def test_nearest_neighbour_equals_leave_one_out_of_scikit_learn(noisy):
 def test_nearest_neighbour_by_hand_without_the_class_of_one_image():
     points = np.array([[0.0], [1.0], [1.9], [5.0], [5.5], [5.2]])
     labels = ["a", "a", "b", "b", "b", "alone"]
-    found = clustering.nearest_neighbour(points, labels)
-    assert found.tolist() == [0, 1, 0, 1, 1, -1]
-    assert clustering.micro_macro(clustering.codes(labels), found) == pytest.approx(
+    predicted = clustering.nearest_neighbour(points, labels)
+    assert predicted.tolist() == [0, 1, 0, 1, 1, -1]
+    assert clustering.micro_macro(clustering.codes(labels), predicted) == pytest.approx(
         (3 / 5, (1 / 2 + 2 / 3) / 2)
     )
     assert clustering.too_few(labels, 2) == {"alone": 1}
@@ -197,11 +197,11 @@ def test_probe_leaves_out_small_classes_and_images_without_label(noisy):
     points, labels = noisy
     names = np.array(["x", "y", "z"], dtype=object)[labels]
     names[:3] = ""
-    found = clustering.linear_probe(points, names, folds=13)
+    predicted = clustering.linear_probe(points, names, folds=13)
     assert (
-        (found[:3] == -1).all()
-        and (found[names == "z"] == -1).all()
-        and (found[names == "y"] >= 0).all()
+        (predicted[:3] == -1).all()
+        and (predicted[names == "z"] == -1).all()
+        and (predicted[names == "y"] >= 0).all()
     )
     assert clustering.too_few(names, 13) == {"z": 12}
 
@@ -221,10 +221,10 @@ def test_a_probe_of_noise_is_at_chance_and_separate_classes_are_found():
 @pytest.mark.parametrize("labels", [["", "", "", ""], ["a"] * 4, ["a", "b", "c", "d"]])
 def test_without_two_classes_nothing_is_asked(labels):
     points = np.arange(8.0).reshape(4, 2)
-    for found in (
+    for predicted in (
         clustering.nearest_neighbour(points, labels),
         clustering.linear_probe(points, labels, folds=2),
     ):
-        assert (found == -1).all() and np.isnan(
-            clustering.micro_macro(clustering.codes(labels), found)
+        assert (predicted == -1).all() and np.isnan(
+            clustering.micro_macro(clustering.codes(labels), predicted)
         ).all()

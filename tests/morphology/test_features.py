@@ -77,10 +77,10 @@ def test_wavelet_statistics_equal_pywavelets(images, family):
 
 
 def test_haar_of_a_constant_image():
-    found = features.wavelet(
+    values = features.wavelet(
         np.full((1, 16, 16), 10, np.uint8), family="haar", statistics=["mean"], progress=False
     )
-    np.testing.assert_allclose(found[0], [40, 0, 0, 0, 0, 0, 0], atol=1e-5)
+    np.testing.assert_allclose(values[0], [40, 0, 0, 0, 0, 0, 0], atol=1e-5)
 
 
 def test_pca_equals_scikit_learn():

@@ -16,10 +16,10 @@ def images():
 
 @pytest.mark.parametrize("name", robustness.CHANGES)
 def test_every_change_gives_uint8_images_that_differ_and_repeats_itself(images, name):
-    found = robustness.changed(name, images, seed=3)
-    assert found.dtype == np.uint8 and len(found) == len(images)
-    np.testing.assert_array_equal(found, robustness.changed(name, images, seed=3))
-    assert found.shape != images.shape or (found != images).any(axis=(1, 2)).all()
+    changed = robustness.changed(name, images, seed=3)
+    assert changed.dtype == np.uint8 and len(changed) == len(images)
+    np.testing.assert_array_equal(changed, robustness.changed(name, images, seed=3))
+    assert changed.shape != images.shape or (changed != images).any(axis=(1, 2)).all()
 
 
 def test_changes_by_hand(images):
@@ -65,12 +65,12 @@ def test_agreement_by_hand():
     model = clustering.fit_clusters(clean, k=2)
     assert robustness.agreement(clean, clean, model) == {"recall_at_1": 1, "ari": 1, "alignment": 0}
     moved = clean[[1, 0, 2, 3]]  # two images of a cluster change places
-    found = robustness.agreement(clean, moved, model)
-    assert (found["recall_at_1"], found["ari"]) == (0.5, 1) and found["alignment"] > 0
+    agreement = robustness.agreement(clean, moved, model)
+    assert (agreement["recall_at_1"], agreement["ari"]) == (0.5, 1) and agreement["alignment"] > 0
     gone = np.array([[0.0, 1], [10, 1], [10, 1], [11, 1]])
-    found = robustness.agreement(clean, gone, model)
-    assert found["recall_at_1"] == 0.75
-    assert found["ari"] == pytest.approx(adjusted_rand_score([0, 0, 1, 1], [0, 1, 1, 1]))
+    agreement = robustness.agreement(clean, gone, model)
+    assert agreement["recall_at_1"] == 0.75
+    assert agreement["ari"] == pytest.approx(adjusted_rand_score([0, 0, 1, 1], [0, 1, 1, 1]))
 
 
 def test_texture_without_direction_does_not_see_a_quarter_turn_and_raw_pixels_do(images):

@@ -34,13 +34,13 @@ def test_interval_of_nmi_surrounds_its_estimate_though_resamples_are_biased():
 def test_table1_columns_intervals_and_paper_values(blobs):
     points, labels = blobs
     noise = np.random.default_rng(1).normal(size=(100, 2))
-    found = summarise(
+    summary = summarise(
         {"GLCM": noise, "other": noise, "Proposed SSL": [points, points]},
         labels,
         k=3,
         seeds=range(2),
     )
-    shown = table1.table1(found)
+    shown = table1.table1(summary)
     names = ["silhouette", "silhouette_lo", "silhouette_hi", "nmi", "nmi_lo", "nmi_hi"]
     assert list(shown.columns) == ["method", *names, "rankme", "paper_silhouette", "paper_nmi"]
     assert shown["method"].tolist() == ["GLCM", "Proposed SSL"]
@@ -70,28 +70,29 @@ def test_interval_holds_the_silhouette_of_the_population():
 
 def test_trainings_take_turns_and_count_alike(blobs):
     points, labels = blobs
-    found = scoreboard.runs(
+    measured = scoreboard.runs(
         {"a": [points, -points], "b": points}, labels, k=3, seeds=range(4), progress=False
     )
-    assert [(run.method, run.training, run.seed) for run in found[:4]] == [
+    assert [(run.method, run.training, run.seed) for run in measured[:4]] == [
         ("a", i % 2, i) for i in range(4)
     ]
-    assert {run.training for run in found[4:]} == {-1}
+    assert {run.training for run in measured[4:]} == {-1}
     with pytest.raises(ValueError, match="a: 5 seeds for 2 embeddings"):
         scoreboard.runs({"a": [points, points]}, labels, k=3, progress=False)
 
 
 def test_sweep_peaks_at_the_number_of_blobs(blobs):
-    found = scoreboard.sweep(
+    sweep = scoreboard.sweep(
         {"x": blobs[0]}, blobs[1], ks=(2, 3, 5), seeds=range(2), progress=False
     )
-    assert found["k"].tolist() == [2, 3, 5]
-    assert found.set_index("k")["ari"].idxmax() == found.set_index("k")["silhouette"].idxmax() == 3
+    assert sweep["k"].tolist() == [2, 3, 5]
+    assert sweep.set_index("k")["ari"].idxmax() == sweep.set_index("k")["silhouette"].idxmax() == 3
 
 
 def test_paired_test_agrees_with_scipy():
     rng = np.random.default_rng(0)
-    first, second = rng.normal(size=8), rng.normal(size=8) + 1
+    first = rng.normal(size=8)
+    second = rng.normal(size=8) + 1
     pairs = table(a=[(-1, x) for x in first], b=[(-1, x) for x in second])
     row = scoreboard.paired(pairs, "a", names=["nmi"]).iloc[0]
     expected = stats.ttest_rel(second, first)
@@ -122,14 +123,15 @@ def test_a_difference_without_spread_has_no_p():
 
 def test_null_of_nmi_is_what_chance_gives_for_these_sizes(blobs):
     rng = np.random.default_rng(0)
-    clusters, labels = rng.integers(0, 5, 300), np.repeat([1, 2, 3], [200, 80, 20])
-    found = scoreboard.permutation_null(clusters, labels, draws=400)
+    clusters = rng.integers(0, 5, 300)
+    labels = np.repeat([1, 2, 3], [200, 80, 20])
+    null = scoreboard.permutation_null(clusters, labels, draws=400)
     table = contingency_matrix(labels, clusters, sparse=True)
     by_chance = expected_mutual_information(table, 300)
-    assert found["null_mean"] == pytest.approx(
+    assert null["null_mean"] == pytest.approx(
         by_chance / np.mean([stats.entropy(np.bincount(x)) for x in (labels, clusters)]), rel=0.05
     )
-    assert found["p"] > 0.05
+    assert null["p"] > 0.05
     assert scoreboard.permutation_null(blobs[1], blobs[1], draws=19)["p"] == pytest.approx(1 / 20)
     with pytest.raises(ValueError, match="needs labels"):
         scoreboard.permutation_null([0, 1], ["", ""])

@@ -22,35 +22,35 @@ from semlib.morphology.encoder import Encoder, embed
 def folder(tmp_path):
     """Eight own images, as notebooks 01 to 04 leave them, with an untrained encoder."""
     rng = np.random.default_rng(0)
-    place = tmp_path / "lot"
-    place.mkdir()
+    lot = tmp_path / "lot"
+    lot.mkdir()
     scans = [np.uint8(60 + 20 * i + rng.integers(0, 10, (40, 40))) for i in range(8)]
     for i, scan in enumerate(scans):
-        Image.fromarray(scan).save(place / f"{i}.png")
-    where = paths.of(place)
+        Image.fromarray(scan).save(lot / f"{i}.png")
+    place = paths.of(lot)
     torch.manual_seed(0)
     encoder = Encoder().eval()
     level0 = np.array([preprocess(scan, size=32) for scan in scans])
-    where.ssl(0).mkdir(parents=True)
-    np.save(where.level(0), level0)
-    np.save(where.ssl(0) / "embeddings.npy", embed(encoder, level0, progress=False))
-    save_file(encoder.state_dict(), where.ssl(0) / "encoder.safetensors")
-    (where.ssl(0) / "config.json").write_text(
+    place.ssl(0).mkdir(parents=True)
+    np.save(place.level(0), level0)
+    np.save(place.ssl(0) / "embeddings.npy", embed(encoder, level0, progress=False))
+    save_file(encoder.state_dict(), place.ssl(0) / "encoder.safetensors")
+    (place.ssl(0) / "config.json").write_text(
         json.dumps({"seed": 0, "recipe": asdict(recipes.find("paper"))})
     )
     rows = [(f"id{i}", f"{i}.png", "", "a" if i else "", "0") for i in range(8)]
     table = pd.DataFrame(rows, columns=["image_id", "path", "mask_path", "label", "sha256"])
-    table.to_csv(where.manifest, index=False)
-    return place
+    table.to_csv(place.manifest, index=False)
+    return lot
 
 
 def test_an_image_of_the_data_set_finds_the_others_and_a_copy_of_it_finds_itself(folder, tmp_path):
-    found, _ = search.similar(folder / "3.png", folder, count=3)
-    assert "3.png" not in set(found["path"]) and set(found["path"][:2]) == {"2.png", "4.png"}
+    table, _ = search.similar(folder / "3.png", folder, count=3)
+    assert "3.png" not in set(table["path"]) and set(table["path"][:2]) == {"2.png", "4.png"}
     copy = tmp_path / "copy.png"
     copy.write_bytes((folder / "3.png").read_bytes())
-    found, _ = search.similar(copy, folder, count=3)
-    assert found["path"][0] == "3.png" and found["distance"][0] == pytest.approx(0, abs=1e-4)
+    table, _ = search.similar(copy, folder, count=3)
+    assert table["path"][0] == "3.png" and table["distance"][0] == pytest.approx(0, abs=1e-4)
     stored = pd.read_csv(paths.of(folder).figures / "similar_copy.csv")
     assert list(stored) == ["rank", "image_id", "path", "label", "distance"] and stored[
         "rank"
@@ -60,14 +60,14 @@ def test_an_image_of_the_data_set_finds_the_others_and_a_copy_of_it_finds_itself
 
 
 def test_outliers_come_most_unusual_first(folder):
-    where = paths.of(folder)
-    embeddings = np.load(where.ssl(0) / "embeddings.npy")
+    place = paths.of(folder)
+    embeddings = np.load(place.ssl(0) / "embeddings.npy")
     embeddings[5] += 100
-    np.save(where.ssl(0) / "embeddings.npy", embeddings)
-    found, _ = search.outliers(folder, count=4)
-    assert found["path"][0] == "5.png" and len(found) == 4
-    assert found["distance"].is_monotonic_decreasing
-    assert (where.figures / "outliers.png").is_file() and (where.figures / "outliers.csv").is_file()
+    np.save(place.ssl(0) / "embeddings.npy", embeddings)
+    table, _ = search.outliers(folder, count=4)
+    assert table["path"][0] == "5.png" and len(table) == 4
+    assert table["distance"].is_monotonic_decreasing
+    assert (place.figures / "outliers.png").is_file() and (place.figures / "outliers.csv").is_file()
 
 
 def test_commands_write_where_they_are_told_and_say_so(folder, tmp_path):
@@ -118,9 +118,9 @@ def test_no_point_is_its_own_neighbour_even_among_duplicates():
 
 def test_unusualness_by_hand_and_a_pair_does_not_hide_itself():
     points = np.array([[0.0], [1], [2], [50], [50.1]])
-    found = search.unusualness(points, count=2)
-    np.testing.assert_allclose(found, [1.5, 1, 1.5, (0.1 + 48) / 2, (0.1 + 48.1) / 2])
-    assert set(np.argsort(found)[-2:]) == {3, 4}
+    distances = search.unusualness(points, count=2)
+    np.testing.assert_allclose(distances, [1.5, 1, 1.5, (0.1 + 48) / 2, (0.1 + 48.1) / 2])
+    assert set(np.argsort(distances)[-2:]) == {3, 4}
     assert len(search.unusualness(points[:3], count=20)) == 3
     with pytest.raises(ValueError, match="only among others: got 1"):
         search.unusualness(points[:1])
@@ -128,9 +128,10 @@ def test_unusualness_by_hand_and_a_pair_does_not_hide_itself():
 
 def test_energy_distance_equals_scipy_in_one_dimension():
     rng = np.random.default_rng(0)
-    first, second = rng.normal(size=30), rng.normal(size=20) + 0.5
-    found = search.drift(first[:, None], second[:, None], draws=9)
-    assert found["energy"] == pytest.approx(energy_distance(first, second) ** 2)
+    first = rng.normal(size=30)
+    second = rng.normal(size=20) + 0.5
+    test = search.drift(first[:, None], second[:, None], draws=9)
+    assert test["energy"] == pytest.approx(energy_distance(first, second) ** 2)
 
 
 def test_drift_is_found_where_there_is_one():
@@ -175,6 +176,6 @@ def test_methods_are_all_that_the_notebooks_stored():
     for name in features.BASELINES.values():
         with paths.atomic(paths.of("synthetic").features(name)) as temporary:
             np.save(temporary, np.ones((4, 3)))
-    found = search.methods("synthetic")
-    assert list(found) == ["Proposed SSL", *features.BASELINES]
-    assert len(found["Proposed SSL"]) == 1 and found["LBP"].shape == (4, 3)
+    embeddings = search.methods("synthetic")
+    assert list(embeddings) == ["Proposed SSL", *features.BASELINES]
+    assert len(embeddings["Proposed SSL"]) == 1 and embeddings["LBP"].shape == (4, 3)

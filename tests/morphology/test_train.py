@@ -160,7 +160,8 @@ def test_stored_encoder_of_any_recipe_gives_the_stored_embeddings(levels, tmp_pa
 def test_readout_is_fitted_to_the_training_images(levels, tmp_path):
     run(levels, tmp_path, method="ours")
     encoder = load_encoder(tmp_path)
-    encoder.readout, readout = torch.nn.Identity(), encoder.readout
+    readout = encoder.readout
+    encoder.readout = torch.nn.Identity()
     plain = embed(encoder, levels[0], progress=False)
     np.testing.assert_allclose(readout.mean, plain.mean(axis=0), rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(readout.spread, plain.std(axis=0), rtol=1e-3, atol=1e-3)
@@ -182,8 +183,8 @@ def test_labels_are_drawn_and_not_learned(levels, tmp_path, method):
 
 
 def test_trace_of_one_direction_is_no_clustering():
-    found = module._trace(np.ones((9, 4), np.float32), [1, 2, 3] * 3)
-    assert found["rankme"] == 1 and np.isnan(found["silhouette"]) and np.isnan(found["nmi"])
+    trace = module._trace(np.ones((9, 4), np.float32), [1, 2, 3] * 3)
+    assert trace["rankme"] == 1 and np.isnan(trace["silhouette"]) and np.isnan(trace["nmi"])
 
 
 def test_unknown_method(levels, tmp_path):
