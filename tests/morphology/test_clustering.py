@@ -9,7 +9,6 @@ from sklearn.metrics import (
     homogeneity_score,
     normalized_mutual_info_score,
     silhouette_samples,
-    silhouette_score,
     v_measure_score,
 )
 from sklearn.model_selection import LeaveOneOut, StratifiedKFold, cross_val_predict
@@ -27,22 +26,13 @@ def test_separate_blobs_are_found(blobs):
     assert scores["silhouette"] > 0.95 and scores["macro_silhouette"] > 0.95
 
 
-def test_silhouette_equals_scikit_learn(blobs):
-    points, _ = blobs
-    assigned = clustering.fit_clusters(points, k=4, seed=1).labels_
-    scores = clustering.cluster_scores(points, k=4, seed=1)
-    assert scores["silhouette"] == pytest.approx(silhouette_score(points, assigned))
-
-
 def test_macro_silhouette_weighs_clusters_alike():
     points = np.array([[0.0], [1], [10], [13], [16], [12], [14]])
     scores = clustering.cluster_scores(points, k=2)
     each = silhouette_samples(points, points[:, 0] > 5)
     assert scores["macro_silhouette"] == pytest.approx((each[:2].mean() + each[2:].mean()) / 2)
     assert scores["silhouette"] == pytest.approx(each.mean()) != scores["macro_silhouette"]
-    assert each[0] == pytest.approx(
-        1 - 1 / 13
-    )  # 1 from its own cluster, 13 on average from the other
+    assert each[0] == pytest.approx(1 - 1 / 13)  # 1 from its own cluster, 13 from the other
 
 
 def test_one_dimensional_noise_beats_the_silhouette_of_the_paper():
@@ -51,19 +41,15 @@ def test_one_dimensional_noise_beats_the_silhouette_of_the_paper():
     scores = clustering.cluster_scores(rng.normal(size=(4591, 1)), rng.integers(1, 7, 4591))
     assert scores["silhouette"] == pytest.approx(0.518, abs=0.012)
     assert scores["silhouette"] > PAPER_TABLE1["Proposed SSL"][0]
-    assert (
-        scores["nmi"] < 0.005
-        and abs(scores["ami"]) < 0.005
-        and scores["rankme"] == pytest.approx(1)
-    )
+    assert scores["nmi"] < 0.005 and abs(scores["ami"]) < 0.005
+    assert scores["rankme"] == pytest.approx(1)
 
 
 def test_scores_do_not_depend_on_the_names_of_the_labels(blobs):
     points, labels = blobs
     names = np.array(["?", "b", "a", "c"])[labels]
-    assert clustering.cluster_scores(points, names, k=5) == clustering.cluster_scores(
-        points, labels, k=5
-    )
+    first, second = (clustering.cluster_scores(points, each, k=5) for each in (names, labels))
+    assert first == second
 
 
 def test_without_labels_only_the_label_free_scores_come_out(blobs):
@@ -90,11 +76,8 @@ def test_v_measure_is_nmi_under_another_name_and_agrees_with_scikit_learn(blobs)
     scores = clustering.cluster_scores(points, mixed, k=4, seed=1)
     assert scores["homogeneity"] == pytest.approx(homogeneity_score(mixed, assigned))
     assert scores["completeness"] == pytest.approx(completeness_score(mixed, assigned))
-    assert (
-        scores["v_measure"]
-        == pytest.approx(v_measure_score(mixed, assigned))
-        == pytest.approx(scores["nmi"])
-    )
+    assert scores["v_measure"] == pytest.approx(v_measure_score(mixed, assigned))
+    assert scores["v_measure"] == pytest.approx(scores["nmi"])
     assert scores["ari"] == pytest.approx(adjusted_rand_score(mixed, assigned))
     assert scores["ami"] == pytest.approx(adjusted_mutual_info_score(mixed, assigned))
 
@@ -103,9 +86,7 @@ def test_two_classes_in_one_cluster_are_complete_but_not_homogeneous():
     points = np.array([[0.0], [0.1], [5.0], [5.1]])
     scores = clustering.cluster_scores(points, [1, 1, 2, 3], k=2)
     assert scores["completeness"] == pytest.approx(1)
-    assert scores["homogeneity"] == pytest.approx(
-        np.log(2) / (1.5 * np.log(2))
-    )  # 1 - H(class | cluster) / H(class)
+    assert scores["homogeneity"] == pytest.approx(1 / 1.5)  # 1 - H(class | cluster) / H(class)
 
 
 def test_all_scores_of_separate_blobs_and_of_a_collapsed_embedding(blobs):
@@ -114,13 +95,11 @@ def test_all_scores_of_separate_blobs_and_of_a_collapsed_embedding(blobs):
     assert scores["knn_micro"] == scores["knn_macro"] == scores["probe"] == 1
     line = np.linspace(1, 2, 100)[:, None] * np.ones(4)
     collapsed = clustering.all_scores(line, labels, k=3)
-    assert collapsed["rankme"] == pytest.approx(1) and collapsed["embedding_std"] == pytest.approx(
-        0, abs=1e-7
-    )
+    assert collapsed["rankme"] == pytest.approx(1)
+    assert collapsed["embedding_std"] == pytest.approx(0, abs=1e-7)
     assert collapsed["uniformity"] == pytest.approx(0, abs=1e-7)
-    assert all(
-        np.isnan(clustering.all_scores(points, k=3)[name]) for name in ("nmi", "knn_macro", "probe")
-    )
+    unlabelled = clustering.all_scores(points, k=3)
+    assert all(np.isnan(unlabelled[name]) for name in ("nmi", "knn_macro", "probe"))
 
 
 def test_standardise():
@@ -198,11 +177,8 @@ def test_probe_leaves_out_small_classes_and_images_without_label(noisy):
     names = np.array(["x", "y", "z"], dtype=object)[labels]
     names[:3] = ""
     predicted = clustering.linear_probe(points, names, folds=13)
-    assert (
-        (predicted[:3] == -1).all()
-        and (predicted[names == "z"] == -1).all()
-        and (predicted[names == "y"] >= 0).all()
-    )
+    assert (predicted[:3] == -1).all() and (predicted[names == "z"] == -1).all()
+    assert (predicted[names == "y"] >= 0).all()
     assert clustering.too_few(names, 13) == {"z": 12}
 
 

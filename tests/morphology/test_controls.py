@@ -35,13 +35,8 @@ def test_untrained_encoder_is_the_one_that_training_starts_from_in_full_precisio
 
 def test_collection_has_an_array_for_each_seed_of_what_is_random(images):
     collected = controls.collect(images, seeds=[3, 4], progress=False)
-    assert [
-        len(collected[name]) for name in ("noise, 1-D", "noise, 128-D", "untrained encoder")
-    ] == [
-        2,
-        2,
-        2,
-    ]
+    random = ("noise, 1-D", "noise, 128-D", "untrained encoder")
+    assert [len(collected[name]) for name in random] == [2, 2, 2]
     assert collected["mean and contrast"].shape == (8, 2)
 
 

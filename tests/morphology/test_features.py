@@ -104,15 +104,6 @@ def test_pca_reads_a_memmap_in_blocks(tmp_path):
     )
 
 
-def test_pca_distances_are_pixel_distances_when_all_components_are_kept():
-    images = np.random.default_rng(0).integers(0, 256, (6, 16, 16), dtype=np.uint8)
-    scores = features.pca(images, components=6, progress=False)
-    pixels = images.reshape(6, -1).astype(float)
-    assert np.linalg.norm(scores[0] - scores[5]) == pytest.approx(
-        np.linalg.norm(pixels[0] - pixels[5]), rel=1e-4
-    )
-
-
 def test_all_black_images_give_finite_features():
     black = np.zeros((3, 16, 16), np.uint8)
     for name in ("glcm", "lbp", "wavelet"):

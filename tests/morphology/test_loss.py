@@ -7,6 +7,7 @@ from semlib.morphology.loss import (
     PAIRS,
     between_scales,
     cross_scale_loss,
+    diagnosis,
     normalised_std,
     rankme,
     uniformity,
@@ -114,3 +115,9 @@ def test_uniformity_by_hand_and_against_torch():
     points = torch.randn(50, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     expected = torch.pdist(functional.normalize(points)).pow(2).mul(-2).exp().mean().log().item()
     assert uniformity(points.numpy()) == pytest.approx(expected)
+
+
+def test_diagnosis_of_a_line():
+    line = np.arange(10.0)[:, None] * np.ones(4)
+    assert diagnosis(line)["first component %"] == pytest.approx(100)
+    assert diagnosis(line)["RankMe"] == pytest.approx(1)

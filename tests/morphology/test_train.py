@@ -1,7 +1,12 @@
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 import torch
 
+from semlib import paths
 from semlib.morphology import train as module
 from semlib.morphology.encoder import Encoder, embed
 from semlib.morphology.recipes import LOSSES, METHODS, Recipe, load_encoder
@@ -21,19 +26,15 @@ def run(levels, folder, **settings):
 
 def test_history_and_files(levels, tmp_path):
     history = run(levels, tmp_path)
-    assert (
-        list(history.columns) == ["epoch", "loss", "embedding_std", *module.TRACED]
-        and len(history) == 3
-    )
+    assert list(history.columns) == ["epoch", "loss", "embedding_std", *module.TRACED]
+    assert len(history) == 3
     assert history["loss"].iloc[-1] < history["loss"].iloc[0]
     stored = np.load(tmp_path / "embeddings.npy")
     assert stored.shape == (10, 128) and stored.dtype == np.float32
-    np.testing.assert_allclose(
-        embed(load_encoder(tmp_path), levels[0], progress=False), stored, rtol=1e-4, atol=1e-5
-    )
-    assert sorted(p.name for p in tmp_path.iterdir()) == [
-        "config.json", "cost.json", "embeddings.npy", "encoder.safetensors", "history.csv",
-    ]  # fmt: skip
+    again = embed(load_encoder(tmp_path), levels[0], progress=False)
+    np.testing.assert_allclose(again, stored, rtol=1e-4, atol=1e-5)
+    names = {"config.json", "cost.json", "embeddings.npy", "encoder.safetensors", "history.csv"}
+    assert {path.name for path in tmp_path.iterdir()} == names
 
 
 def test_same_seed_same_bytes_and_another_seed_differs(levels, tmp_path):
@@ -41,9 +42,8 @@ def test_same_seed_same_bytes_and_another_seed_differs(levels, tmp_path):
         run(levels, tmp_path / name, seed=seed)
     for file in ("encoder.safetensors", "embeddings.npy", "history.csv"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
-    assert (tmp_path / "a" / "embeddings.npy").read_bytes() != (
-        tmp_path / "c" / "embeddings.npy"
-    ).read_bytes()
+    first, other = ((tmp_path / name / "embeddings.npy").read_bytes() for name in "ac")
+    assert first != other
 
 
 KILLED = [("paper", 1), ("paper", 2), ("ours", 2)]
@@ -73,6 +73,37 @@ def test_killed_run_goes_on_to_the_same_weights(
         assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "killed" / file).read_bytes()
 
 
+PROGRAM = """if True:
+    import sys
+    from pathlib import Path
+    import numpy as np
+    from semlib.morphology.train import train
+    folder = Path(sys.argv[1])
+    levels = [np.load(folder / f"{k}.npy") for k in range(3)]
+    train(levels, folder / "killed", epochs=60, batch_size=4, progress=False)
+"""
+
+
+@pytest.mark.slow
+def test_process_that_is_killed_goes_on_to_the_same_weights(levels, tmp_path):
+    for k, level in enumerate(levels):
+        np.save(tmp_path / f"{k}.npy", level)
+    file = tmp_path / "killed" / "checkpoint.pt"
+    process = subprocess.Popen([sys.executable, "-c", PROGRAM, tmp_path], cwd=paths.ROOT)
+    while not file.exists():
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "killed" / "embeddings.npy").exists()
+    assert 1 <= len(torch.load(file, weights_only=True)["progress"]) < 60
+    weights = []
+    for name in ("killed", "whole"):
+        run(levels, tmp_path / name, epochs=60)
+        weights.append((tmp_path / name / "encoder.safetensors").read_bytes())
+    assert weights[0] == weights[1]
+
+
 def test_finished_run_is_not_repeated_unless_settings_or_data_change(levels, tmp_path, monkeypatch):
     first = run(levels, tmp_path)
     calls = []
@@ -98,10 +129,7 @@ def test_checkpoint_of_other_settings_is_not_continued(levels, tmp_path, monkeyp
     run(levels, tmp_path, seed=5)
     monkeypatch.setattr(module, "_write", original)
     other = run(levels, tmp_path, seed=6)
-    run(levels, tmp_path / "fresh", seed=6)
-    assert other.equals(
-        train(levels, tmp_path / "fresh", seed=6, epochs=3, batch_size=4, progress=False)
-    )
+    assert other.equals(run(levels, tmp_path / "fresh", seed=6))
 
 
 @pytest.mark.parametrize(("count", "batch_size"), [(9, 4), (10, 4), (3, 2), (2, 32), (5, 4)])
@@ -144,17 +172,12 @@ def test_embedding_does_not_depend_on_the_batch(levels):
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_stored_encoder_of_any_recipe_gives_the_stored_embeddings(levels, tmp_path, loss):
-    run(
-        levels,
-        tmp_path,
-        method=Recipe(loss, ("dose",), standardise=True, pooling="max", readout=True),
-        epochs=1,
-    )
+    recipe = Recipe(loss, ("dose",), standardise=True, pooling="max", readout=True)
+    run(levels, tmp_path, method=recipe, epochs=1)
     stored = np.load(tmp_path / "embeddings.npy")
     assert stored.min() > 0 and stored.std() > 0.1
-    np.testing.assert_allclose(
-        embed(load_encoder(tmp_path), levels[0], progress=False), stored, rtol=1e-4, atol=1e-5
-    )
+    again = embed(load_encoder(tmp_path), levels[0], progress=False)
+    np.testing.assert_allclose(again, stored, rtol=1e-4, atol=1e-5)
 
 
 def test_readout_is_fitted_to_the_training_images(levels, tmp_path):
@@ -185,8 +208,3 @@ def test_labels_are_drawn_and_not_learned(levels, tmp_path, method):
 def test_trace_of_one_direction_is_no_clustering():
     trace = module._trace(np.ones((9, 4), np.float32), [1, 2, 3] * 3)
     assert trace["rankme"] == 1 and np.isnan(trace["silhouette"]) and np.isnan(trace["nmi"])
-
-
-def test_unknown_method(levels, tmp_path):
-    with pytest.raises(ValueError, match="'best'"):
-        run(levels, tmp_path, method="best")
