@@ -173,22 +173,24 @@ def _test(first, second):
 
 def _bootstrap(run, draws):
     """`DRAWN` scores of resamples of the images, shifted to the whole's: (draws, len(DRAWN))."""
-    images = run.outcome.images
+    images = {name: column.to_numpy() for name, column in run.outcome.images.items()}
+    count = len(run.outcome.images)
     rng = np.random.default_rng(run.seed)
-    whole = _drawn_scores(images)
-    resamples = (images.iloc[rng.integers(0, len(images), len(images))] for _ in range(draws))
-    drawn = np.array([_drawn_scores(resample) for resample in resamples])
-    return drawn - drawn.mean(axis=0) + whole
+    drawn = []
+    for _ in range(draws):
+        chosen = rng.integers(0, count, count)
+        drawn.append(_drawn_scores({name: column[chosen] for name, column in images.items()}))
+    return np.array(drawn) - np.mean(drawn, axis=0) + _drawn_scores(images)
 
 
 def _drawn_scores(images):
-    truth = images["label"].to_numpy()
-    clusters = images["cluster"].to_numpy()
+    truth = images["label"]
     labelled = truth >= 0
     nmi = ari = np.nan
     if labelled.any():
-        nmi = normalized_mutual_info_score(truth[labelled], clusters[labelled])
-        ari = adjusted_rand_score(truth[labelled], clusters[labelled])
-    neighbour = clustering.micro_macro(truth, images["neighbour"].to_numpy())[1]
-    probe = clustering.micro_macro(truth, images["probe"].to_numpy())[1]
-    return [images["silhouette"].to_numpy().mean(), nmi, ari, neighbour, probe]
+        pair = truth[labelled], images["cluster"][labelled]
+        nmi = normalized_mutual_info_score(*pair)
+        ari = adjusted_rand_score(*pair)
+    neighbour = clustering.micro_macro(truth, images["neighbour"])[1]
+    probe = clustering.micro_macro(truth, images["probe"])[1]
+    return [images["silhouette"].mean(), nmi, ari, neighbour, probe]

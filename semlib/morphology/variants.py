@@ -55,7 +55,7 @@ WHY = {  # each was kept or dropped when the set "selection" was looked at
 
 
 def study(folder, count=400, *, size=128, names=tuple(VARIANTS), **options):
-    """Train the variants on both simulated sets; options are those of `simulated` and `compare`.
+    """Train the variants on both simulated sets; options are those of `simulated` and `train_all`.
 
     Returns a DataFrame of set, method, seeds; mean over seeds of `SCORES` and of the seconds of a
     training; standard deviations (``<score>_sd``); why.
@@ -63,7 +63,7 @@ def study(folder, count=400, *, size=128, names=tuple(VARIANTS), **options):
     tables = []
     for name in SETS:
         levels, labels = simulated(name, count, size=size)
-        table = summary(compare(levels, labels, folder / name, names=names, **options))
+        table = summary(train_all(levels, labels, folder / name, names=names, **options))
         table.insert(0, "set", name)
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
@@ -101,7 +101,7 @@ def _report(count):
 SETS = {"selection": _selection, "report": _report}
 
 
-def compare(levels, labels, folder, *, seeds=range(2), epochs=10, names=tuple(VARIANTS)):
+def train_all(levels, labels, folder, *, seeds=range(2), epochs=10, names=tuple(VARIANTS)):
     """Train every variant with every seed and score it beside the baselines: DataFrame.
 
     Finished trainings, in ``<folder>/<variant>/seed-<s>``, are taken as they are. Images this small
@@ -120,7 +120,7 @@ def compare(levels, labels, folder, *, seeds=range(2), epochs=10, names=tuple(VA
 
 
 def _trained(job):
-    """One training of `compare` and its row."""
+    """One training of `train_all` and its row."""
     levels, labels, folder, name, seed, epochs = job
     place = folder / name.replace(",", "").replace(" ", "-") / f"seed-{seed}"
     options = {"method": VARIANTS[name], "seed": seed, "epochs": epochs, "labels": labels}
@@ -152,7 +152,7 @@ def _baselines(images):
 
 
 def summary(runs):
-    """Mean and standard deviation over the seeds of `compare`: one row a method."""
+    """Mean and standard deviation over the seeds of `train_all`: one row a method."""
     grouped = runs.groupby("method", sort=False)
     count = grouped["seed"].count().rename("seeds")
     spread = grouped[SCORES].std(ddof=0).add_suffix("_sd")

@@ -26,7 +26,7 @@ def test_sets_differ_in_seed_and_microscope(simulated):
 def test_one_row_a_method_and_seed_and_finished_ones_are_kept(simulated, tmp_path):
     levels, labels = simulated["selection"]
     names = ["paper", "ours"]
-    runs = variants.compare(levels, labels, tmp_path, seeds=range(2), epochs=1, names=names)
+    runs = variants.train_all(levels, labels, tmp_path, seeds=range(2), epochs=1, names=names)
     trained = runs[runs["method"].isin(names)]
     assert (
         len(trained) == 4
@@ -34,7 +34,7 @@ def test_one_row_a_method_and_seed_and_finished_ones_are_kept(simulated, tmp_pat
         and trained[variants.SCORES].notna().all().all()
     )
     assert set(features.BASELINES) <= set(runs["method"])
-    again = variants.compare(levels, labels, tmp_path, seeds=range(2), epochs=1, names=names)
+    again = variants.train_all(levels, labels, tmp_path, seeds=range(2), epochs=1, names=names)
     pd.testing.assert_frame_equal(again, runs)
     table = variants.summary(runs)
     assert (table["seeds"] == 2).all() and table["method"].tolist() == list(
