@@ -228,9 +228,9 @@ def similar(image, dataset, count, border, seed, out):
     \b
     python -m semlib similar scan.png --dataset lot7
     """
-    from semlib.morphology import lookup
+    from semlib.morphology import search
 
-    _say(*lookup.similar(image, dataset, count=count, border=border, seed=seed, out=out))
+    _say(*search.similar(image, dataset, count=count, border=border, seed=seed, out=out))
 
 
 @main.command(epilog=_ENVIRONMENT)
@@ -250,9 +250,9 @@ def similar(image, dataset, count, border, seed, out):
 )
 def outliers(dataset, count, neighbours, seed, out):
     """The images of a data set that are least like any other: a contact sheet as PNG, a list as CSV."""
-    from semlib.morphology import lookup
+    from semlib.morphology import search
 
-    _say(*lookup.outliers(dataset, count=count, neighbours=neighbours, seed=seed, out=out))
+    _say(*search.outliers(dataset, count=count, neighbours=neighbours, seed=seed, out=out))
 
 
 def _say(table, out):

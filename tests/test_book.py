@@ -86,7 +86,7 @@ def site(tmp_path_factory):
         shutil.copy(ROOT / name, root)
     head, _, _ = (DOCS / "api.md").read_text(encoding="utf-8").partition("   semlib.images")
     (root / "docs" / "api.md").write_text(
-        f"{head}   semlib.morphology.loss\n   semlib.morphology.evaluate\n```\n", encoding="utf-8"
+        f"{head}   semlib.morphology.loss\n   semlib.morphology.clustering\n```\n", encoding="utf-8"
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEMLIB_FIGURES", str(root / "figures"))

@@ -154,7 +154,7 @@ def stored(parts, monkeypatch):
         table[f"{name} cluster"] = 0
     table.to_csv(place.figures / "embedding_2d.csv", index=False)
     methods = {"Proposed SSL": [parts["spaces"]["Proposed SSL"]], "GLCM": parts["spaces"]["GLCM"]}
-    monkeypatch.setattr("semlib.morphology.stored.methods", lambda dataset, seed: methods)
+    monkeypatch.setattr("semlib.morphology.search.methods", lambda dataset, seed: methods)
     return place
 
 

@@ -1,4 +1,7 @@
-"""Solutions of notebook 06, on the files of your run: `python notebooks/solutions/06_umap_tsne.py`."""
+"""Solutions of notebook 06, on the files of your run.
+
+Run it with ``python notebooks/solutions/06_umap_tsne.py``.
+"""
 
 import numpy as np
 import pandas as pd
@@ -7,15 +10,16 @@ from sklearn.metrics import adjusted_rand_score
 
 from semlib import paths, teaching
 
-dataset, seed = "synthetic", 0
-where = paths.of(dataset)
+dataset = "synthetic"
+seed = 0
+place = paths.of(dataset)
 
 # 1
-robust = pd.read_csv(where.figures / "robustness.csv").query("method == 'Proposed SSL'")
+robust = pd.read_csv(place.figures / "robustness.csv").query("method == 'Proposed SSL'")
 teaching.check("06.1", robust.nsmallest(1, "recall_at_1")["change"].item(), dataset, seed=seed)
 
 # 2
-flat = pd.read_csv(where.figures / "embedding_2d.csv")
+flat = pd.read_csv(place.figures / "embedding_2d.csv")
 agreement = adjusted_rand_score(flat["Proposed SSL cluster"], flat["PCA (raw pixels) cluster"])
 teaching.check("06.2", agreement, dataset, seed=seed)
 
@@ -27,7 +31,7 @@ def nearest(points):
     return distances.argmin(axis=1)
 
 
-first, second = (np.load(where.ssl(s) / "embeddings.npy") for s in (seed, seed + 1))
+first, second = (np.load(place.ssl(s) / "embeddings.npy") for s in (seed, seed + 1))
 view = flat[["Proposed SSL UMAP 1", "Proposed SSL UMAP 2"]]
 teaching.check("06.3", np.mean(nearest(first) == nearest(view)), dataset, seed=seed)
 

@@ -34,12 +34,12 @@ def measure(count=4591, size=512, batch_size=32, device="cuda"):
 
     from semlib.images.pyramid import pyramid
     from semlib.morphology import device as devices
-    from semlib.morphology import recipe
+    from semlib.morphology import recipes
 
     levels = pyramid(np.resize(example_images(min(count, BLOCK), size), (count, size, size)))
-    data = devices.send(levels, device)
+    data = devices.resident(levels, device)
     torch.manual_seed(0)
-    learner = recipe.Learner(recipe.find("paper")).to(device, memory_format=torch.channels_last)
+    learner = recipes.Learner(recipes.find("paper")).to(device, memory_format=torch.channels_last)
     quick = "bfloat16" if devices.autocast(device)._enabled else "float32"
     runs = {
         "epoch": (_epoch(learner, batch_size, device), quick),
@@ -69,24 +69,23 @@ def table(found):
 
 def _epoch(learner, batch_size, device):
     import torch
-    from tqdm import tqdm
 
     from semlib.morphology import train
 
-    optimiser = torch.optim.Adam(learner.trained(), lr=1e-3)
+    optimiser = torch.optim.Adam(learner.parameters(), lr=1e-3)
     config = {"seed": 0, "batch_size": batch_size}
 
     def run(levels):
-        with mock.patch.object(train, "_trace", lambda *_: {}), tqdm(disable=True) as bar:
-            train._epoch(levels, None, learner, optimiser, device, 0, config, bar, train.ALONE)
+        with mock.patch.object(train, "_trace", lambda *_: {}):
+            train.run_epoch(learner, optimiser, levels, config, 0)
 
     return run
 
 
 def _embed(learner, device):
-    from semlib.morphology import train
+    from semlib.morphology import encoder
 
-    return lambda levels: train.embed(learner.encoder, levels[0], device=device, progress=False)
+    return lambda levels: encoder.embed(learner.encoder, levels[0], device=device, progress=False)
 
 
 def _rate(run, levels, few, peak):

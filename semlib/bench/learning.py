@@ -12,15 +12,14 @@ from semlib.bench.case import Case, example_embeddings, example_images
 def ssl_step(count=32, size=512, batch_size=32):
     """Training steps of the paper's recipe at three scales, from the same weights."""
     import torch
-    from tqdm import tqdm
 
     from semlib import workers
     from semlib.images.pyramid import pyramid
-    from semlib.morphology import device, recipe, train
+    from semlib.morphology import device, recipes, train
 
     levels, where = pyramid(example_images(count, size)), device.best_device()
     torch.manual_seed(0)
-    start = recipe.Learner(recipe.find("paper"))
+    start = recipes.Learner(recipes.find("paper"))
     order = np.random.default_rng([0, 0]).permutation(count)
     batches = [np.sort(rows) for rows in np.split(order, range(batch_size, count - 1, batch_size))]
     cosine = torch.nn.functional.cosine_similarity
@@ -48,11 +47,9 @@ def ssl_step(count=32, size=512, batch_size=32):
         if where == "cpu":
             workers.keep_memory()
         learner = copy.deepcopy(start).to(where, memory_format=torch.channels_last)
-        optimiser = torch.optim.Adam(learner.trained(), lr=1e-3)
-        config, bar = {"seed": 0, "batch_size": batch_size}, tqdm(disable=True)
-        return train._epoch(levels, None, learner, optimiser, where, 0, config, bar, train.ALONE)[
-            "loss"
-        ]
+        optimiser = torch.optim.Adam(learner.parameters(), lr=1e-3)
+        config = {"seed": 0, "batch_size": batch_size}
+        return train.run_epoch(learner, optimiser, levels, config, 0)["loss"]
 
     title = f"SSL step at {size}/{size // 2}/{size // 4}"
     return Case(title, "PyTorch, float32", reference, ours, "images", count, 0.01, compared="loss")
@@ -62,11 +59,11 @@ def embed(count=64, size=512):
     """Embeddings of all images at the finest scale."""
     import torch
 
-    from semlib.morphology import device, encoder, recipe, train
+    from semlib.morphology import device, encoder, recipes
 
     images, where = example_images(count, size), device.best_device()
     torch.manual_seed(0)
-    start = recipe.find("paper").encoder()
+    start = recipes.find("paper").encoder()
     with torch.no_grad():
         for _ in range(
             20
@@ -83,7 +80,7 @@ def embed(count=64, size=512):
         return np.concatenate(rows)
 
     def ours():
-        return train.embed(copy.deepcopy(start), images, device=where, progress=False)
+        return encoder.embed(copy.deepcopy(start), images, device=where, progress=False)
 
     return Case(
         "embedding extraction", "PyTorch, float32", reference, ours, "images", count, 0.01,
@@ -102,7 +99,7 @@ def kmeans(count=2000):
     from sklearn import metrics
     from sklearn.cluster import KMeans
 
-    from semlib.morphology import evaluate
+    from semlib.morphology import clustering
 
     embeddings, labels = example_embeddings(count)
     names = ("silhouette", "macro_silhouette", "nmi", "ami", "ari", "homogeneity", "completeness")
@@ -124,7 +121,7 @@ def kmeans(count=2000):
         return scores + [getattr(metrics, f"{name}_score")(labels, found) for name in pairs]
 
     def ours():
-        scores = evaluate.cluster_scores(embeddings, labels)
+        scores = clustering.cluster_scores(embeddings, labels)
         return [scores[name] for name in names]
 
     return Case("k-means and scores", "scikit-learn", reference, ours, "images", count, 1e-6)
@@ -186,10 +183,10 @@ def _view(name, title, reference_name, reference, count):
     """A case of a layout, which is judged by its trustworthiness for 15 neighbours."""
 
     def ours():
-        from semlib.morphology import embed
+        from semlib.morphology import layout
 
         embeddings = example_embeddings(count)[0]
-        return getattr(embed, name)(embeddings, embed.neighbours(embeddings))
+        return getattr(layout, name)(embeddings)
 
     def check(layout):
         from sklearn.manifold import trustworthiness

@@ -9,7 +9,7 @@ import time
 import psutil
 
 PACKAGES = (
-    "numpy", "scipy", "torch", "scikit-learn", "scikit-image", "pillow", "PyWavelets", "piq", "umap-learn", "openTSNE",
+    "numpy", "scipy", "torch", "scikit-learn", "scikit-image", "pillow", "PyWavelets", "piq", "umap-learn",
     "open_clip_torch",
 )  # fmt: skip
 

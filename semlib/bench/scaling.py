@@ -33,14 +33,14 @@ STAGES = {
 
 def sizes(side=512):
     """Bytes that each stage writes for an image of `side` x `side` pixels, a dict."""
-    from semlib.morphology import features, recipe, train
+    from semlib.morphology import encoder, features, recipes
     from semlib.semnr.page import COLUMNS
 
     image = example_images(1, side)
     rows = {
         name: getattr(features, name)(image, progress=False) for name in ("glcm", "lbp", "wavelet")
     }
-    rows["embed"] = train.embed(recipe.find("paper").encoder(), image, progress=False)
+    rows["embed"] = encoder.embed(recipes.find("paper").encoder(), image, progress=False)
     pyramid = sum((side // scale) ** 2 for scale in (1, 2, 4))
     return {"preprocess": pyramid, "minibatch": 2, "trust": 8 * len(COLUMNS)} | {
         n: r.nbytes for n, r in rows.items()

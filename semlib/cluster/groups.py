@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
 from semlib.cluster.shards import Shards
-from semlib.morphology import evaluate
+from semlib.morphology import clustering
 from semlib.paths import atomic
 
 
@@ -39,7 +39,7 @@ class Groups:
 def fit(shards, *, k=6, standardise=False, sample=10_000, passes=1, seed=0, progress=True):
     """Cluster embeddings or features that do not fit into memory.
 
-    The k-means of the notebooks (`semlib.morphology.evaluate.fit_clusters`, ten starts) on a sample gives the centres
+    The k-means of the notebooks (`semlib.morphology.clustering.fit_clusters`, ten starts) on a sample gives the centres
     from which mini-batch k-means (Sculley 2010, doi 10.1145/1772690.1772862; scikit-learn) goes on, a shard a step.
     Sample, one pass and shards as batches are our choice.
 
@@ -62,7 +62,7 @@ def fit(shards, *, k=6, standardise=False, sample=10_000, passes=1, seed=0, prog
     """
     scaler = _scaler(shards, progress) if standardise else None
     rng = np.random.default_rng(seed)
-    start = evaluate.fit_clusters(
+    start = clustering.fit_clusters(
         _scaled(draw(shards, sample, rng)[1], scaler), k=k, seed=seed
     ).cluster_centers_
     groups = Groups(
@@ -106,7 +106,7 @@ def silhouette(shards, groups, *, draws=10, sample=1000, seed=0):
     sample = min(sample, len(values) // draws)
     if sample < 2 * groups.model.n_clusters:
         raise ValueError(
-            f"{len(values)} usable rows are too few for {draws} samples; use evaluate.cluster_scores"
+            f"{len(values)} usable rows are too few for {draws} samples; use clustering.cluster_scores"
         )
     rows = _scaled(rng.permutation(values)[: draws * sample], groups.scaler)
     found = groups.model.predict(rows)

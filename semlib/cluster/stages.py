@@ -40,7 +40,7 @@ STAGES = {
     "embed": Stage(
         ("path",),
         (),
-        (*_IMAGES, *(f"morphology/{name}.py" for name in ("encoder", "recipe", "train"))),
+        (*_IMAGES, *(f"morphology/{name}.py" for name in ("encoder", "recipes"))),
     ),
     PROFILE: Stage(("reference", "restored"), ("mask", "noisy"), _TRUST),
 }
@@ -96,7 +96,7 @@ def _values(name, images, settings, encoder):
     if name == "preprocess":
         return images
     if name == "embed":
-        from semlib.morphology.train import embed
+        from semlib.morphology.encoder import embed
 
         return embed(_encoder(encoder, settings["encoder"]), images, progress=False)
     from semlib.morphology import features
@@ -110,7 +110,7 @@ def _values(name, images, settings, encoder):
 @lru_cache(1)
 def _encoder(folder, digest):
     """The trained encoder of a folder, read once in each process."""
-    from semlib.morphology.train import load_encoder
+    from semlib.morphology.recipes import load_encoder
 
     if encoder_digest(folder) != digest:
         raise ValueError(
@@ -120,7 +120,7 @@ def _encoder(folder, digest):
 
 
 def encoder_digest(folder):
-    """Digest of the weights and settings that `semlib.morphology.train.load_encoder` reads."""
+    """Digest of the weights and settings that `semlib.morphology.recipes.load_encoder` reads."""
     files = [Path(folder) / name for name in ("encoder.safetensors", "config.json")]
     if missing := [file for file in files if not file.is_file()]:
         raise FileNotFoundError(

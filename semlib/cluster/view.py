@@ -7,7 +7,7 @@ import pandas as pd
 
 from semlib.cluster.groups import draw
 from semlib.cluster.shards import Shards
-from semlib.morphology import embed
+from semlib.morphology import layout
 from semlib.paths import atomic
 
 EXACT = (
@@ -18,7 +18,7 @@ EXACT = (
 def neighbours(embeddings, *, count=15, seed=0):
     """Approximate nearest neighbours by descent (pynndescent; Dong 2011, doi 10.1145/1963405.1963487).
 
-    Takes the place of `semlib.morphology.embed.neighbours` where N^2 distances are too many.
+    Takes the place of `semlib.morphology.search.neighbours` where N^2 distances are too many.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def write(folder, *, sample=20_000, n_neighbors=15, min_dist=0.1, seed=0):
         Images in the view; memory and time follow it, not the number of images. More than `EXACT` take approximate
         neighbours.
     n_neighbors, min_dist, seed
-        See `semlib.morphology.embed.umap`.
+        See `semlib.morphology.layout.umap`.
 
     Returns
     -------
@@ -74,8 +74,8 @@ def write(folder, *, sample=20_000, n_neighbors=15, min_dist=0.1, seed=0):
     if len(values) > EXACT:
         shared = neighbours(values, count=n_neighbors + 1, seed=seed)
     else:
-        shared = embed.neighbours(values, count=n_neighbors + 1)
-    points = embed.umap(values, shared, n_neighbors=n_neighbors, min_dist=min_dist, seed=seed)
+        shared = None
+    points = layout.umap(values, shared, n_neighbors=n_neighbors, min_dist=min_dist, seed=seed)
     table = pd.DataFrame({"row": rows, "x": points[:, 0], "y": points[:, 1]})
     clusters = Path(folder) / "clusters.npy"
     if clusters.exists():

@@ -10,7 +10,7 @@ from bokeh.resources import INLINE
 from semlib import paths
 from semlib.explorer.page import build
 from semlib.images import datasets
-from semlib.morphology import stored
+from semlib.morphology import search
 from semlib.paths import atomic
 from semlib.saving import source
 
@@ -67,7 +67,7 @@ def _of(dataset, seed, neighbours):
         where.figures / "embedding_2d.csv", dtype={"image_id": str}
     )  # "007" is a name, not a number
     manifest = datasets.load_manifest(dataset)
-    images, spaces = np.load(where.level(0), mmap_mode="r"), stored.methods(dataset, seed)
+    images, spaces = np.load(where.level(0), mmap_mode="r"), search.methods(dataset, seed)
     spaces["Proposed SSL"] = spaces["Proposed SSL"][0]
     sizes = {len(table), len(manifest), len(images), *map(len, spaces.values())}
     if len(sizes) > 1 or table["image_id"].tolist() != manifest["image_id"].tolist():

@@ -21,7 +21,7 @@ from bokeh.plotting import figure
 from PIL import Image
 from sklearn.neighbors import NearestNeighbors
 
-from semlib.morphology import retrieval
+from semlib.morphology import search
 from semlib.saving import PALETTE
 
 _AXES = ("x1", "y1"), ("x2", "y2")
@@ -101,7 +101,7 @@ def build(images, views, spaces, groups, *, ids, labels=None, neighbours=8, thum
     views : dict of (method, view) to array (N, 2)
         The first is shown on the left, the second on the right; each method is one of `spaces`.
     spaces : dict of str to array (N, D)
-        Embeddings by method, for nearest neighbours (Euclidean) and outlier scores (`retrieval.unusualness`).
+        Embeddings by method, for nearest neighbours (Euclidean) and outlier scores (`search.unusualness`).
     groups : dict of str to array (N,)
         What else to colour by, for example clusters.
     ids : sequence of str
@@ -133,7 +133,7 @@ def build(images, views, spaces, groups, *, ids, labels=None, neighbours=8, thum
     colourings = {} if labels is None else {"label": _by_value(shown)}
     colourings |= {name: _by_value(values) for name, values in groups.items()}
     colourings |= {
-        f"outlier score: {name}": _by_rank(retrieval.unusualness(space))
+        f"outlier score: {name}": _by_rank(search.unusualness(space))
         for name, space in spaces.items()
     }
     filters, plots = _plots(dots, colourings, start)

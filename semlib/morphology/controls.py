@@ -1,30 +1,20 @@
-"""Rows beside Table 1 that say what its scores are worth: noise, an untrained encoder, two plain numbers, VGG16."""
+"""Rows beside Table 1 that say what its scores are worth: noise, an untrained encoder, VGG16."""
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from semlib import vgg
-from semlib.morphology import train
-from semlib.morphology.encoder import Encoder, to_input
-from semlib.morphology.evaluate import standardise
+from semlib.morphology.clustering import standardise
+from semlib.morphology.encoder import Encoder, embed
 
 RANK = 1e-6  # singular values below this share of the largest are rounding
 
 
 def collect(images, *, seeds=range(3), progress=True):
-    """All controls of one image set.
+    """All controls of uint8 images (N, H, W), as `scoreboard.runs` takes them: dict by name.
 
-    Parameters
-    ----------
-    images : uint8 array (N, H, W)
-    seeds : sequence of int
-        One draw of noise and one set of initial weights for each: those with which a training of that seed starts.
-
-    Returns
-    -------
-    dict of str to array (N, D) or list of array (N, D)
-        For `compare.runs`.
+    Each seed gives one draw of noise and the initial weights from which its training starts.
     """
     count = len(images)
     return {
@@ -45,72 +35,44 @@ def mean_and_contrast(images):
     return np.array([(image.mean(), image.std()) for image in images])
 
 
-@torch.inference_mode()
-def untrained(images, seed, *, batch_size=64, progress=True):
-    """Embeddings (N, 128) of the encoder as `train.train` initialises it with this seed.
-
-    In float32, as its embeddings of different images differ by less than bf16 resolves.
-    """
+def untrained(images, seed, *, progress=True):
+    """Embeddings (N, 128) of the encoder with which a training of this seed starts."""
     torch.manual_seed(seed)
-    device = train.best_device()
-    encoder = Encoder().to(device).eval()
-    starts = tqdm(
-        range(0, len(images), batch_size),
-        desc="untrained encoder",
-        unit="batch",
-        disable=not progress,
-    )
-    batches = (to_input(np.array(images[start : start + batch_size]), device) for start in starts)
-    return np.concatenate([encoder(batch).cpu().numpy() for batch in batches])
+    return embed(Encoder(), images, progress=progress)
 
 
 def vgg16(images, *, size=128, progress=True):
-    """Mean over all positions of VGG16's last convolution (relu5_3), weights from ImageNet: float32 (N, 512).
+    """Mean over all positions of VGG16's last convolution (relu5_3): float32 (N, 512).
 
-    An outside reference: it saw a million labelled photographs and not one micrograph.
-
-    Parameters
-    ----------
-    images : uint8 array (N, H, W)
-    size : int
-        Side to which larger images are brought by area averaging; our choice, for speed.
-
-    Raises
-    ------
-    semlib.weights.WeightsError
-        If the weights cannot be had.
+    An outside reference: weights from ImageNet, which saw a million labelled photographs and not
+    one micrograph. Larger images are brought to `size` by area averaging (our choice, for speed).
+    Raises `semlib.weights.WeightsError` if the weights cannot be had.
     """
-    rows = np.empty((len(images), vgg.CHANNELS[-1]), np.float32)
+    vectors = np.empty((len(images), vgg.CHANNELS[-1]), np.float32)
     with tqdm(total=len(images), desc="VGG16", unit="image", disable=not progress) as bar:
         for start in range(0, len(images), vgg.TOGETHER):
-            x = torch.from_numpy(np.array(images[start : start + vgg.TOGETHER], np.float32) / 255)[
-                :, None
-            ]
-            if min(x.shape[2:]) > size:
-                x = torch.nn.functional.interpolate(x, size=(size, size), mode="area")
-            _last_means(x, rows[start:])
-            bar.update(len(x))
-    return rows
+            batch = np.array(images[start : start + vgg.TOGETHER], np.float32) / 255
+            batch = torch.from_numpy(batch)[:, None]  # N x 1 x H x W
+            if min(batch.shape[2:]) > size:
+                batch = torch.nn.functional.interpolate(batch, size=(size, size), mode="area")
+            _last_means(batch, vectors[start:])
+            bar.update(len(batch))
+    return vectors
 
 
-def _last_means(x, rows):
+def _last_means(batch, vectors):
     def visit(number, stage, maps):
         if stage == 4:
-            rows[number] = maps.mean(axis=(0, 1))
+            vectors[number] = maps.mean(axis=(0, 1))
 
-    vgg.walk(x.split(1), visit)
+    vgg.walk(batch.split(1), visit)
 
 
 def reduce(embeddings, components=5):
-    """Scores of the first principal components, each brought to standard deviation 1: (N, components).
+    """Scores of the first principal components, each at standard deviation 1: (N, components).
 
-    Every method then has the same number of dimensions of the same spread, hence the same RankMe, and silhouettes of
-    different methods can be compared.
-
-    Raises
-    ------
-    ValueError
-        If the embeddings span fewer dimensions.
+    Every method then has the same number of dimensions of the same spread, hence the same RankMe,
+    and silhouettes can be compared. Raises ValueError if the embeddings span fewer dimensions.
     """
     centred = np.asarray(embeddings, dtype=np.float64)
     centred = centred - centred.mean(axis=0)
@@ -124,13 +86,13 @@ def reduce(embeddings, components=5):
 
 
 def reduced(methods, components=5):
-    """`reduce` for each method of a dict as `compare.runs` takes it; without those that span fewer dimensions."""
-    found = {}
+    """`reduce` for each method of a dict as `scoreboard.runs` takes it, where they span enough."""
+    equal = {}
     for name, embeddings in methods.items():
         several = isinstance(embeddings, list)
         try:
             parts = [reduce(part, components) for part in (embeddings if several else [embeddings])]
         except ValueError:
             continue
-        found[name] = parts if several else parts[0]
-    return found
+        equal[name] = parts if several else parts[0]
+    return equal

@@ -1,93 +1,72 @@
-"""The shared-weight encoder and the projection head of the Sci Rep paper (section 4), and what may be changed."""
+"""The encoder and the projection head of the Sci Rep paper, section 4, and our readout."""
 
+import numpy as np
 import torch
 from torch import nn
+from tqdm import tqdm
+
+from semlib.morphology.device import best_device
+
+DIM = 128  # numbers in an embedding and in a projection
+POOLING = {"mean": nn.AdaptiveAvgPool2d, "max": nn.AdaptiveMaxPool2d}
 
 
 class Encoder(nn.Module):
-    """Three strided convolution blocks, pooling and a linear layer; one for all scales.
+    """Three strided convolution blocks, pooling and a linear layer, shared by all scales.
 
-    Sci Rep 2026, section 4 "Encoder Architecture" (doi 10.1038/s41598-026-46947-3): each block is
-    a 3x3 convolution (stride 2, padding 1), batch normalisation and ReLU, 1 -> 32 -> 64 -> 128
-    channels. Because the pooling is adaptive, the same weights take images of any size. The defaults are the paper's;
-    nothing of what may be changed adds a weight, except more channels.
+    Sci Rep 2026, section 4 "Encoder Architecture" (doi 10.1038/s41598-026-46947-3). The pooling is
+    adaptive, so images may have any size. The defaults are the paper's; no option adds a weight.
 
     Parameters
     ----------
-    channels : sequence of int
-        Output channels of the blocks.
-    dim : int
-        Length of the embedding.
     standardise : bool
         Bring each image to mean 0 and standard deviation 1 first.
-    pooling : {"mean", "max", "attention"}
-        A key of `POOLING`; the paper: mean. A defect covers a few per cent of an image, and the mean dilutes it.
+    pooling : {"mean", "max"}
+        The paper: mean. A defect covers a few per cent of an image, and the mean dilutes it.
     readout : bool
         End with a `Readout`.
-
-    Raises
-    ------
-    ValueError
-        If `pooling` is unknown.
     """
 
-    def __init__(
-        self, channels=(32, 64, 128), dim=128, *, standardise=False, pooling="mean", readout=False
-    ):
+    def __init__(self, *, standardise=False, pooling="mean", readout=False):
         super().__init__()
         if pooling not in POOLING:
             raise ValueError(f"pooling is one of {', '.join(POOLING)}; got {pooling!r}")
         self.standardise = standardise
-        widths = [1, *channels]
-        blocks = []
-        for i, width in enumerate(channels):
-            blocks += [
-                nn.Conv2d(widths[i], width, 3, stride=2, padding=1, bias=False)
-            ]  # the batch norm has the bias
-            blocks += [nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
-        self.blocks = nn.Sequential(*blocks)
-        self.pool = POOLING[pooling]()
-        self.linear = nn.Linear(channels[-1], dim)
-        self.readout = Readout(dim) if readout else nn.Identity()
+        self.blocks = nn.Sequential(*_block(1, 32), *_block(32, 64), *_block(64, 128))
+        self.pool = POOLING[pooling](1)
+        self.linear = nn.Linear(128, DIM)
+        self.readout = Readout(DIM) if readout else nn.Identity()
 
     def forward(self, images):
-        """Embed images (N, 1, H, W), float in [0, 1], as (N, dim)."""
+        """Embed images (N, 1, H, W), float in [0, 1], as (N, 128)."""
         if self.standardise:
             images = standardised(images)
         maps = self.blocks(images)  # N x 128 x H/8 x W/8
-        return self.readout(self.linear(self.pool(maps).flatten(1)))  # N x dim
+        vectors = self.pool(maps).flatten(1)  # N x 128
+        return self.readout(self.linear(vectors))  # N x 128
 
 
-class ContrastAttention(nn.Module):
-    """Mean of the maps (N, C, H, W) weighted by how far each place is from the image's mean: (N, C, 1, 1).
+class ProjectionHead(nn.Sequential):
+    """Linear - batch norm - ReLU - linear, used in training only (section 4 "Projection Head")."""
 
-    The weight is the squared distance from the mean over the image, averaged over 3x3 places; our choice.
-    """
-
-    def forward(self, maps):
-        distance = (maps - maps.mean((2, 3), keepdim=True)).square().mean(1, keepdim=True)
-        weight = nn.functional.avg_pool2d(distance, 3, stride=1, padding=1)
-        return (weight * maps).sum((2, 3), keepdim=True) / weight.sum(
-            (2, 3), keepdim=True
-        ).clamp_min(1e-9)
-
-
-POOLING = {
-    "mean": lambda: nn.AdaptiveAvgPool2d(1),
-    "max": lambda: nn.AdaptiveMaxPool2d(1),
-    "attention": ContrastAttention,
-}
+    def __init__(self):
+        super().__init__(
+            nn.Linear(DIM, DIM),  # N x 128
+            nn.BatchNorm1d(DIM),
+            nn.ReLU(inplace=True),
+            nn.Linear(DIM, DIM),  # N x 128
+        )
 
 
 class Readout(nn.Module):
-    r"""Exponential of the standardised embedding, straight from `limit` standard deviations on.
+    r"""Exponential of the standardised embedding, straight beyond 4 standard deviations.
 
-    .. math:: r(u) = e^{\min(u, c)} (1 + \max(u - c, 0)), \quad u = (z - \mu) / \sigma
+    .. math:: r(u) = e^{\min(u, c)} (1 + \max(u - c, 0)), \quad u = (z - \mu) / \sigma, \quad c = 4
 
-    Our choice. It spreads the few images that answer strongly in some dimension and draws the many that do not
-    together: rare kinds of defects among one common kind. Any silhouette rises with it, so judge it by the
-    scores against labels. In training it passes z unchanged and the loss does not see it; mean and deviation
-    are set once, by `fit`, over the training images.
+    Our choice. It spreads the few images that answer strongly in some dimension and draws the many
+    others together: rare kinds of defects among one common kind. Any silhouette rises with it, so
+    judge it by the scores against labels. Training does not see it: mean and deviation are set once
+    after training, by `fit`.
     """
 
     limit = 4.0
@@ -98,49 +77,52 @@ class Readout(nn.Module):
         self.register_buffer("spread", torch.ones(dim))
 
     def fit(self, embeddings):
-        """Take mean and deviation from embeddings (N, dim) before the readout; a constant column gives 1."""
+        """Take mean and deviation from embeddings (N, dim); a constant column gives 1."""
         deviation = embeddings.std(dim=0, correction=0)
+        varies = deviation > 1e-6 * embeddings.abs().max()  # less is rounding
         self.mean.copy_(embeddings.mean(dim=0))
-        self.spread.copy_(
-            torch.where(deviation > 1e-6 * embeddings.abs().max(), deviation, torch.inf)
-        )
+        self.spread.copy_(torch.where(varies, deviation, torch.inf))
         return self
 
     def forward(self, embeddings):
         if self.training:
             return embeddings
-        u = (embeddings.float() - self.mean) / self.spread
-        return u.clamp(max=self.limit).exp() * (1 + (u - self.limit).clamp(min=0))
+        u = (embeddings.float() - self.mean) / self.spread  # N x dim
+        beyond = (u - self.limit).clamp(min=0)  # a straight line: e^u of an outlier would be all
+        return u.clamp(max=self.limit).exp() * (1 + beyond)
 
 
-class ProjectionHead(nn.Sequential):
-    """Linear - batch norm - ReLU - linear, used in training only (section 4 "Projection Head").
-
-    Parameters
-    ----------
-    dim : int
-        Length of embedding, hidden layer and projection.
-    """
-
-    def __init__(self, dim=128):
-        super().__init__(
-            nn.Linear(dim, dim), nn.BatchNorm1d(dim), nn.ReLU(inplace=True), nn.Linear(dim, dim)
-        )
-
-
-def to_input(images, device="cpu"):
-    """Turn uint8 images (N, H, W) into encoder input: float32 (N, 1, H, W) in [0, 1], channels last."""
-    batch = torch.as_tensor(images).unsqueeze(1)
-    if torch.device(device).type == "cuda" and not batch.is_cuda:
-        batch = batch.pin_memory()
-    return (
-        batch.to(device, non_blocking=True)
-        .to(torch.float32, memory_format=torch.channels_last)
-        .div_(255)
-    )
+def _block(before, after):
+    """3 x 3 convolution of stride 2, batch normalisation, ReLU: half the sides."""
+    convolution = nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False)  # the norm has one
+    return convolution, nn.BatchNorm2d(after), nn.ReLU(inplace=True)
 
 
 def standardised(images):
-    """Bring each image of (N, 1, H, W) to mean 0 and standard deviation 1; a constant image becomes 0."""
+    """Each image of (N, 1, H, W) at mean 0 and standard deviation 1; a constant image becomes 0."""
     deviation, mean = torch.std_mean(images, dim=(1, 2, 3), keepdim=True, correction=0)
-    return (images - mean) / deviation.clamp_min(1e-3)
+    return (images - mean) / deviation.clamp_min(1e-3)  # a quarter of a grey level
+
+
+def to_input(images, device="cpu"):
+    """Turn uint8 images (N, H, W) into encoder input: float32 (N, 1, H, W) in [0, 1]."""
+    batch = torch.as_tensor(images).to(device).unsqueeze(1)  # bytes travel: a quarter of floats
+    # channels last: the layout in which convolutions of few channels are quickest on a CPU
+    return batch.to(torch.float32, memory_format=torch.channels_last).div_(255)
+
+
+def embed(encoder, images, *, batch_size=64, device=None, progress=True):
+    """Embed uint8 images (N, H, W), array or tensor, as float32 (N, 128) in evaluation mode.
+
+    In float32 throughout: bfloat16 rounds away what an embedding near collapse still tells apart.
+    """
+    device = device or best_device()
+    encoder = encoder.to(device).eval()
+    starts = range(0, len(images), batch_size)
+    embeddings = []
+    with torch.inference_mode():
+        for start in tqdm(starts, desc="embed L0", unit="batch", disable=not progress):
+            batch = images[start : start + batch_size]
+            batch = batch if torch.is_tensor(batch) else np.array(batch)  # reads a memmap
+            embeddings.append(encoder(to_input(batch, device)).float().cpu().numpy())
+    return np.concatenate(embeddings)

@@ -60,13 +60,6 @@ def test_dose_noise_has_the_stated_variance():
     assert bright.max() <= 0.02 * 0.8 * 1.1
 
 
-def test_contrast_keeps_the_order_of_grey_values(images):
-    changed = augment(images, ["contrast"], generator())
-    gain = (changed[:, 0, 32, 32] - changed[:, 0, 0, 0]) / 0.4
-    assert (gain > np.exp(-0.2) - 1e-4).all() and (gain < np.exp(0.2) + 1e-4).all()
-    assert ((changed - images).mean((1, 2, 3)).abs() <= 0.08 + 1e-5).all()
-
-
 def test_mask_hides_whole_blocks_behind_the_mean():
     images = torch.rand(100, 1, 64, 64)
     masked = augment(images, ["mask"], generator())

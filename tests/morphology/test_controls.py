@@ -3,8 +3,9 @@ import pytest
 import torch
 
 from semlib import vgg
-from semlib.morphology import controls, evaluate
+from semlib.morphology import clustering, controls
 from semlib.morphology.encoder import Encoder
+from semlib.morphology.loss import rankme
 
 
 @pytest.fixture
@@ -27,29 +28,26 @@ def test_untrained_encoder_is_the_one_that_training_starts_from_in_full_precisio
     encoder = Encoder().double().eval()
     with torch.inference_mode():
         expected = encoder(torch.tensor(images[:, None] / 255)).numpy()
-    found = controls.untrained(images, 4, batch_size=3, progress=False)
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    embeddings = controls.untrained(images, 4, progress=False)
+    np.testing.assert_allclose(embeddings, expected, atol=1e-6)
     assert np.ptp(expected, axis=0).max() > 1e-5
 
 
 def test_collection_has_an_array_for_each_seed_of_what_is_random(images):
-    found = controls.collect(images, seeds=[3, 4], progress=False)
-    assert [len(found[name]) for name in ("noise, 1-D", "noise, 128-D", "untrained encoder")] == [
-        2,
-        2,
-        2,
-    ]
-    assert found["mean and contrast"].shape == (8, 2)
+    collected = controls.collect(images, seeds=[3, 4], progress=False)
+    random = ("noise, 1-D", "noise, 128-D", "untrained encoder")
+    assert [len(collected[name]) for name in random] == [2, 2, 2]
+    assert collected["mean and contrast"].shape == (8, 2)
 
 
 def test_components_are_uncorrelated_of_spread_one_and_equal_rank():
     rng = np.random.default_rng(0)
     points = rng.normal(size=(60, 8)) @ np.diag([100, 30, 10, 3, 1, 0.3, 0.1, 0.03]) + 7
-    found = controls.reduce(points, 4)
-    np.testing.assert_allclose(found.T @ found / 60, np.eye(4), atol=1e-9)
-    assert evaluate.rankme(found) == pytest.approx(4)
+    components = controls.reduce(points, 4)
+    np.testing.assert_allclose(components.T @ components / 60, np.eye(4), atol=1e-9)
+    assert rankme(components) == pytest.approx(4)
     first = (points - points.mean(axis=0)) @ np.linalg.svd(points - points.mean(axis=0))[2][0]
-    assert abs(np.corrcoef(first, found[:, 0])[0, 1]) == pytest.approx(1)
+    assert abs(np.corrcoef(first, components[:, 0])[0, 1]) == pytest.approx(1)
 
 
 def test_reduction_removes_scale_and_rotation():
@@ -57,7 +55,7 @@ def test_reduction_removes_scale_and_rotation():
     points = rng.normal(size=(50, 3))
     turned = np.linalg.qr(rng.normal(size=(3, 3)))[0]
     first, second = (
-        evaluate.cluster_scores(controls.reduce(x, 3), k=3) for x in (points, 5 * points @ turned)
+        clustering.cluster_scores(controls.reduce(x, 3), k=3) for x in (points, 5 * points @ turned)
     )
     assert first["silhouette"] == pytest.approx(second["silhouette"])
 
@@ -67,8 +65,8 @@ def test_what_spans_too_few_dimensions_is_left_out():
     full = np.random.default_rng(0).normal(size=(20, 4))
     with pytest.raises(ValueError, match="span 1 dimensions, fewer than 2"):
         controls.reduce(line, 2)
-    found = controls.reduced({"line": line, "full": full, "several": [full, 2 * full]}, 2)
-    assert list(found) == ["full", "several"] and len(found["several"]) == 2
+    equal = controls.reduced({"line": line, "full": full, "several": [full, 2 * full]}, 2)
+    assert list(equal) == ["full", "several"] and len(equal["several"]) == 2
 
 
 def test_vgg16_is_the_mean_of_the_last_stage(monkeypatch, images):
@@ -80,7 +78,7 @@ def test_vgg16_is_the_mean_of_the_last_stage(monkeypatch, images):
     monkeypatch.setattr(vgg, "walk", walk)
     monkeypatch.setattr(vgg, "CHANNELS", (3,))
     monkeypatch.setattr(vgg, "TOGETHER", 3)  # the last group has fewer
-    found = controls.vgg16(images, size=16, progress=False)
+    vectors = controls.vgg16(images, size=16, progress=False)
     np.testing.assert_allclose(
-        found, images.mean(axis=(1, 2))[:, None].repeat(3, axis=1) / 255, rtol=1e-5
+        vectors, images.mean(axis=(1, 2))[:, None].repeat(3, axis=1) / 255, rtol=1e-5
     )

@@ -5,7 +5,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from semlib.images.pyramid import pyramid
 from semlib.images.simulator import sample
-from semlib.morphology import evaluate, features, robustness
+from semlib.morphology import clustering, features, robustness
 from semlib.morphology.encoder import Encoder
 
 
@@ -16,10 +16,10 @@ def images():
 
 @pytest.mark.parametrize("name", robustness.CHANGES)
 def test_every_change_gives_uint8_images_that_differ_and_repeats_itself(images, name):
-    found = robustness.changed(name, images, seed=3)
-    assert found.dtype == np.uint8 and len(found) == len(images)
-    np.testing.assert_array_equal(found, robustness.changed(name, images, seed=3))
-    assert found.shape != images.shape or (found != images).any(axis=(1, 2)).all()
+    changed = robustness.changed(name, images, seed=3)
+    assert changed.dtype == np.uint8 and len(changed) == len(images)
+    np.testing.assert_array_equal(changed, robustness.changed(name, images, seed=3))
+    assert changed.shape != images.shape or (changed != images).any(axis=(1, 2)).all()
 
 
 def test_changes_by_hand(images):
@@ -47,42 +47,44 @@ def test_extractors_are_fitted_to_the_clean_images(images):
     methods = robustness.extractors(images, {"Proposed SSL": [Encoder(), Encoder()]}, components=4)
     assert list(methods) == ["GLCM", "LBP", "Wavelet", "PCA (raw pixels)", "Proposed SSL"]
     assert [len(functions) for functions in methods.values()] == [1, 1, 1, 1, 2]
-    expected = evaluate.standardise(features.glcm(images, progress=False))
+    expected = clustering.standardise(features.glcm(images, progress=False))
     np.testing.assert_allclose(methods["GLCM"][0](images), expected, atol=1e-9)
     np.testing.assert_allclose(methods["GLCM"][0](images[:3]), expected[:3], atol=1e-9)
     exact = features.pca(images, components=4, progress=False)
-    np.testing.assert_allclose(
-        np.abs(methods["PCA (raw pixels)"][0](images)), np.abs(exact), rtol=1e-3, atol=0.1
-    )
+    projected = methods["PCA (raw pixels)"][0](images)
+    np.testing.assert_allclose(np.abs(projected), np.abs(exact), rtol=1e-3, atol=0.1)
     small = robustness.changed("half size", images)
-    assert all(
-        f(small).shape == f(images).shape for functions in methods.values() for f in functions
-    )
+    for functions in methods.values():
+        assert all(function(small).shape == function(images).shape for function in functions)
 
 
 def test_agreement_by_hand():
     clean = np.array([[0.0, 1], [1, 1], [10, 1], [11, 1]])
-    model = evaluate.fit_clusters(clean, k=2)
+    model = clustering.fit_clusters(clean, k=2)
     assert robustness.agreement(clean, clean, model) == {"recall_at_1": 1, "ari": 1, "alignment": 0}
     moved = clean[[1, 0, 2, 3]]  # two images of a cluster change places
-    found = robustness.agreement(clean, moved, model)
-    assert (found["recall_at_1"], found["ari"]) == (0.5, 1) and found["alignment"] > 0
+    agreement = robustness.agreement(clean, moved, model)
+    assert (agreement["recall_at_1"], agreement["ari"]) == (0.5, 1) and agreement["alignment"] > 0
     gone = np.array([[0.0, 1], [10, 1], [10, 1], [11, 1]])
-    found = robustness.agreement(clean, gone, model)
-    assert found["recall_at_1"] == 0.75
-    assert found["ari"] == pytest.approx(adjusted_rand_score([0, 0, 1, 1], [0, 1, 1, 1]))
+    agreement = robustness.agreement(clean, gone, model)
+    assert agreement["recall_at_1"] == 0.75
+    assert agreement["ari"] == pytest.approx(adjusted_rand_score([0, 0, 1, 1], [0, 1, 1, 1]))
 
 
 def test_texture_without_direction_does_not_see_a_quarter_turn_and_raw_pixels_do(images):
-    embedded = robustness.embed_all(
-        robustness.extractors(images, {}, components=8), images, progress=False
-    )
+    methods = robustness.extractors(images, {}, components=8)
+    embedded = robustness.embed_all(methods, images, progress=False)
     table = robustness.table(embedded, k=3).set_index(["method", "change"])
     assert len(table) == 4 * len(robustness.CHANGES)
-    assert (
-        table.loc[("LBP", "rotation 90°"), "recall_at_1"]
-        == table.loc[("LBP", "rotation 90°"), "ari"]
-        == 1
-    )
+    assert table.loc[("LBP", "rotation 90°"), ["recall_at_1", "ari"]].tolist() == [1, 1]
     assert table.loc[("PCA (raw pixels)", "rotation 90°"), "recall_at_1"] < 1
     assert table.loc[("PCA (raw pixels)", "half size"), "recall_at_1"] == 1
+    drifts = robustness.drifts(embedded)
+    assert len(drifts) == 4 * (1 + len(robustness.CHANGES)) and drifts["p"].between(0, 1).all()
+
+
+def test_alignment_by_hand():
+    first = np.array([[1.0, 0], [0, 2], [3, 0]])
+    assert robustness.alignment(first, 7 * first) == pytest.approx(0)
+    assert robustness.alignment(first, -first) == pytest.approx(4)
+    assert robustness.alignment(first, np.array([[1.0, 0], [1, 0], [3, 0]])) == pytest.approx(2 / 3)

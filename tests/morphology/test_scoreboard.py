@@ -2,12 +2,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from sklearn.metrics.cluster import contingency_matrix, expected_mutual_information
 
-from semlib.morphology import compare, evaluate
+from semlib.morphology import clustering, scoreboard
 
 
 def summarise(methods, labels=None, *, draws=20, **options):
-    return compare.summary(compare.runs(methods, labels, progress=False, **options), draws=draws)
+    measured = scoreboard.runs(methods, labels, progress=False, **options)
+    return scoreboard.summary(measured, draws=draws)
 
 
 def table(**columns):
@@ -22,42 +24,22 @@ def table(**columns):
 
 def test_interval_of_nmi_surrounds_its_estimate_though_resamples_are_biased():
     rng = np.random.default_rng(0)
-    row = summarise(
-        {"x": rng.normal(size=(60, 3))}, rng.integers(0, 6, 60), seeds=[0], draws=100
-    ).iloc[0]
+    points = {"x": rng.normal(size=(60, 3))}
+    row = summarise(points, rng.integers(0, 6, 60), seeds=[0], draws=100).iloc[0]
     assert row["nmi_lo"] < row["nmi"] < row["nmi_hi"]
-
-
-def test_table1_columns_intervals_and_paper_values(blobs):
-    points, labels = blobs
-    noise = np.random.default_rng(1).normal(size=(100, 2))
-    found = summarise(
-        {"GLCM": noise, "other": noise, "Proposed SSL": [points, points]},
-        labels,
-        k=3,
-        seeds=range(2),
-    )
-    shown = compare.table1(found)
-    names = ["silhouette", "silhouette_lo", "silhouette_hi", "nmi", "nmi_lo", "nmi_hi"]
-    assert list(shown.columns) == ["method", *names, "rankme", "paper_silhouette", "paper_nmi"]
-    assert shown["method"].tolist() == ["GLCM", "Proposed SSL"]
-    assert (shown["silhouette_lo"] <= shown["silhouette"]).all()
-    assert (shown["silhouette"] <= shown["silhouette_hi"]).all()
-    assert shown["paper_nmi"].tolist() == [0.287785, 0.203185]
-    assert shown["nmi"].iloc[1] == pytest.approx(1)
 
 
 def test_summary_repeats_itself_and_means_are_those_of_the_runs(blobs):
     tables = [summarise({"x": blobs[0]}, blobs[1], k=4, seeds=[4, 5]) for _ in range(2)]
     assert tables[0].equals(tables[1])
-    each = [evaluate.all_scores(*blobs, k=4, seed=seed) for seed in (4, 5)]
+    each = [clustering.all_scores(*blobs, k=4, seed=seed) for seed in (4, 5)]
     for name, values in pd.DataFrame(each).items():
         assert tables[0][name].iloc[0] == pytest.approx(values.mean())
 
 
 def test_interval_holds_the_silhouette_of_the_population():
     rng = np.random.default_rng(0)
-    population = evaluate.cluster_scores(rng.normal(size=(3000, 1)), k=4)["silhouette"]
+    population = clustering.cluster_scores(rng.normal(size=(3000, 1)), k=4)["silhouette"]
     hits = 0
     for seed in range(10):
         row = summarise({"x": rng.normal(size=(150, 1))}, k=4, seeds=[seed], draws=100).iloc[0]
@@ -67,28 +49,31 @@ def test_interval_holds_the_silhouette_of_the_population():
 
 def test_trainings_take_turns_and_count_alike(blobs):
     points, labels = blobs
-    found = compare.runs(
+    measured = scoreboard.runs(
         {"a": [points, -points], "b": points}, labels, k=3, seeds=range(4), progress=False
     )
-    assert [(run.method, run.training, run.seed) for run in found[:4]] == [
+    assert [(run.method, run.training, run.seed) for run in measured[:4]] == [
         ("a", i % 2, i) for i in range(4)
     ]
-    assert {run.training for run in found[4:]} == {-1}
+    assert {run.training for run in measured[4:]} == {-1}
     with pytest.raises(ValueError, match="a: 5 seeds for 2 embeddings"):
-        compare.runs({"a": [points, points]}, labels, k=3, progress=False)
+        scoreboard.runs({"a": [points, points]}, labels, k=3, progress=False)
 
 
 def test_sweep_peaks_at_the_number_of_blobs(blobs):
-    found = compare.sweep({"x": blobs[0]}, blobs[1], ks=(2, 3, 5), seeds=range(2), progress=False)
-    assert found["k"].tolist() == [2, 3, 5]
-    assert found.set_index("k")["ari"].idxmax() == found.set_index("k")["silhouette"].idxmax() == 3
+    sweep = scoreboard.sweep(
+        {"x": blobs[0]}, blobs[1], ks=(2, 3, 5), seeds=range(2), progress=False
+    )
+    assert sweep["k"].tolist() == [2, 3, 5]
+    assert sweep.set_index("k")["ari"].idxmax() == sweep.set_index("k")["silhouette"].idxmax() == 3
 
 
 def test_paired_test_agrees_with_scipy():
     rng = np.random.default_rng(0)
-    first, second = rng.normal(size=8), rng.normal(size=8) + 1
+    first = rng.normal(size=8)
+    second = rng.normal(size=8) + 1
     pairs = table(a=[(-1, x) for x in first], b=[(-1, x) for x in second])
-    row = compare.paired(pairs, "a", names=["nmi"]).iloc[0]
+    row = scoreboard.paired(pairs, "a", names=["nmi"]).iloc[0]
     expected = stats.ttest_rel(second, first)
     assert (row["method"], row["pairs"]) == ("b", 8)
     assert row["difference"] == pytest.approx((second - first).mean())
@@ -98,24 +83,34 @@ def test_paired_test_agrees_with_scipy():
 
 def test_sign_flip_is_exact():
     pairs = table(a=[(-1, 0.0)] * 5, b=[(-1, x) for x in (1.0, 2, 3, 4, 5)])
-    assert compare.paired(pairs, "a", names=["nmi"])["p_sign"].iloc[0] == pytest.approx(2 / 2**5)
+    assert scoreboard.paired(pairs, "a", names=["nmi"])["p_sign"].iloc[0] == pytest.approx(2 / 2**5)
 
 
 def test_pairs_are_trainings_where_one_of_the_two_was_trained():
     trained = [(0, 1.0), (1, 2.0), (0, 3.0), (1, 6.0)]
     fixed = [(-1, 0.0), (-1, 0.0), (-1, 1.0), (-1, 1.0)]
-    row = compare.paired(table(a=fixed, b=trained), "a", names=["nmi"]).iloc[0]
+    row = scoreboard.paired(table(a=fixed, b=trained), "a", names=["nmi"]).iloc[0]
     assert row["pairs"] == 2 and row["difference"] == pytest.approx(np.mean([2 - 0.5, 4 - 0.5]))
 
 
 def test_a_difference_without_spread_has_no_p():
-    row = compare.paired(table(a=[(-1, 1.0)] * 3, b=[(-1, 2.0)] * 3), "a", names=["nmi"]).iloc[0]
+    row = scoreboard.paired(table(a=[(-1, 1.0)] * 3, b=[(-1, 2.0)] * 3), "a", names=["nmi"]).iloc[0]
     assert row["difference"] == 1 and np.isnan(row[["p", "p_sign", "p_holm"]].astype(float)).all()
     with pytest.raises(ValueError, match="no method 'c'.*: a, b"):
-        compare.paired(table(a=[(-1, 1.0)], b=[(-1, 1.0)]), "c")
+        scoreboard.paired(table(a=[(-1, 1.0)], b=[(-1, 1.0)]), "c")
 
 
-def test_holm_by_hand():
-    assert compare._holm(np.array([0.01, 0.04, np.nan, 0.03])) == pytest.approx(
-        [0.03, 0.06, np.nan, 0.06], nan_ok=True
+def test_null_of_nmi_is_what_chance_gives_for_these_sizes(blobs):
+    rng = np.random.default_rng(0)
+    clusters = rng.integers(0, 5, 300)
+    labels = np.repeat([1, 2, 3], [200, 80, 20])
+    null = scoreboard.permutation_null(clusters, labels, draws=400)
+    table = contingency_matrix(labels, clusters, sparse=True)
+    by_chance = expected_mutual_information(table, 300)
+    assert null["null_mean"] == pytest.approx(
+        by_chance / np.mean([stats.entropy(np.bincount(x)) for x in (labels, clusters)]), rel=0.05
     )
+    assert null["p"] > 0.05
+    assert scoreboard.permutation_null(blobs[1], blobs[1], draws=19)["p"] == pytest.approx(1 / 20)
+    with pytest.raises(ValueError, match="needs labels"):
+        scoreboard.permutation_null([0, 1], ["", ""])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from semlib.morphology import embed
+from semlib.morphology import layout
 
 
 @pytest.fixture(scope="module")
@@ -17,27 +17,12 @@ def two_groups():
     return points
 
 
-def test_neighbours_equal_brute_force(two_groups):
-    indices, distances = embed.neighbours(two_groups, count=10)
-    slow = cdist(two_groups, two_groups)
-    assert (indices[:, 0] == np.arange(80)).all() and (distances[:, 0] == 0).all()
-    np.testing.assert_allclose(distances, np.sort(slow, axis=1)[:, :10], rtol=1e-4, atol=1e-4)
-
-
-def test_neighbours_of_duplicates_still_start_with_the_image_itself():
-    indices, _ = embed.neighbours(np.ones((5, 3)), count=3)
-    assert (indices[:, 0] == np.arange(5)).all()
-    assert all(len(set(row)) == 3 for row in indices.tolist())
-
-
 UMAP = pytest.param("umap", marks=pytest.mark.slow)  # compiles itself for half a minute
 
 
 @pytest.mark.parametrize("view", [UMAP, "tsne"])
 def test_groups_stay_apart_and_the_seed_decides(two_groups, view):
-    shared = embed.neighbours(two_groups)
-    layout = getattr(embed, view)
-    first, second = layout(two_groups, shared, seed=3), layout(two_groups, shared, seed=3)
+    first, second = (getattr(layout, view)(two_groups, seed=3) for _ in range(2))
     assert first.shape == (80, 2) and np.array_equal(first, second)
     near = cdist(first, first) + np.diag(np.full(80, np.inf))
     assert ((near.argmin(axis=1) < 40) == (np.arange(80) < 40)).mean() > 0.95
@@ -47,32 +32,32 @@ def test_groups_stay_apart_and_the_seed_decides(two_groups, view):
 @pytest.mark.parametrize("count", [3, 4, 7])
 def test_a_handful_of_images_has_a_view(count, view):
     points = np.random.default_rng(0).normal(size=(count, 5))
-    found = getattr(embed, view)(points, embed.neighbours(points))
-    assert found.shape == (count, 2) and np.isfinite(found).all()
+    points = getattr(layout, view)(points)
+    assert points.shape == (count, 2) and np.isfinite(points).all()
 
 
 def test_one_feature_is_enough():
     points = np.arange(30.0)[:, None]
-    assert np.isfinite(embed.tsne(points, embed.neighbours(points))).all()
+    assert np.isfinite(layout.tsne(points)).all()
 
 
 def test_too_few_or_identical_embeddings():
     with pytest.raises(ValueError, match="3 or more images, got 2"):
-        embed.neighbours(np.zeros((2, 4)))
+        layout.tsne(np.zeros((2, 4)))
     with pytest.raises(ValueError, match="all 5 embeddings are the same"):
-        embed.tsne(np.ones((5, 4)), embed.neighbours(np.ones((5, 4))))
+        layout.tsne(np.ones((5, 4)))
 
 
 @pytest.mark.slow
 def test_another_process_finds_umap_compiled_and_gives_the_same_layout(tmp_path):
     program = """if True:
         import numpy as np
-        from semlib.morphology import embed
+        from semlib.morphology import layout
         points = np.random.default_rng(0).standard_normal((60, 5))
-        layout = embed.umap(points, embed.neighbours(points))
+        view = layout.umap(points)
         from umap import layouts, umap_
         functions = umap_.smooth_knn_dist, layouts._nb_optimize_layout_euclidean_single_epoch
-        print([sum(f.stats.cache_hits.values()) for f in functions], layout.tobytes().hex())
+        print([sum(f.stats.cache_hits.values()) for f in functions], view.tobytes().hex())
     """
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
     run = [

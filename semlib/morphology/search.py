@@ -1,0 +1,189 @@
+"""The embedding as a tool: nearest and unusual images, drift, and what notebooks stored."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial.distance import cdist
+from sklearn.neighbors import NearestNeighbors
+
+from semlib import paths
+from semlib.images import datasets, preprocess, read
+from semlib.morphology.encoder import embed
+from semlib.morphology.features import BASELINES
+from semlib.morphology.recipes import load_encoder
+from semlib.paths import atomic
+
+
+def neighbours(points, count, query=None):
+    """Nearest points by Euclidean distance, exact, nearest first.
+
+    Parameters
+    ----------
+    points : array (N, D)
+    count : int
+        Neighbours of each, cut to as many as there are.
+    query : array (M, D), optional
+        Whose neighbours are sought; without it, those of each point among all others.
+
+    Returns
+    -------
+    indices, distances : array (M or N, count)
+    """
+    available = len(points) - (query is None)  # a point is not its own neighbour
+    model = NearestNeighbors(n_neighbors=min(count, available)).fit(points)
+    distances, indices = model.kneighbors(query)
+    return indices, distances
+
+
+def unusualness(embeddings, *, count=5):
+    """Mean distance of each embedding (N, D) to its `count` nearest others: (N,).
+
+    Angiulli and Pizzuti 2002, doi 10.1007/3-540-45681-3_2. The mean over several keeps a pair of
+    equal outliers from hiding each other.
+    """
+    if len(embeddings) < 2:
+        raise ValueError(f"an image is unusual only among others: got {len(embeddings)}")
+    return neighbours(embeddings, count)[1].mean(axis=1)
+
+
+def drift(first, second, *, draws=500, seed=0):
+    """Energy distance of two batches (N, D) and (M, D), with a permutation test: dict.
+
+    ``E = 2 mean|x - y| - mean|x - x'| - mean|y - y'|`` is zero only for equal distributions, in any
+    number of dimensions, and has no width to choose (Szekely and Rizzo 2013, doi
+    10.1016/j.jspi.2013.03.018). null_q95 is its 95th percentile over `draws` permutations of the
+    pooled batch; p the share of them, the observed order included, that reach it.
+    """
+    sizes = len(first), len(second)
+    if min(sizes) < 2:
+        raise ValueError(
+            f"two batches of two or more embeddings are needed, got {sizes[0]} and {sizes[1]}"
+        )
+    pooled = np.concatenate([first, second]).astype(np.float64)
+    distances = cdist(pooled, pooled)
+    # E = -w' D w with weights 1/N and -1/M, so that a permutation of w is all that a draw needs
+    weights = np.repeat([1 / sizes[0], -1 / sizes[1]], sizes)
+    rng = np.random.default_rng(seed)
+    orders = np.array([weights, *(rng.permutation(weights) for _ in range(draws))])
+    energies = -((orders @ distances) * orders).sum(axis=1)
+    reached = energies[1:] >= energies[0] * (1 - 1e-9)  # equal but for rounding counts
+    return {
+        "energy": float(energies[0]),
+        "null_q95": float(np.quantile(energies[1:], 0.95)),
+        "p": float((1 + reached.sum()) / (draws + 1)),
+    }
+
+
+def trainings(dataset, seed=0, method="paper"):
+    """Folders of the trainings with seed, seed + 1, ... that have the settings of the first.
+
+    Raises FileNotFoundError if that is missing, as `methods` does.
+    """
+    place = paths.of(dataset)
+    folders = []
+    settings = None
+    while (folder := place.ssl(seed + len(folders), method)).joinpath("embeddings.npy").exists():
+        own = json.loads((folder / "config.json").read_text()) | {"seed": None}
+        settings = settings or own
+        if own != settings:
+            break
+        folders.append(folder)
+    if not folders:
+        missing = place.ssl(seed, method)
+        raise FileNotFoundError(f"{missing} holds no finished training: run notebook 04")
+    return folders
+
+
+def methods(dataset, seed=0):
+    """Stored embeddings by method: the SSL as a list over trainings, a baseline as one (N, D)."""
+    folders = trainings(dataset, seed)
+    embeddings = {"Proposed SSL": [np.load(folder / "embeddings.npy") for folder in folders]}
+    for name, method in BASELINES.items():
+        file = paths.of(dataset).features(method)
+        if not file.exists():
+            raise FileNotFoundError(f"{file} is missing: run notebook 05")
+        embeddings[name] = np.load(file)
+    return embeddings
+
+
+def similar(image, dataset, *, count=11, border=4, seed=0, out=None):
+    """The images of a data set nearest to an image file, as a contact sheet and a CSV.
+
+    A file of the data set itself is looked up; any other is cropped by `border` pixels,
+    preprocessed and embedded with the training `seed` of notebook 04. Returns the table (rank,
+    image_id, path, label, distance) and `out`, the path of both files without ending:
+    ``figures/<dataset>/similar_<name of the image>`` if not given.
+    """
+    image = Path(image)
+    place = paths.of(dataset)
+    folder, embeddings, manifest, images = _prepared(dataset, seed)
+    files = [(place.raw / path).resolve() for path in manifest["path"]]
+    if image.resolve() in files:
+        row = files.index(image.resolve())
+        shown = images[row]
+        indices, distances = neighbours(embeddings, count)
+    else:
+        row = 0
+        shown = read.image(image)
+        shown = preprocess.preprocess(shown, border=border, size=images.shape[1])
+        query = embed(load_encoder(folder), shown[None], progress=False)
+        indices, distances = neighbours(embeddings, count, query)
+    out = Path(out or place.figures / f"similar_{image.stem}")
+    first = (f"query\n{image.name}", shown)
+    return _write(out, dataset, manifest, images, indices[row], distances[row], first)
+
+
+def outliers(dataset, *, count=18, neighbours=5, seed=0, out=None):
+    """The most unusual images of a data set, most unusual first; otherwise as `similar`.
+
+    `distance` is the mean to the nearest `neighbours`, see `unusualness`; `out` is
+    ``figures/<dataset>/outliers`` if not given.
+    """
+    _, embeddings, manifest, images = _prepared(dataset, seed)
+    distances = unusualness(embeddings, count=neighbours)
+    order = np.argsort(-distances, kind="stable")[:count]
+    out = Path(out or paths.of(dataset).figures / "outliers")
+    return _write(out, dataset, manifest, images, order, distances[order])
+
+
+def _prepared(dataset, seed):
+    """Training folder, embeddings, manifest and images of a data set, of one run."""
+    folder = trainings(dataset, seed)[0]
+    manifest = datasets.load_manifest(dataset)
+    images = np.load(paths.of(dataset).level(0), mmap_mode="r")
+    embeddings = np.load(folder / "embeddings.npy")
+    counts = len(embeddings), len(images), len(manifest)
+    if len(set(counts)) > 1:
+        sizes = "{} embeddings, {} images, {} rows in the manifest".format(*counts)
+        raise ValueError(f"{dataset}: {sizes}: run notebooks 01 to 04 again")
+    return folder, embeddings, manifest, images
+
+
+def _write(out, dataset, manifest, images, chosen, distances, first=None):
+    """Contact sheet and CSV of the chosen images; returns the table and `out`."""
+    import matplotlib.pyplot as plt  # slow to import: only where a picture is drawn
+
+    from semlib import plots, saving
+
+    table = manifest.iloc[chosen][["image_id", "path", "label"]].assign(distance=distances)
+    table.insert(0, "rank", np.arange(1, len(table) + 1))
+    titles = [
+        f"{line.rank}. {line.image_id[:12]}\nlabel {line.label or '–'}, {line.distance:.3g}"
+        for line in table.itertuples()
+    ]
+    shown = [images[row] for row in chosen]
+    if first:
+        titles = [first[0], *titles]
+        shown = [first[1], *shown]
+    with plt.rc_context():
+        saving.style()
+        figure = plots.image_grid(shown, titles)
+        stamp = {"ha": "right", "va": "top", "fontsize": 7, "color": "0.35"}
+        figure.text(0.995, -0.005, saving.source(dataset), **stamp)
+        with atomic(out.with_name(f"{out.name}.png")) as temporary:
+            figure.savefig(temporary)
+        plt.close(figure)
+    with atomic(out.with_name(f"{out.name}.csv")) as temporary:
+        table.to_csv(temporary, index=False)
+    return table.reset_index(drop=True), out

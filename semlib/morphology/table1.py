@@ -1,0 +1,123 @@
+"""Table 1 and the tables beside it as a reader sees them, and what they say in words."""
+
+import pandas as pd
+
+from semlib.morphology import scoreboard
+from semlib.saving import with_interval
+
+PAPER_TABLE1 = {  # Sci Rep 2026, Table 1: silhouette, NMI
+    "GLCM": (0.428901, 0.287785),
+    "LBP": (0.312685, 0.289118),
+    "Wavelet": (0.449926, 0.210032),
+    "PCA (raw pixels)": (0.222131, 0.281617),
+    "Proposed SSL": (0.501581, 0.203185),
+}
+TITLES = {
+    "silhouette": "silhouette",
+    "nmi": "NMI",
+    "ari": "ARI",
+    "knn_macro": "1-NN macro",
+    "probe": "probe",
+}
+MORE_TITLES = {
+    "macro_silhouette": "macro silhouette",
+    "ami": "AMI",
+    "v_measure": "V",
+    "homogeneity": "homogeneity",
+    "completeness": "completeness",
+    "knn_micro": "1-NN micro",
+    "embedding_std": "std",
+    "uniformity": "uniformity",
+}
+
+
+def table1(summary):
+    """Table 1 from a `scoreboard.summary`, with the paper's values beside ours.
+
+    Returns
+    -------
+    DataFrame
+        method, silhouette, silhouette_lo, silhouette_hi, nmi, nmi_lo, nmi_hi, rankme,
+        paper_silhouette, paper_nmi: one row for each method of the paper that `summary` holds.
+    """
+    names = [f"{score}{end}" for score in ("silhouette", "nmi") for end in ("", "_lo", "_hi")]
+    table = summary.loc[summary["method"].isin(PAPER_TABLE1), ["method", *names, "rankme"]]
+    table = table.reset_index(drop=True)
+    values = [PAPER_TABLE1[name] for name in table["method"]]
+    table[["paper_silhouette", "paper_nmi"]] = values
+    return table
+
+
+def table1_shown(table):
+    """`table1` as readers see it: intervals in brackets."""
+    shown = table[["method"]].assign(silhouette=with_interval(table, "silhouette"))
+    shown["NMI"] = with_interval(table, "nmi")
+    shown["RankMe"] = table["rankme"].map("{:.1f}".format)
+    shown[["paper silhouette", "paper NMI"]] = table[["paper_silhouette", "paper_nmi"]]
+    return shown
+
+
+def controls_shown(table):
+    """All scores of summaries with a column space, as readers see them."""
+    shown = table[["method", "space"]].assign(silhouette=with_interval(table, "silhouette"))
+    shown["RankMe"] = table["rankme"].map("{:.1f}".format)
+    for name, title in TITLES.items():
+        shown[title] = with_interval(table, name)
+    shown[list(MORE_TITLES.values())] = table[list(MORE_TITLES)]
+    return shown
+
+
+def remarks(table, count, dimensions):
+    """What the table of controls says about `count` images, in sentences."""
+    raw = table[table["space"] == "as it is"].set_index("method")
+    noise = raw.loc["noise, 1-D", "silhouette"]
+    above = raw.index[raw["silhouette"] > noise].tolist()
+    lines = [
+        f"One-dimensional noise scores a silhouette of {noise:.3f} on {count} points; the paper "
+        f"reports {PAPER_TABLE1['Proposed SSL'][0]:.3f} for its SSL on Carinthia, this run gives "
+        f"{raw.loc['Proposed SSL', 'silhouette']:.3f} at a RankMe of "
+        f"{raw.loc['Proposed SSL', 'rankme']:.1f} out of {dimensions}.",
+        f"Above the noise: {', '.join(above) or 'no method'}.",
+    ]
+    for space, part in table.groupby("space", sort=False):
+        for name in ("silhouette", "ari", "knn_macro", "probe"):
+            best = part.dropna(subset=[name]).nlargest(3, name)
+            order = [
+                f"{method} {value:.3f}"
+                for method, value in zip(best["method"], best[name], strict=True)
+            ]
+            if order:
+                lines.append(f"Highest {TITLES[name]}, {space}: {', '.join(order)}.")
+    return lines
+
+
+def nulls(measured, labels, *, seed=0):
+    """`scoreboard.permutation_null` of every method's clusters with this seed: a DataFrame."""
+    first = [run for run in measured if run.seed == seed]
+    lines = []
+    for run in first:
+        null = scoreboard.permutation_null(run.outcome.images["cluster"], labels, seed=seed)
+        lines.append({"method": run.method} | null)
+    return pd.DataFrame(lines)
+
+
+def paired(scores, reference, names):
+    """`scoreboard.paired` within each space: the table, and as readers see it."""
+    tables = []
+    for space, part in scores.groupby("space", sort=False):
+        if reference in set(part["method"]):
+            table = scoreboard.paired(part, reference, names=names)
+            tables.append(table.assign(space=space))
+    table = pd.concat(tables)
+    shown = table[["method", "space", "score", "pairs"]].copy()
+    shown["difference"] = with_interval(table, "difference")
+    shown[["p", "p (sign flip)", "p (Holm)"]] = table[["p", "p_sign", "p_holm"]]
+    return table, shown
+
+
+def correlations(history, names):
+    """Spearman's correlation with RankMe over the epochs of each training: DataFrame of floats."""
+    lines = {}
+    for training, part in history.groupby("training"):
+        lines[training] = {name: part[name].corr(part["rankme"], "spearman") for name in names}
+    return pd.DataFrame(lines).T

@@ -1,0 +1,31 @@
+import pytest
+import torch
+
+from semlib.morphology.recipes import LOSSES, METHODS, Learner, Recipe, find
+
+
+def views():
+    generator = torch.Generator().manual_seed(0)
+    return [torch.rand(6, 1, size, size, generator=generator) for size in (32, 16, 8)]
+
+
+def test_the_paper_s_recipe_is_the_default_and_names_are_found():
+    assert find("paper") == Recipe() and find("ours") is METHODS["ours"]
+    other = Recipe(pooling="max")
+    assert find(other) is other
+    with pytest.raises(ValueError, match="'best'"):
+        find("best")
+    with pytest.raises(ValueError, match="'hinge'"):
+        Recipe(loss="hinge")
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_trains_encoder_and_head(loss):
+    torch.manual_seed(0)
+    learner = Learner(Recipe(loss))
+    value, embeddings = learner(views())
+    value.backward()
+    assert [z.shape for z in embeddings] == [(6, 128)] * 3
+    for part in (learner.encoder, learner.head):
+        assert all(weight.grad is not None for weight in part.parameters())
+    assert all(weight.grad.isfinite().all() for weight in learner.parameters())

@@ -1,0 +1,181 @@
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+from safetensors.torch import save_file
+from scipy.spatial.distance import cdist
+from scipy.stats import energy_distance
+
+from semlib import paths
+from semlib.__main__ import main
+from semlib.images.preprocess import preprocess
+from semlib.morphology import features, recipes, search
+from semlib.morphology.encoder import Encoder, embed
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Eight own images, as notebooks 01 to 04 leave them, with an untrained encoder."""
+    rng = np.random.default_rng(0)
+    lot = tmp_path / "lot"
+    lot.mkdir()
+    scans = [np.uint8(60 + 20 * i + rng.integers(0, 10, (40, 40))) for i in range(8)]
+    for i, scan in enumerate(scans):
+        Image.fromarray(scan).save(lot / f"{i}.png")
+    place = paths.of(lot)
+    torch.manual_seed(0)
+    encoder = Encoder().eval()
+    level0 = np.array([preprocess(scan, size=32) for scan in scans])
+    place.ssl(0).mkdir(parents=True)
+    np.save(place.level(0), level0)
+    np.save(place.ssl(0) / "embeddings.npy", embed(encoder, level0, progress=False))
+    save_file(encoder.state_dict(), place.ssl(0) / "encoder.safetensors")
+    (place.ssl(0) / "config.json").write_text(
+        json.dumps({"seed": 0, "recipe": asdict(recipes.find("paper"))})
+    )
+    rows = [(f"id{i}", f"{i}.png", "", "a" if i else "", "0") for i in range(8)]
+    table = pd.DataFrame(rows, columns=["image_id", "path", "mask_path", "label", "sha256"])
+    table.to_csv(place.manifest, index=False)
+    return lot
+
+
+def test_an_image_of_the_data_set_finds_the_others_and_a_copy_of_it_finds_itself(folder, tmp_path):
+    table, _ = search.similar(folder / "3.png", folder, count=3)
+    assert "3.png" not in set(table["path"]) and set(table["path"][:2]) == {"2.png", "4.png"}
+    copy = tmp_path / "copy.png"
+    copy.write_bytes((folder / "3.png").read_bytes())
+    table, _ = search.similar(copy, folder, count=3)
+    assert table["path"][0] == "3.png" and table["distance"][0] == pytest.approx(0, abs=1e-4)
+    stored = pd.read_csv(paths.of(folder).figures / "similar_copy.csv")
+    assert list(stored) == ["rank", "image_id", "path", "label", "distance"] and stored[
+        "rank"
+    ].tolist() == [1, 2, 3]
+    with Image.open(paths.of(folder).figures / "similar_copy.png") as sheet:
+        assert min(sheet.size) > 100
+
+
+def test_outliers_come_most_unusual_first(folder):
+    place = paths.of(folder)
+    embeddings = np.load(place.ssl(0) / "embeddings.npy")
+    embeddings[5] += 100
+    np.save(place.ssl(0) / "embeddings.npy", embeddings)
+    table, _ = search.outliers(folder, count=4)
+    assert table["path"][0] == "5.png" and len(table) == 4
+    assert table["distance"].is_monotonic_decreasing
+    assert (place.figures / "outliers.png").is_file() and (place.figures / "outliers.csv").is_file()
+
+
+def test_commands_write_where_they_are_told_and_say_so(folder, tmp_path):
+    out = tmp_path / "results" / "mine"
+    for command in (
+        ["similar", str(folder / "1.png"), "--count", "2"],
+        ["outliers", "--count", "2"],
+    ):
+        result = CliRunner().invoke(main, [*command, "--dataset", str(folder), "--out", str(out)])
+        assert result.exit_code == 0, result.output
+        assert f"{out}.png" in result.output and len(pd.read_csv(f"{out}.csv")) == 2
+        out.with_name("mine.png").unlink()
+
+
+def test_what_is_missing_is_named(folder, tmp_path):
+    def said(*arguments):
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 2 and result.output.count("\n") == 1, result.output
+        return result.output
+
+    assert "no such image" in said("similar", str(tmp_path / "none.png"), "--dataset", str(folder))
+    (paths.of(folder).ssl(0) / "embeddings.npy").unlink()
+    assert "run notebook 04" in said("outliers", "--dataset", str(folder))
+
+
+def test_data_that_do_not_fit_together_are_refused(folder):
+    np.save(paths.of(folder).ssl(0) / "embeddings.npy", np.zeros((3, 128)))
+    with pytest.raises(ValueError, match="3 embeddings, 8 images, 8 rows.*run notebooks 01 to 04"):
+        search.outliers(folder)
+
+
+def test_neighbours_by_hand_and_by_brute_force():
+    points = np.array([[0.0], [10], [1], [-3]])
+    indices, distances = search.neighbours(points, 2)
+    assert indices[0].tolist() == [2, 3] and distances[0].tolist() == [1, 3]
+    indices, _ = search.neighbours(points, 9, [[0.4]])
+    assert indices.tolist() == [[0, 2, 3, 1]]
+    cloud = np.random.default_rng(0).normal(size=(80, 6))
+    slow = np.sort(cdist(cloud, cloud), axis=1)[:, 1:11]
+    np.testing.assert_allclose(search.neighbours(cloud, 10)[1], slow)
+
+
+def test_no_point_is_its_own_neighbour_even_among_duplicates():
+    indices, distances = search.neighbours(np.ones((5, 3)), 3)
+    assert not (indices == np.arange(5)[:, None]).any() and (distances == 0).all()
+    assert all(len(set(row)) == 3 for row in indices.tolist())
+
+
+def test_unusualness_by_hand_and_a_pair_does_not_hide_itself():
+    points = np.array([[0.0], [1], [2], [50], [50.1]])
+    distances = search.unusualness(points, count=2)
+    np.testing.assert_allclose(distances, [1.5, 1, 1.5, (0.1 + 48) / 2, (0.1 + 48.1) / 2])
+    assert set(np.argsort(distances)[-2:]) == {3, 4}
+    assert len(search.unusualness(points[:3], count=20)) == 3
+    with pytest.raises(ValueError, match="only among others: got 1"):
+        search.unusualness(points[:1])
+
+
+def test_energy_distance_equals_scipy_in_one_dimension():
+    rng = np.random.default_rng(0)
+    first = rng.normal(size=30)
+    second = rng.normal(size=20) + 0.5
+    test = search.drift(first[:, None], second[:, None], draws=9)
+    assert test["energy"] == pytest.approx(energy_distance(first, second) ** 2)
+
+
+def test_drift_is_found_where_there_is_one():
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=(2, 60, 5))
+    assert search.drift(first, second + 1, draws=99)["p"] == pytest.approx(1 / 100)
+    assert search.drift(first, 3 * second, draws=99)["p"] == pytest.approx(
+        1 / 100
+    )  # a change of spread alone
+    same = search.drift(first, first, draws=99)
+    assert same["energy"] == pytest.approx(0, abs=1e-12) and same["p"] == 1
+    with pytest.raises(ValueError, match="got 60 and 1"):
+        search.drift(first, second[:1])
+
+
+def test_p_is_even_without_drift():
+    rng = np.random.default_rng(0)
+    p = [search.drift(*rng.normal(size=(2, 25, 3)), draws=99, seed=i)["p"] for i in range(60)]
+    assert np.mean(p) == pytest.approx(0.5, abs=0.12) and np.mean(np.array(p) <= 0.1) < 0.25
+
+
+def finished(seed, epochs=3):
+    folder = paths.of("synthetic").ssl(seed)
+    folder.mkdir(parents=True)
+    np.save(folder / "embeddings.npy", np.full((4, 2), seed))
+    (folder / "config.json").write_text(json.dumps({"seed": seed, "epochs": epochs}))
+
+
+def test_trainings_go_on_while_the_settings_are_those_of_the_first():
+    for seed, epochs in ((0, 9), (1, 3), (2, 3), (3, 5)):
+        finished(seed, epochs)
+    assert [folder.name for folder in search.trainings("synthetic", 1)] == ["seed-1", "seed-2"]
+    assert [folder.name for folder in search.trainings("synthetic")] == ["seed-0"]
+
+
+def test_methods_are_all_that_the_notebooks_stored():
+    with pytest.raises(FileNotFoundError, match="run notebook 04"):
+        search.methods("synthetic")
+    finished(0)
+    with pytest.raises(FileNotFoundError, match="run notebook 05"):
+        search.methods("synthetic")
+    for name in features.BASELINES.values():
+        with paths.atomic(paths.of("synthetic").features(name)) as temporary:
+            np.save(temporary, np.ones((4, 3)))
+    embeddings = search.methods("synthetic")
+    assert list(embeddings) == ["Proposed SSL", *features.BASELINES]
+    assert len(embeddings["Proposed SSL"]) == 1 and embeddings["LBP"].shape == (4, 3)
