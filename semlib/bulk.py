@@ -3,6 +3,8 @@
 import csv
 import itertools
 import json
+from collections import Counter
+from concurrent.futures import CancelledError
 from pathlib import Path
 
 import click
@@ -24,13 +26,13 @@ def bulk():
 @click.option("--out", type=click.Path(), required=True, help="Results, which all workers see.")
 @click.option("--root", type=click.Path(), help="Start of relative paths. [default: MANIFEST's]")
 @click.option("--scheduler", metavar="ADDRESS", help="Of Dask. [default: one on this machine]")
-@click.option("--workers", type=click.IntRange(0), help="Processes here; 0 works without Dask.")
+@click.option("--workers", type=click.IntRange(0), help="Here; 0: no Dask. [default: one a core]")
 @click.option("--chunk", type=click.IntRange(1), default=256, help="Images in a result file.")
 @click.option("--retries", default=3, help="How often a failing chunk is tried again.")
 @click.option("--encoder", type=click.Path(), help="Folder of a finished training, for embed.")
-@click.option("--border", default=4, help="Pixels cropped from each side.")
-@click.option("--size", default=512, help="Side of the square in pixels.")
-@click.option("--intensity", default="full", help="full or stretch.")
+@click.option("--border", type=click.IntRange(0), default=4, help="Pixels cropped from each side.")
+@click.option("--size", type=click.IntRange(1), default=512, help="Side of the square in pixels.")
+@click.option("--intensity", type=click.Choice(("full", "stretch")), default="full")
 def run(manifest, stages, out, root, scheduler, workers, chunk, retries, encoder, **preprocessing):
     """Compute STAGEs for every image that MANIFEST lists: preprocess, glcm, lbp, wavelet, embed; or
     profile alone.
@@ -44,47 +46,53 @@ def run(manifest, stages, out, root, scheduler, workers, chunk, retries, encoder
     python -m semlib bulk run images.csv embed --encoder data/carinthia/ssl/seed-0 --out results
     python -m semlib bulk run images.csv embed ... --scheduler tcp://host:8786
     """
-    from tqdm import tqdm
-
     from semlib import chunks
 
     columns = _columns(manifest, stages)
     total = sum(1 for _ in read(manifest, columns, chunk))  # finds bad lines before anything runs
-    job = {
+    settings = {}
+    for stage in stages:
+        settings[stage] = {"files": columns, "chunk": chunk}
+        settings[stage] |= chunks.settings(stage, columns, encoder)
+        settings[stage] |= {} if stage == "profile" else preprocessing
+    for stage, own in settings.items():
+        _claim(Path(out, stage), own)
+    shared = {
         "root": str(Path(root or manifest.parent).resolve()),
         "out": str(Path(out).resolve()),
         "encoder": encoder and str(Path(encoder).resolve()),
-        "stages": {
-            stage: {"files": columns, "chunk": chunk, **chunks.settings(stage, columns, encoder)}
-            | ({} if stage == "profile" else preprocessing)
-            for stage in stages
-        },
+        "stages": settings,
     }
-    for stage in stages:
-        _claim(Path(out, stage), job["stages"][stage])
     parts = enumerate(read(manifest, columns, chunk))
-    jobs = ({"index": index, "rows": rows, **job} for index, rows in parts)
+    jobs = ({"index": index, "rows": rows, **shared} for index, rows in parts)
     ended = ((job["index"], None, chunks.compute(job)) for job in jobs)
     if workers != 0:
         ended = _on_dask(jobs, scheduler, workers, retries)
-    computed = dict.fromkeys(stages, 0)
-    failed = []
-    for index, error, done in tqdm(ended, "+".join(computed), total, unit="chunk"):
-        if error:
-            failed.append(f"chunk {index}: {type(error).__name__}: {error}")
-            tqdm.write(failed[-1])
-        for stage in done or ():
-            computed[stage] += 1
-    if failed:
-        advice = "the same command does those that are missing"
-        raise click.ClickException("\n  ".join([f"{len(failed)} chunks failed; {advice}", *failed]))
-    for stage in computed:
+    computed = _follow(ended, total)
+    for stage in settings:
         count = _finish(Path(out, stage), read(manifest, columns, chunk), columns)
         listed = ", see skipped.csv" if count["bad"] else ""
         click.echo(
             f"{out}/{stage}: {count['rows']:,} rows in {count['chunks']:,} chunks "
             f"({computed[stage]:,} computed now), {count['bad']:,} rows empty{listed}"
         )
+
+
+def _follow(ended, total):
+    """Count the chunks of each stage that were computed; those that failed are named at the end."""
+    from tqdm import tqdm
+
+    computed = Counter()
+    failed = []
+    for index, error, stages in tqdm(ended, "bulk", total, unit="chunk"):
+        computed.update(stages or ())
+        if error:
+            failed.append(f"chunk {index}: {type(error).__name__}: {error}")
+            tqdm.write(failed[-1])
+    if failed:
+        advice = "the same command does those that are missing"
+        raise click.ClickException("\n  ".join([f"{len(failed)} chunks failed; {advice}", *failed]))
+    return computed
 
 
 @bulk.command()
@@ -184,7 +192,11 @@ def _on_dask(jobs, scheduler, workers, retries):
             futures = client.map(chunks.compute, batch, retries=retries, pure=False)
             job_of = dict(zip(futures, batch, strict=True))
             for future in as_completed(futures):
-                error = future.exception()
+                try:
+                    error = future.exception()
+                except CancelledError:
+                    advice = "start it and run the same command again"
+                    raise ConnectionError(f"the scheduler is gone: {advice}") from None
                 yield job_of[future]["index"], error, None if error else future.result()
 
 

@@ -27,8 +27,8 @@ def settings(stage, columns, encoder):
         from semlib.semnr import dists, page
 
         noisy = [f"noisy_{name}" for name in page.COLUMNS if "noisy" in columns]
-        with_dists = dists.unavailable() is None
-        return common | {"columns": [*page.COLUMNS, *noisy], "dists": with_dists}
+        common |= {"dists": dists.unavailable() is None}
+        return common | {"columns": [*page.COLUMNS, *noisy]}
     return common
 
 
@@ -213,8 +213,7 @@ def cluster(folder, *, k=6, standardise=False, seed=0):
 def silhouette(chunks, model, *, draws=10, sample=1000, seed=0):
     """Mean silhouette (-1 to 1) within disjoint random samples, and its standard error as `error`.
 
-    Clusters of which a sample holds few rows make it slightly too low. `sample` shrinks where there
-    are few rows.
+    Clusters of which a sample holds few rows make it slightly too low. `sample` is cut where needed.
     """
     from sklearn.metrics import silhouette_score
 

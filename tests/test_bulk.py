@@ -177,6 +177,7 @@ def test_profiles(tmp_path, monkeypatch):
         (["embed"], "embed needs --encoder"),
         (["embed", "--encoder", "nowhere"], "nowhere/encoder.safetensors"),
         (["lbp", "--chunk", 0], "0 is not in the range x>=1"),
+        (["lbp", "--intensity", "log"], "'log' is not one of 'full', 'stretch'"),
     ],
 )
 def test_bad_requests_say_what_to_do(listing, tmp_path, stages, said):
