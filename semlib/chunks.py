@@ -213,7 +213,7 @@ def cluster(folder, *, k=6, standardise=False, seed=0):
 def silhouette(chunks, model, *, draws=10, sample=1000, seed=0):
     """Mean silhouette (-1 to 1) within disjoint random samples, and its standard error as `error`.
 
-    Clusters of which a sample holds few rows make it slightly too low. `sample` is cut where needed.
+    Clusters of which a sample holds few rows make it slightly too low. `sample` is cut if needed.
     """
     from sklearn.metrics import silhouette_score
 
