@@ -1,16 +1,13 @@
 """The fixture `compare`, and what a run prints and saves; pytest-benchmark does the timing."""
 
-import ctypes
-import gc
 import os
-import sys
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks import table
+from benchmarks.memory import reset_peak, resident
 
 PACKAGES = ("numpy", "torch", "scikit-learn", "scikit-image", "piq", "umap-learn")
 ROWS = {}  # stage -> row of the table
@@ -27,17 +24,29 @@ def compare(request, benchmark):
     tolerance : largest difference that counts as equal, see `table.difference`
     check : what to compare of a result, a function that is not timed; its name goes to the table
     better : as `check` where results cannot be equal: a number, of which ours must not lack much
+    memory : peak in bytes, from a result of functions that start a process of their own
     rounds : timed runs, of which the quickest counts
     """
 
-    def measure(stage, name, reference, ours, count, tolerance, check=None, better=None, rounds=3):
+    def measure(
+        stage,
+        name,
+        reference,
+        ours,
+        count,
+        tolerance,
+        check=None,
+        better=None,
+        memory=None,
+        rounds=3,
+    ):
         side = request.param
         judge = check or better or np.asarray
         before = reset_peak()
         benchmark.group = stage
         result = benchmark.pedantic(ours if side == "ours" else reference, rounds=rounds)
         row = ROWS.setdefault(stage, {"stage": stage, "reference": name, "count": count})
-        row[f"{side}_memory"] = resident("VmHWM") - before
+        row[f"{side}_memory"] = memory(result) if memory else resident("VmHWM") - before
         row[f"{side}_seconds"] = benchmark.stats.stats.min
         values = np.asarray(judge(result), np.float64)
         if side == "reference":
@@ -49,23 +58,6 @@ def compare(request, benchmark):
         assert gap <= tolerance, f"{stage}: {compared} differ by {gap:.1e}, allowed {tolerance:g}"
 
     return measure
-
-
-def reset_peak():
-    """Bytes that this process holds; `resident("VmHWM")` is the peak from now on."""
-    gc.collect()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).malloc_trim(0)  # what earlier stages freed would be used again unseen
-        Path("/proc/self/clear_refs").write_text("5")  # sets the peak to what is held now
-    return resident("VmRSS")
-
-
-def resident(name):
-    """A line of ``/proc/self/status`` in bytes: VmRSS is now, VmHWM the peak. NaN without Linux."""
-    if sys.platform != "linux":
-        return float("nan")
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return 1024 * int(status[name].split()[0])
 
 
 def pytest_benchmark_update_machine_info(machine_info):

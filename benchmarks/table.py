@@ -24,6 +24,14 @@ def text(rows):
         numbers = [*(f"{s:.2f}" for s in seconds), f"{seconds[0] / seconds[1]:.1f}"]
         numbers += [f"{row[f'{side}_memory'] / 1e6:.0f}" for side in ("reference", "ours")]
         word = "equal" if row["difference"] <= row["tolerance"] else "DIFFER"
-        values = f"{row['compared']} {word}: {row['difference']:.0e} of {row['tolerance']:g}"
-        lines.append([row["stage"], row["reference"], row["count"], *numbers, values])
+        gap = f"{row['difference']:.0e}, allowed {row['tolerance']:g}"
+        lines.append(
+            [
+                row["stage"],
+                row["reference"],
+                row["count"],
+                *numbers,
+                f"{row['compared']} {word} ({gap})",
+            ]
+        )
     return tabulate(lines, HEADER, "github", disable_numparse=True)

@@ -8,12 +8,13 @@ import pytest
 import pywt
 from scipy.spatial.distance import pdist
 from skimage.feature import graycomatrix, graycoprops, local_binary_pattern
+from sklearn import manifold
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
-from sklearn.manifold import trustworthiness
 from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score, silhouette_score
 
 from benchmarks.inputs import embeddings, images, size
+from benchmarks.memory import resident
 from semlib.morphology import evaluate, features
 
 TEXTURES = images(size(64, 2), size(512, 32))
@@ -103,15 +104,16 @@ def test_clusters_and_scores(compare):
     [("umap", "umap-learn", "umap.UMAP"), ("tsne", "scikit-learn", "sklearn.manifold.TSNE")],
 )
 def test_view(compare, tmp_path, name, library, plain):
-    """A layout in a new interpreter, whose start counts and whose memory is not seen here."""
+    """A layout in a new interpreter, whose start counts."""
     vectors = embeddings(size(1000, 90))[0]
     np.save(tmp_path / "vectors.npy", vectors)
 
     def run(program):
         lines = ["import numpy", "vectors = numpy.load('vectors.npy')", program]
-        code = "\n".join([*lines, "numpy.save('layout.npy', layout)"])
-        subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
-        return np.load(tmp_path / "layout.npy")
+        lines += ["numpy.save('layout.npy', layout)", "print(open('/proc/self/status').read())"]
+        command = [sys.executable, "-c", "\n".join(lines)]
+        status = subprocess.check_output(command, cwd=tmp_path, text=True)
+        return np.load(tmp_path / "layout.npy"), status
 
     def reference():
         module = plain.rpartition(".")[0]
@@ -121,8 +123,12 @@ def test_view(compare, tmp_path, name, library, plain):
         call = f"layout = embed.{name}(vectors, embed.neighbours(vectors))"
         return run(f"from semlib.morphology import embed; {call}")
 
-    def trusted(layout):
-        return trustworthiness(vectors, layout, n_neighbors=15)
+    def trustworthiness(result):
+        return manifold.trustworthiness(vectors, result[0], n_neighbors=15)
+
+    def memory(result):
+        return resident("VmHWM", result[1])
 
     names = (f"{name}, new process", f"{library}, defaults")
-    compare(*names, reference, ours, len(vectors), 0.02, better=trusted, rounds=2)
+    options = {"better": trustworthiness, "memory": memory, "rounds": 2}
+    compare(*names, reference, ours, len(vectors), 0.02, **options)

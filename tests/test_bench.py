@@ -43,7 +43,7 @@ def test_other_values_fail_the_run(tmp_path):
     (tmp_path / "test_different.py").write_text(DIFFERENT)
     code, said, stored = bench(tmp_path, "-p", "benchmarks.conftest", tmp_path)
     assert code == 1 and "a stage: values differ by 5.0e-02, allowed 0.01" in said
-    assert "values DIFFER: 5e-02 of 0.01" in said
+    assert "values DIFFER (5e-02, allowed 0.01)" in said
     assert stored["benchmarks"][0]["difference"] == pytest.approx(0.05)
 
 
