@@ -15,9 +15,9 @@ def reset_peak():
     return resident("VmRSS")
 
 
-def resident(name, status=None):
+def resident(name):
     """A line of ``/proc/self/status`` in bytes: VmRSS is now, VmHWM the peak. NaN without Linux."""
     if sys.platform != "linux":
         return float("nan")
-    lines = (status or Path("/proc/self/status").read_text()).splitlines()
+    lines = Path("/proc/self/status").read_text().splitlines()
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith(name))

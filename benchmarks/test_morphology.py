@@ -1,5 +1,6 @@
 """Texture features, PCA of pixels, clusters and two-dimensional views."""
 
+import os
 import subprocess
 import sys
 
@@ -14,7 +15,7 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score, silhouette_score
 
 from benchmarks.inputs import embeddings, images, size
-from benchmarks.memory import resident
+from semlib import paths
 from semlib.morphology import evaluate, features
 
 TEXTURES = images(size(64, 2), size(512, 32))
@@ -110,10 +111,11 @@ def test_view(compare, tmp_path, name, library, plain):
 
     def run(program):
         lines = ["import numpy", "vectors = numpy.load('vectors.npy')", program]
-        lines += ["numpy.save('layout.npy', layout)", "print(open('/proc/self/status').read())"]
-        command = [sys.executable, "-c", "\n".join(lines)]
-        status = subprocess.check_output(command, cwd=tmp_path, text=True)
-        return np.load(tmp_path / "layout.npy"), status
+        lines += ["numpy.save('layout.npy', layout)", "from benchmarks.memory import resident"]
+        command = [sys.executable, "-c", "\n".join([*lines, "print(resident('VmHWM'))"])]
+        environment = os.environ | {"PYTHONPATH": str(paths.ROOT)}
+        peak = subprocess.check_output(command, cwd=tmp_path, env=environment)
+        return np.load(tmp_path / "layout.npy"), float(peak)
 
     def reference():
         module = plain.rpartition(".")[0]
@@ -127,7 +129,7 @@ def test_view(compare, tmp_path, name, library, plain):
         return manifold.trustworthiness(vectors, result[0], n_neighbors=15)
 
     def memory(result):
-        return resident("VmHWM", result[1])
+        return result[1]
 
     names = (f"{name}, new process", f"{library}, defaults")
     options = {"better": trustworthiness, "memory": memory, "rounds": 2}

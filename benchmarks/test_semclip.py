@@ -1,7 +1,6 @@
 """SEM-CLIP: features, one episode, and the pixel metrics of a test set."""
 
 import numpy as np
-import pytest
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 from benchmarks.inputs import images, size
@@ -11,21 +10,18 @@ from semlib.semclip.backbone import Backbone
 from semlib.semclip.model import SemClip
 from semlib.semclip.prompts import Prompts
 
-
-@pytest.fixture(scope="module")
-def backbone():
-    return Backbone()
+BACKBONE = Backbone()
 
 
-def test_features(compare, backbone):
+def test_features(compare):
     """Patch tokens of both paths."""
     textures = images(size(48, 2), size(240, 64))
 
     def reference():
-        return [backbone.encode_images(image[None]) for image in textures]
+        return [BACKBONE.encode_images(image[None]) for image in textures]
 
     def ours():
-        return [backbone.encode_images(textures)]
+        return [BACKBONE.encode_images(textures)]
 
     def tokens(parts):
         return np.concatenate([part.tokens for part in parts])
@@ -34,21 +30,21 @@ def test_features(compare, backbone):
     compare(*names, reference, ours, len(textures), 0.01, check=tokens)
 
 
-def test_episode(compare, backbone):
+def test_episode(compare):
     """Fit on two images a class and predict; ours has the features, as in all but one episode."""
     side = size(120, 64)
     labels = [*range(7)] * size(5, 3)
     batch = simulate.sample(len(labels), seed=0, preset="semclip", size=side, labels=labels)
-    features = backbone.encode_images(batch.images)
+    features = BACKBONE.encode_images(batch.images)
     prompts = Prompts.load()
     shown = [prompts.classes[label] for label in labels[:14]], batch.masks[:14]
 
     def reference():
-        model = SemClip(backbone, prompts).fit(batch.images[:14], *shown)
+        model = SemClip(BACKBONE, prompts).fit(batch.images[:14], *shown)
         return model.predict(batch.images[14:])
 
     def ours():
-        model = SemClip(backbone, prompts).fit(features[:14], *shown)
+        model = SemClip(BACKBONE, prompts).fit(features[:14], *shown)
         return model.predict(features[14:], shape=(side, side))
 
     def predictions(result):
