@@ -47,7 +47,9 @@ lab: $(STAMP)
 	$(PY) -m jupyter lab notebooks $(ARGS)
 
 bench: $(STAMP)
-	$(PY) -m semlib.bench
+	@mkdir -p docs/_build
+	$(PY) -m pytest -q benchmarks --benchmark-quiet --benchmark-json docs/_build/bench.json
+	@mv docs/_build/bench.json docs/bench.json
 
 gallery: $(STAMP)
 	$(PY) -c "from semlib import saving; saving.gallery('synthetic', ['dataset_examples', 'table1_bars', 'fig2_umap', 'collapse_map', 'semclip_overlays'])"

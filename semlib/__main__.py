@@ -8,7 +8,7 @@ import sys
 import click
 
 import semlib
-from semlib.cluster.command import bulk
+from semlib.bulk import bulk
 from semlib.driver.execute import NotebookError
 
 _ENVIRONMENT = """\b

@@ -1,0 +1,218 @@
+"""Images by the million on Dask, chunk by chunk: ``python -m semlib bulk run | group``."""
+
+import csv
+import itertools
+import json
+from collections import Counter
+from concurrent.futures import CancelledError
+from pathlib import Path
+
+import click
+
+from semlib.paths import atomic
+
+STAGES = ("preprocess", "glcm", "lbp", "wavelet", "embed", "profile")
+AHEAD = 1000  # chunks that Dask knows at a time, however long the manifest
+
+
+@click.group(context_settings={"show_default": True})
+def bulk():
+    """Images by the million: features, embeddings, trust profiles, clusters and views."""
+
+
+@bulk.command()
+@click.argument("manifest", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("stages", nargs=-1, required=True, type=click.Choice(STAGES), metavar="STAGE...")
+@click.option("--out", type=click.Path(), required=True, help="Results, which all workers see.")
+@click.option("--root", type=click.Path(), help="Start of relative paths. [default: MANIFEST's]")
+@click.option("--scheduler", metavar="ADDRESS", help="Of Dask. [default: one on this machine]")
+@click.option("--workers", type=click.IntRange(0), help="Here; 0: no Dask. [default: one a core]")
+@click.option("--chunk", type=click.IntRange(1), default=256, help="Images in a result file.")
+@click.option("--retries", default=3, help="How often a failing chunk is tried again.")
+@click.option("--encoder", type=click.Path(), help="Folder of a finished training, for embed.")
+@click.option("--border", type=click.IntRange(0), default=4, help="Pixels cropped from each side.")
+@click.option("--size", type=click.IntRange(1), default=512, help="Side of the square in pixels.")
+@click.option("--intensity", type=click.Choice(("full", "stretch")), default="full")
+def run(manifest, stages, out, root, scheduler, workers, chunk, retries, encoder, **preprocessing):
+    """Compute STAGEs for every image that MANIFEST lists: preprocess, glcm, lbp, wavelet, embed; or
+    profile alone.
+
+    MANIFEST is a CSV file with a column path; for profile with reference and restored, perhaps mask
+    and noisy. Images that cannot be used are listed in OUT/STAGE/skipped.csv. After an interruption
+    the same command continues.
+
+    \b
+    python -m semlib bulk run images.csv glcm lbp --out results
+    python -m semlib bulk run images.csv embed --encoder data/carinthia/ssl/seed-0 --out results
+    python -m semlib bulk run images.csv embed ... --scheduler tcp://host:8786
+    """
+    from semlib import chunks
+
+    columns = _columns(manifest, stages)
+    total = sum(1 for _ in read(manifest, columns, chunk))  # finds bad lines before anything runs
+    settings = {}
+    for stage in stages:
+        settings[stage] = {"files": columns, "chunk": chunk}
+        settings[stage] |= chunks.settings(stage, columns, encoder)
+        settings[stage] |= {} if stage == "profile" else preprocessing
+    for stage, own in settings.items():
+        _claim(Path(out, stage), own)
+    shared = {
+        "root": str(Path(root or manifest.parent).resolve()),
+        "out": str(Path(out).resolve()),
+        "encoder": encoder and str(Path(encoder).resolve()),
+        "stages": settings,
+    }
+    parts = enumerate(read(manifest, columns, chunk))
+    jobs = ({"index": index, "rows": rows, **shared} for index, rows in parts)
+    ended = ((job["index"], None, chunks.compute(job)) for job in jobs)
+    if workers != 0:
+        ended = _on_dask(jobs, scheduler, workers, retries)
+    computed = _follow(ended, total)
+    for stage in settings:
+        count = _finish(Path(out, stage), read(manifest, columns, chunk), columns)
+        listed = ", see skipped.csv" if count["bad"] else ""
+        click.echo(
+            f"{out}/{stage}: {count['rows']:,} rows in {count['chunks']:,} chunks "
+            f"({computed[stage]:,} computed now), {count['bad']:,} rows empty{listed}"
+        )
+
+
+def _follow(ended, total):
+    """Count the chunks of each stage that were computed; those that failed are named at the end."""
+    from tqdm import tqdm
+
+    computed = Counter()
+    failed = []
+    for index, error, stages in tqdm(ended, "bulk", total, unit="chunk"):
+        computed.update(stages or ())
+        if error:
+            failed.append(f"chunk {index}: {type(error).__name__}: {error}")
+            tqdm.write(failed[-1])
+    if failed:
+        advice = "the same command does those that are missing"
+        raise click.ClickException("\n  ".join([f"{len(failed)} chunks failed; {advice}", *failed]))
+    return computed
+
+
+@bulk.command()
+@click.argument("stage", type=click.Path())
+@click.option("--k", default=6, help="Number of clusters.")
+@click.option("--standardise", is_flag=True, help="Columns to mean 0, deviation 1; for features.")
+@click.option("--view", default=0, metavar="COUNT", help="Also a UMAP of so many images.")
+@click.option("--seed", default=0)
+def group(stage, k, standardise, view, seed):
+    """Cluster the rows in the folder STAGE, such as results/embed, by mini-batch k-means.
+
+    STAGE receives clusters.npy (a number a row, -1 for empty rows), centres.npy, clusters.json and
+    perhaps umap.csv.
+    """
+    from semlib import chunks
+
+    summary = chunks.cluster(stage, k=k, standardise=standardise, seed=seed)
+    click.echo(
+        f"sizes {summary['sizes']}, "
+        f"silhouette {summary['silhouette']:.4f} +- {summary['error']:.4f} (standard error)"
+    )
+    if view:
+        table = chunks.view(stage, sample=view, seed=seed)
+        click.echo(f"{len(table):,} images in {stage}/umap.csv")
+
+
+def _columns(manifest, stages):
+    """The columns of the manifest that the stages read."""
+    with open(manifest, newline="", encoding="utf-8-sig") as stream:
+        header = next(csv.reader(stream, skipinitialspace=True), [])
+    if "profile" not in stages:
+        needed, optional = ["path"], []
+    elif set(stages) == {"profile"}:
+        needed, optional = ["reference", "restored"], ["mask", "noisy"]
+    else:
+        raise ValueError("profile needs another manifest than the other stages: run it by itself")
+    if missing := [name for name in needed if name not in header]:
+        raise ValueError(f"{manifest} has the columns {header}, but not {missing}")
+    return needed + [name for name in optional if name in header]
+
+
+def read(manifest, columns, size):
+    """Lists of at most `size` rows, each the values of `columns`: one list is in memory at a time.
+
+    Raises
+    ------
+    ValueError
+        Naming the line, if it is longer or shorter than the first or its first column is empty.
+    """
+    with open(manifest, newline="", encoding="utf-8-sig") as stream:
+        lines = csv.DictReader(stream, skipinitialspace=True)
+
+        def row(line):
+            if None in line or None in line.values() or not line[columns[0]]:
+                raise ValueError(
+                    f"{manifest}, line {lines.line_num}: expected {', '.join(lines.fieldnames)}; "
+                    "names that hold a comma stand in double quotes"
+                )
+            return [line[name] for name in columns]
+
+        while rows := [row(line) for line in itertools.islice(lines, size)]:
+            yield rows
+
+
+def _claim(folder, settings):
+    """Write the settings into the folder of a stage, which must not hold results of others."""
+    file = folder / "settings.json"
+    stored = json.loads(file.read_text()) if file.exists() else settings
+    names = stored.keys() | settings.keys()
+    if differing := sorted(name for name in names if stored.get(name) != settings.get(name)):
+        raise ValueError(
+            f"{folder} was made with other settings ({', '.join(differing)}): "
+            "remove it or write elsewhere"
+        )
+    (folder / "complete.json").unlink(missing_ok=True)
+    with atomic(file) as temporary:
+        temporary.write_text(json.dumps(settings, indent=1))
+
+
+def _on_dask(jobs, scheduler, workers, retries):
+    """Yield index, error and result of each job, as they end; one of the two last is None.
+
+    Dask tries a failing job again and gives those of a killed worker to the others.
+    """
+    try:
+        from distributed import Client, as_completed
+    except ImportError:
+        advice = "pip install -e '.[cluster]', or --workers 0 without it"
+        raise ValueError(f"Dask is not installed: {advice}") from None
+    from semlib import chunks
+
+    # one thread a worker, as the functions bring their own
+    local = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
+    with Client(scheduler) if scheduler else Client(**local) as client:
+        click.echo(f"dashboard: {client.dashboard_link}", err=True)
+        while batch := list(itertools.islice(jobs, AHEAD)):
+            futures = client.map(chunks.compute, batch, retries=retries, pure=False)
+            job_of = dict(zip(futures, batch, strict=True))
+            for future in as_completed(futures):
+                try:
+                    error = future.exception()
+                except CancelledError:
+                    advice = "start it and run the same command again"
+                    raise ConnectionError(f"the scheduler is gone: {advice}") from None
+                yield job_of[future]["index"], error, None if error else future.result()
+
+
+def _finish(folder, parts, columns):
+    """List the empty rows in ``skipped.csv`` and say in ``complete.json`` how much there is."""
+    total = {"chunks": 0, "rows": 0, "bad": 0}
+    with atomic(folder / "skipped.csv") as temporary, open(temporary, "w", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["row", *columns, "reason"])
+        for index, rows in enumerate(parts):
+            bad = json.loads((folder / f"{index:08d}.json").read_text())["bad"]
+            for row, reason in bad.items():
+                writer.writerow([total["rows"] + int(row), *rows[int(row)], reason])
+            total["chunks"] += 1
+            total["rows"] += len(rows)
+            total["bad"] += len(bad)
+    with atomic(folder / "complete.json") as temporary:
+        temporary.write_text(json.dumps(total, indent=1))
+    return total

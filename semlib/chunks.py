@@ -1,0 +1,251 @@
+"""The chunks of `semlib.bulk`: what is computed for one, its file, and clusters over all of them.
+
+A stage gives one row for each row of the manifest. A file that cannot be used leaves its row empty
+(NaN; 0 in images) and its reason in the record of the chunk.
+"""
+
+import hashlib
+import json
+from functools import cache, lru_cache
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from semlib import paths
+from semlib.images import read
+from semlib.images.preprocess import preprocess
+
+
+def settings(stage, columns, encoder):
+    """What the values of a stage depend on besides images and preprocessing, a dict for JSON."""
+    common = {"stage": stage, "code": _code()}
+    if stage == "embed":
+        if encoder is None:
+            raise ValueError("embed needs --encoder: the folder of a finished training")
+        return common | {"encoder": paths.sha256(Path(encoder) / "encoder.safetensors")}
+    if stage == "profile":
+        from semlib.semnr import dists, page
+
+        noisy = [f"noisy_{name}" for name in page.COLUMNS if "noisy" in columns]
+        common |= {"dists": dists.unavailable() is None}
+        return common | {"columns": [*page.COLUMNS, *noisy]}
+    return common
+
+
+@cache
+def _code():
+    files = sorted(Path(__file__).parent.rglob("*.py"))
+    return hashlib.sha256("".join(map(paths.sha256, files)).encode()).hexdigest()
+
+
+def compute(job):
+    """Write the files of a chunk that are not there yet; this is what Dask's workers run.
+
+    A job is a dict: index of the chunk, its rows of the manifest, root of their paths, out, encoder
+    and stages (name -> settings). The stages that were computed are returned.
+    """
+    files = [[Path(job["root"], name) if name else None for name in row] for row in job["rows"]]
+    stats = [[file.stat() if file and file.exists() else None for file in row] for row in files]
+    times = [[stat and (stat.st_size, stat.st_mtime_ns) for stat in row] for row in stats]
+    missing = {}
+    for stage, own in job["stages"].items():
+        if not settings(stage, own["files"], job["encoder"]).items() <= own.items():
+            raise ValueError("this worker has other semlib code, encoder or DISTS than the others")
+        text = json.dumps([own, job["rows"], times], sort_keys=True)
+        key = hashlib.sha256(text.encode()).hexdigest()
+        record = Path(job["out"], stage, f"{job['index']:08d}.json")
+        if not (record.exists() and json.loads(record.read_text())["key"] == key):
+            missing[stage] = key
+    if missing:
+        values_of = _profiles if "profile" in missing else _features
+        for stage, values, bad in values_of(files, missing, job):
+            write(Path(job["out"], stage), job["index"], missing[stage], values, bad)
+    return list(missing)
+
+
+def _features(files, stages, job):
+    """Yield stage, values and {row: reason} of unusable images; each image is decoded once."""
+    own = job["stages"][next(iter(stages))]
+    options = {name: own[name] for name in ("border", "size", "intensity")}
+    images = np.zeros((len(files), own["size"], own["size"]), np.uint8)
+    bad = {}
+    for row, (file,) in enumerate(files):
+        try:
+            images[row] = preprocess(read.image(file), **options)
+        except (ValueError, OSError) as error:
+            bad[row] = str(error)
+    for stage in stages:
+        if stage == "preprocess":
+            yield stage, images, bad
+            continue
+        if stage == "embed":
+            from semlib.morphology.encoder import embed
+
+            digest = job["stages"]["embed"]["encoder"]
+            values = embed(_encoder(job["encoder"], digest), images, progress=False)
+        else:
+            from semlib.morphology import features
+
+            function = getattr(features, stage)
+            # image by image, that is in one thread: Dask has work for the other cores
+            values = np.concatenate([function(image[None], progress=False) for image in images])
+        values[list(bad)] = np.nan
+        yield stage, values, bad
+
+
+@lru_cache(1)
+def _encoder(folder, _digest):
+    from semlib.morphology.recipes import load_encoder
+
+    return load_encoder(Path(folder))
+
+
+def _profiles(files, _stages, job):
+    """Yield "profile", float64 (n, columns) and {row: reason} of pairs that cannot be compared."""
+    from semlib.semnr import page, trust
+
+    own = job["stages"]["profile"]
+    values = np.full((len(files), len(own["columns"])), np.nan)
+    bad = {}
+    for row, named in enumerate(files):
+        file = dict(zip(own["files"], named, strict=True))
+        try:
+            reference = _reference(file["reference"], file.get("mask"))
+            images = [page.read(path) for path in (file["restored"], file.get("noisy")) if path]
+            profiles = [trust.profile(reference, image) for image in images]
+            numbers = [profile[name] for profile in profiles for name in page.COLUMNS]
+            values[row, : len(numbers)] = numbers
+        except (ValueError, OSError) as error:
+            bad[row] = str(error)
+    yield "profile", values, bad
+
+
+@lru_cache(1)
+def _reference(file, mask):
+    """A reference with its part of each metric, kept for following rows with the same one."""
+    from semlib.semnr import page, trust
+
+    return trust.prepare(page.read(file), mask=page.read_mask(mask) if mask else None)
+
+
+def write(folder, index, key, values, bad):
+    """Write ``<index>.npy``, then its record, which so never lies beside values of another key."""
+    record = folder / f"{index:08d}.json"
+    record.unlink(missing_ok=True)
+    with paths.atomic(record.with_suffix(".npy")) as temporary:
+        np.save(temporary, values)
+    with paths.atomic(record) as temporary:
+        temporary.write_text(json.dumps({"key": key, "rows": len(values), "bad": bad}, indent=1))
+
+
+class Chunks:
+    """The finished chunks in a folder OUT/STAGE: `count`, of `size` rows each, `rows` in all."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        if not (self.folder / "complete.json").is_file():
+            raise FileNotFoundError(f"{folder} is no complete stage: run `bulk run` again")
+        total = json.loads((self.folder / "complete.json").read_text())
+        self.rows = total["rows"]
+        self.count = total["chunks"]
+        self.size = json.loads((self.folder / "settings.json").read_text())["chunk"]
+
+    def load(self, index):
+        """Values (n, ...) of one chunk, mapped into memory."""
+        return np.load(self.folder / f"{index:08d}.npy", mmap_mode="r")
+
+    def finite(self, order, title):
+        """Yield row numbers and float64 values of chunks in this order, rows with NaN left out."""
+        for index in tqdm(order, title, unit="chunk"):
+            values = self.load(index)
+            good = np.isfinite(values).all(axis=1)
+            if good.any():
+                yield index * self.size + np.flatnonzero(good), values[good].astype(np.float64)
+
+    def sample(self, count, rng):
+        """Numbers, ascending, and float64 values of random rows, rows with NaN left out."""
+        rows = np.sort(rng.choice(self.rows, min(count, self.rows), replace=False))
+        owner = rows // self.size
+        parts = [self.load(i)[rows[owner == i] - i * self.size] for i in np.unique(owner)]
+        values = np.concatenate(parts).astype(np.float64)
+        good = np.isfinite(values).all(axis=1)
+        return rows[good], values[good]
+
+
+def cluster(folder, *, k=6, standardise=False, seed=0):
+    """k-means over the rows of a finished stage, which need not fit into memory.
+
+    The k-means of the notebooks on 10,000 rows gives the centres from which mini-batch k-means
+    (Sculley 2010, doi 10.1145/1772690.1772862) goes on, each chunk a batch, once; our choice. With
+    `standardise` each column gets the mean 0 and the deviation 1 of these rows. Writes
+    ``clusters.npy`` (int16; -1: row with NaN), ``centres.npy`` and ``clusters.json``, which holds
+    the dict that is returned: k, seed, standardise, sizes, and what `silhouette` gives.
+    """
+    from sklearn.cluster import MiniBatchKMeans
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+    from semlib.morphology import clustering
+
+    chunks = Chunks(folder)
+    rng = np.random.default_rng(seed)
+    sample = chunks.sample(10_000, rng)[1]
+    scaler = StandardScaler().fit(sample) if standardise else FunctionTransformer()
+    start = clustering.fit_clusters(scaler.transform(sample), k=k, seed=seed).cluster_centers_
+    means = MiniBatchKMeans(k, init=start, n_init=1, reassignment_ratio=0, random_state=seed)
+    for _, values in chunks.finite(rng.permutation(chunks.count), "mini-batch k-means"):
+        means.partial_fit(scaler.transform(values))
+    model = make_pipeline(scaler, means)
+    labels = np.full(chunks.rows, -1, np.int16)
+    for rows, values in chunks.finite(range(chunks.count), "assign"):
+        labels[rows] = model.predict(values)
+    sizes = np.bincount(labels[labels >= 0], minlength=k).tolist()
+    summary = {"k": k, "seed": seed, "standardise": standardise, "sizes": sizes}
+    summary |= silhouette(chunks, model, seed=seed)
+    for name, array in (("clusters", labels), ("centres", means.cluster_centers_)):
+        with paths.atomic(chunks.folder / f"{name}.npy") as temporary:
+            np.save(temporary, array)
+    with paths.atomic(chunks.folder / "clusters.json") as temporary:
+        temporary.write_text(json.dumps(summary, indent=1))
+    return summary
+
+
+def silhouette(chunks, model, *, draws=10, sample=1000, seed=0):
+    """Mean silhouette (-1 to 1) within disjoint random samples, and its standard error as `error`.
+
+    Clusters of which a sample holds few rows make it slightly too low. `sample` is cut if needed.
+    """
+    from sklearn.metrics import silhouette_score
+
+    rng = np.random.default_rng(seed)
+    values = rng.permutation(chunks.sample(draws * sample, rng)[1])
+    sample = min(sample, len(values) // draws)
+    if sample < 2 * model[-1].n_clusters:
+        raise ValueError(f"{len(values)} usable rows are too few for {draws} samples")
+    values = model[0].transform(values[: draws * sample])
+    labels = model[-1].predict(values)
+    parts = zip(np.split(values, draws), np.split(labels, draws), strict=True)
+    scores = [silhouette_score(part, own) if np.ptp(own) else 0.0 for part, own in parts]
+    error = float(np.std(scores, ddof=1) / np.sqrt(draws))
+    return {"silhouette": float(np.mean(scores)), "error": error, "draws": draws, "sample": sample}
+
+
+def view(folder, *, sample, seed=0):
+    """UMAP of random rows of a finished stage; writes ``umap.csv``: row, x, y and perhaps cluster.
+
+    Its neighbours are exact: time follows the square of the sample, not the number of images.
+    """
+    import pandas as pd
+
+    from semlib.morphology import layout
+
+    chunks = Chunks(folder)
+    rows, values = chunks.sample(sample, np.random.default_rng(seed))
+    points = layout.umap(values, seed=seed)
+    table = pd.DataFrame({"row": rows, "x": points[:, 0], "y": points[:, 1]})
+    if (chunks.folder / "clusters.npy").exists():
+        table["cluster"] = np.load(chunks.folder / "clusters.npy", mmap_mode="r")[rows]
+    with paths.atomic(chunks.folder / "umap.csv") as temporary:
+        table.to_csv(temporary, index=False)
+    return table
