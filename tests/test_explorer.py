@@ -10,7 +10,7 @@ from bokeh.resources import INLINE
 from scipy.spatial.distance import cdist
 
 from semlib import explorer, paths
-from semlib.explorer import page
+from semlib import explorer as page
 from tests.browser import Browser
 
 LABELS = np.array(["1"] * 30 + ["2"] * 9 + [""])
@@ -123,7 +123,7 @@ def test_groups_are_complete_and_small_ones_lie_on_top():
         len(found["names"]) == 11 == len(set(found["colours"])) and found["names"][0] == "13 (14)"
     )
     assert found["names"][-1] == "others (10)", "0 to 3, with 1 to 4 images"
-    assert sorted(sum(found["rows"], [])) == list(range(len(values)))
+    assert sorted(sum(found["members"], [])) == list(range(len(values)))
     ranks = page._by_rank(np.arange(200.0))
     assert ranks["names"] == [
         "other 80 % (160)",
@@ -132,7 +132,7 @@ def test_groups_are_complete_and_small_ones_lie_on_top():
         "highest 1 % (2)",
     ]
     assert (
-        sorted(ranks["rows"][-1]) == [198, 199] and len(page._by_rank(np.arange(3.0))["names"]) < 4
+        sorted(ranks["members"][-1]) == [198, 199] and len(page._by_rank(np.arange(3.0))["names"]) < 4
     )
 
 

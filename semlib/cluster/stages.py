@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from semlib.driver import fingerprint
+from semlib.reproduce import state
 from semlib.images.preprocess import decode, preprocess
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -48,7 +48,7 @@ STAGES = {
 @cache
 def code(stage):
     """Digest of the files that compute a stage, the same on every machine."""
-    digests = [fingerprint.file_digest(_PACKAGE / name) for name in STAGES[stage].code]
+    digests = [state.digest(_PACKAGE / name) for name in STAGES[stage].code]
     return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
 
 
@@ -125,7 +125,7 @@ def encoder_digest(folder):
         raise FileNotFoundError(
             f"{missing[0]} does not exist: give the folder of a finished training (notebook 04)"
         )
-    return hashlib.sha256("".join(map(fingerprint.file_digest, files)).encode()).hexdigest()[:16]
+    return hashlib.sha256("".join(map(state.digest, files)).encode()).hexdigest()[:16]
 
 
 def profile_columns(optional):

@@ -1,0 +1,228 @@
+"""Run the numbered notebooks in order with papermill, and skip what is unchanged."""
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+import time
+
+import semlib
+from semlib import paths
+from semlib.reproduce import notebook as nb
+from semlib.reproduce import report, state
+
+
+class NotebookError(RuntimeError):
+    """A cell of a notebook raised an error, or its kernel died."""
+
+
+def reproduce(
+    dataset="synthetic",
+    profile="standard",
+    *,
+    only=(),
+    start=None,
+    force=False,
+    seed=0,
+    parameters=None,
+    stream=None,
+):
+    """Run the notebooks that are not up to date, then write the report of the run.
+
+    A notebook is up to date if its cells, its parameters, the semlib modules that it imports and
+    the content of its inputs are those of its last finished run, and the outputs are there.
+
+    Parameters
+    ----------
+    dataset : "synthetic", "carinthia", "carinthia-s", or a folder of images
+    profile : name of a file in ``notebooks/profiles``
+    only, start : run these notebooks only; leave out those before this one
+    force : run also what is up to date
+    seed : seed of every notebook
+    parameters : {name: value} for every selected notebook that declares the name
+    stream : where progress goes; standard error by default
+
+    Returns
+    -------
+    {notebook: reasons why it ran}; no reasons for one that was skipped.
+
+    Raises
+    ------
+    ValueError : unknown dataset, profile, notebook or parameter; a value of another type
+    OSError : a missing input, a folder that cannot be written to, another run going on
+    NotebookError : a failing cell
+    """
+    stream = stream or sys.stderr
+    place = paths.of(dataset)
+    name = str(dataset) if str(dataset) in paths.BUILT_IN else str(place.raw)
+    suite = nb.numbered()
+    selected = nb.select(suite, only, start)
+    values = nb.assign(
+        suite, selected, dataset=name, profile=profile, seed=seed, parameters=parameters or {}
+    )
+    for folder in (place.data, place.notebooks):
+        _check_writable(folder)
+    with _alone(place):
+        record = state.Record(place, dataset=name, profile=profile, seed=seed)
+        print(f"semlib {semlib.__version__}: {name}, profile {profile}, seed {seed}", file=stream)
+        begin = time.monotonic()
+        reasons = {}
+        for number, notebook in enumerate(selected, 1):
+            label = f"[{number}/{len(selected)}] {notebook.name}"
+            state.check_inputs(notebook, suite, place)
+            fingerprint = state.fingerprint(notebook, values[notebook.name], place)
+            why = ["--force"] if force else record.reasons(notebook.name, fingerprint)
+            reasons[notebook.name] = why
+            if why:
+                print(f"{label}  {'; '.join(why)}", file=stream)
+                seconds = _run(notebook, fingerprint, record, label, stream)
+                print(f"{label}  done in {seconds:.1f} s", file=stream)
+            else:
+                seconds = record.notebooks[notebook.name]["seconds"]
+                print(f"{label}  skipped: unchanged ({seconds:.1f} s when it ran)", file=stream)
+        ran = sum(map(bool, reasons.values()))
+        spent = time.monotonic() - begin
+        counts = f"{ran} run, {len(reasons) - ran} skipped"
+        print(f"{counts} in {spent:.1f} s: {place.figures}", file=stream)
+        if page := report.write(dataset):
+            print(f"report: {page}", file=stream)
+    return reasons
+
+
+def _run(notebook, fingerprint, record, label, stream):
+    """Execute one notebook and record it; returns the seconds it took."""
+    place = record.place
+    copy = place.notebooks / notebook.path.name
+    record.forget(notebook.name)
+    started = state.now()
+    begin = time.monotonic()
+    execute(notebook, copy, fingerprint["parameters"], label, stream)
+    seconds = time.monotonic() - begin
+    outputs = [state.relative(copy, place)]
+    for pattern in notebook.outputs:
+        made = state.files(pattern, place)
+        outputs += [state.relative(path, place) for path in made]
+        if not made:
+            print(f"{label}  made no {pattern}", file=stream)
+    record.finish(notebook.name, fingerprint, outputs=outputs, seconds=seconds, started=started)
+    return seconds
+
+
+def _check_writable(folder):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        hint = "SEMLIB_DATA and SEMLIB_FIGURES name other folders"
+        raise PermissionError(f"cannot write to {folder} ({error.strerror}): {hint}") from error
+
+
+@contextlib.contextmanager
+def _alone(place):
+    """Keep other runs of the same data set out; the system frees the lock of a killed run."""
+    from filelock import FileLock, Timeout
+
+    holder = place.data / ".run.txt"
+    try:
+        with FileLock(place.data / ".run.lock", timeout=0):
+            holder.write_text(f"process {os.getpid()}, started {state.now()}", encoding="utf-8")
+            yield
+    except Timeout:
+        who = holder.read_text(encoding="utf-8") if holder.exists() else "just started"
+        raise BlockingIOError(
+            f"another run of {place.name} is going on ({who}): wait for its end, or stop it"
+        ) from None
+
+
+def execute(notebook, target, values, label, stream):
+    """Run a notebook with papermill and write its executed copy to `target`.
+
+    A notebook that fails leaves ``NAME.failed.ipynb`` instead; one that is interrupted, nothing.
+    """
+    from nbclient.exceptions import DeadKernelError
+    from papermill import PapermillExecutionError, execute_notebook
+
+    failed = target.with_suffix(".failed.ipynb")
+    for old in (target, failed):
+        old.unlink(missing_ok=True)
+    line = Line(label, stream)
+    # The "\r" at the end tells Line that whatever comes next stands in place of the count
+    count = {"file": line, "bar_format": "cell {n}/{total}\r", "mininterval": 0, "leave": False}
+    with paths.atomic(target) as copy, _kernel(line.width - len(label) - 2) as manager:
+        try:
+            execute_notebook(
+                str(notebook.path),
+                str(copy),
+                values,
+                kernel_name="python3",
+                km=manager,
+                progress_bar=count,
+                stderr_file=line,
+                coalesce_streams=True,
+            )
+        except PapermillExecutionError as error:
+            os.replace(copy, failed)
+            said = " ".join(f"{error.ename}: {error.evalue}".split())
+            place = f"{notebook.name}, cell [{error.exec_count}]"
+            raise NotebookError(f"{place}: {said} (see {failed})") from None
+        except DeadKernelError:
+            os.replace(copy, failed)
+            said = "its kernel died, perhaps for lack of memory"
+            raise NotebookError(f"{notebook.name}: {said} (see {failed})") from None
+        finally:
+            line.show("")
+
+
+@contextlib.contextmanager
+def _kernel(columns):
+    """A kernel of this very interpreter, whatever kernels are installed; it ends with the run."""
+    from jupyter_client import AsyncKernelManager
+    from jupyter_client.kernelspec import KernelSpecManager
+    from nbclient.util import run_sync
+
+    manager = AsyncKernelManager(
+        kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[])
+    )
+    environment = {**os.environ, "TQDM_NCOLS": str(columns)}
+    finished = False
+    try:
+        run_sync(manager.start_kernel)(env=environment, extra_arguments=["--log-level=ERROR"])
+        yield manager
+        finished = True
+    finally:
+        run_sync(manager.shutdown_kernel)(now=not finished)
+
+
+class Line:
+    """The last line of the terminal, redrawn in place: a notebook's label and what moves beside it.
+
+    It stands in for a file that takes papermill's count of cells and the kernel's standard error.
+    What ends in a line feed stays on the terminal; what begins or ends with a carriage return is a
+    moving bar. Where the output is no terminal, only the lines that stay are written.
+    """
+
+    def __init__(self, label, stream):
+        self.label = label
+        self.stream = stream
+        self.width = shutil.get_terminal_size((100, 24)).columns - 1
+        self.moving = ""
+
+    def write(self, text):
+        *finished, last = (self.moving + text).split("\n")
+        for line in finished:
+            if stays := line.rpartition("\r")[2].rstrip():
+                self.show("")
+                self.stream.write(f"      {stays}\n")
+        # Of several redrawings only the last counts; its own final "\r" does not begin another
+        self.moving = last[max(last.rstrip("\r ").rfind("\r"), 0) :]
+        self.show(f"{self.label}  {self.moving.strip()}")
+
+    def show(self, text):
+        if self.stream.isatty():
+            self.stream.write(f"\r{text[: self.width].ljust(self.width)}\r{text[: self.width]}")
+            self.stream.flush()
+
+    def flush(self):
+        self.stream.flush()
