@@ -138,7 +138,7 @@ def _export(path):
     from nbconvert import HTMLExporter
 
     notebook = nbformat.read(path, as_version=4)
-    notebook.cells = [c for c in notebook.cells if not any(m in c.id for m in _LEFT_OUT)]
+    notebook.cells = [c for c in notebook.cells if not any(m in c.get("id", "") for m in _LEFT_OUT)]
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [_light(output) for output in cell.outputs if _is_shown(output)]

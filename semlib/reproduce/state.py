@@ -52,7 +52,7 @@ class _Finder(modulefinder.ModuleFinder):
     """Follows imports in compiled code, and none that lead out of semlib."""
 
     def find_module(self, name, path, parent=None):
-        if parent is None and name != "semlib":
+        if path is None and name != "semlib":  # a package on its own, not a part of one
             raise ImportError(name)
         return super().find_module(name, path or [str(_PACKAGE.parent)], parent)
 
