@@ -19,10 +19,7 @@ SEMLIB_DEBUG=1  show the traceback of an error"""
 
 
 class _Group(click.Group):
-    """Commands whose errors are one line.
-
-    Exit codes: 1 for a failing notebook, 2 for bad input, 130 for Ctrl-C.
-    """
+    """Errors in one line; exit code 1 for a failing notebook, 2 for bad input, 130 for Ctrl-C."""
 
     def invoke(self, ctx):
         try:

@@ -33,6 +33,11 @@ class Paths:
     raw: Path
 
     @property
+    def dataset(self):
+        """What `of` was asked for: the name of a built-in set, or the folder."""
+        return self.name if self.name in BUILT_IN else str(self.raw)
+
+    @property
     def data(self):
         return data_root() / self.name
 

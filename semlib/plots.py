@@ -17,15 +17,11 @@ def image_grid(images, titles, *, masks=None, columns=6, width=1.8, limits=None)
 
     Parameters
     ----------
-    images : sequence of array (H, W)
-        Sizes may differ.
+    images : sequence of array (H, W), of any sizes
     titles : sequence of str
-    masks : sequence of bool array (H, W) or None, optional
-    columns : int
-    width : float
-        Inches an image.
-    limits : (float, float), optional
-        Values that are black and white; without them each uint8 image has its own range.
+    masks : sequence of bool array (H, W) or None
+    columns, width : images in a row, inches an image
+    limits : values that are black and white; without them each uint8 image has its own range
     """
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
@@ -146,17 +142,9 @@ def collapse_map(table):
 
 
 def curves(table, x, panels, *, by="method"):
-    """Lines over a column, one panel for each score and one line for each group.
+    """Lines over the whole numbers of column `x`, one for each group of column `by`.
 
-    Parameters
-    ----------
-    table : DataFrame
-    x : str
-        Column of the horizontal axis, whole numbers.
-    panels : dict of str to str
-        Column: what its axis is called.
-    by : str
-        Column of the groups.
+    There is a panel for each score in `panels`: its column, and what its axis is called.
     """
     figure, axes = plt.subplots(1, len(panels), figsize=(3.6 * len(panels), 3.4), squeeze=False)
     for i, (name, part) in enumerate(table.groupby(by, sort=False)):

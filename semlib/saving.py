@@ -48,23 +48,15 @@ def source(dataset):
 
 
 def save_figure(figure, dataset, name, *, stamp=True, data=None):
-    """Write a figure as PNG and SVG into ``figures/<dataset>/``, stamped with its data source.
+    """Write a figure as PNG and SVG into ``figures/<dataset>/``; returns the path of the PNG.
 
     Parameters
     ----------
     figure : matplotlib Figure
-    dataset : str
-    name : str
-        File name without ending, such as "fig2_umap".
-    stamp : bool
-        False for a drawing that shows no data.
-    data : str, optional
-        Where the data come from, when that is not the data set.
-
-    Returns
-    -------
-    Path
-        The PNG.
+    dataset : str or path
+    name : file name without ending, such as "fig2_umap"
+    stamp : whether to say below it where its data come from; False for a drawing without data
+    data : where the data come from, when that is not the data set
     """
     origin = data or source(dataset)
     if stamp:
@@ -90,25 +82,17 @@ def save_figure(figure, dataset, name, *, stamp=True, data=None):
 def save_table(table, dataset, name, caption, *, digits=3, csv=None, data=None):
     """Write a table as CSV (full precision), Markdown and LaTeX into ``figures/<dataset>/``.
 
+    Returns what a reader sees: numbers as text, a dash where there is none.
+
     Parameters
     ----------
     table : DataFrame
-    dataset : str
-    name : str
-        File name without ending, such as "table1".
-    caption : str
-        One sentence; the data source is added to it.
-    digits : int
-        Decimals in Markdown and LaTeX.
-    csv : DataFrame, optional
-        What the CSV holds, where it is more than the table for readers.
-    data : str, optional
-        Where the data come from, when that is not the data set.
-
-    Returns
-    -------
-    DataFrame
-        What a reader sees: numbers as text with `digits` decimals, a dash where there is none.
+    dataset : str or path
+    name : file name without ending, such as "table1"
+    caption : one sentence; the source of the data is added to it
+    digits : decimals in Markdown and LaTeX
+    csv : DataFrame for the CSV, where that is more than the table for readers
+    data : where the data come from, when that is not the data set
     """
     caption = f"{caption} Data: {data or source(dataset)}."
     shown = table.apply(lambda column: column.map(lambda value: _text(value, digits)))

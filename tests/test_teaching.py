@@ -192,7 +192,7 @@ def test_names_from_tables(run):
 def test_a_notebook_without_its_inputs_names_what_makes_them(run, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"05_baselines needs .*manifest\.csv.*; 01_") as it:
         teaching.ready("05")
-    assert "reproduce --dataset synthetic --only 01 02 03 04 (--profile quick" in str(it.value)
+    assert 'reproduce --dataset "synthetic" --only 01 02 03 04 (--profile' in str(it.value)
     folder = tmp_path / "lot 7"
     folder.mkdir()
     with pytest.raises(FileNotFoundError, match=f'--dataset "{folder}" --only 01 '):

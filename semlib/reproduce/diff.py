@@ -20,16 +20,9 @@ def compare(first, second):
     two intervals do not overlap, which is stricter than a test at their level (our choice). Of
     values without an interval only the largest change of a column is told, without a verdict.
 
-    Returns
-    -------
-    DataFrame
-        kind ("value", "column", "table", "parameter", "code", "run", "version"), where (table or
-        notebook), what, a, b as text, verdict. Empty for two runs that agree.
-
-    Raises
-    ------
-    ValueError
-        If a folder holds no run.
+    Returns a table: kind ("value", "column", "table", "parameter", "code", "run", "version"),
+    where (table or notebook), what, a, b as text, verdict; empty for two runs that agree.
+    ValueError if a folder holds no run.
     """
     folders = [_folder(first), _folder(second)]
     records = [json.loads((folder / "run.json").read_text(encoding="utf-8")) for folder in folders]

@@ -43,18 +43,20 @@ def write(dataset):
 
 
 def _page(dataset, place):
-    from semlib import saving  # with matplotlib: only when there is something to write
+    import pandas as pd
+
+    from semlib import saving
 
     run = json.loads(place.run_json.read_text(encoding="utf-8")) if place.run_json.exists() else {}
     suite = nb.numbered()
     records = run.get("notebooks", {})
-    machine = {name: value for name, value in run.items() if not isinstance(value, dict)}
     parts = [("run", "The run", _runs(suite, records))]
     if paper := _beside_the_paper(place.figures):
         parts.append(("paper", "Paper and ours", paper))
     parts += [(book.name, book.title, _section(book, records, place)) for book in suite]
-    versions = _table(["", ""], (machine | run.get("packages", {})).items())
-    parts.append(("machine", "Machine, code and versions", versions))
+    machine = {name: value for name, value in run.items() if not isinstance(value, dict)}
+    versions = pd.Series(machine | run.get("packages", {}), dtype=object).to_frame()
+    parts.append(("machine", "Machine and versions", versions.to_html(header=False, border=0)))
 
     title = f"Report: {html.escape(place.name)}"
     contents = "".join(f'<li><a href="#{name}">{text}</a></li>' for name, text, _ in parts)
@@ -74,51 +76,35 @@ def _page(dataset, place):
 """
 
 
-def _table(head, rows):
+def _runs(suite, records):
     import pandas as pd
 
-    return pd.DataFrame(rows, columns=head).to_html(index=False, border=0, na_rep="–")
-
-
-def _runs(suite, records):
-    rows = []
-    for book in suite:
-        record = records.get(book.name)
-        facts = ["not run", "", "", ""]
-        if record:
-            started = record["started"].removesuffix("+00:00").replace("T", " ")
-            facts = [started, record["seconds"], record["profile"], record["seed"]]
-        rows.append([book.name, *facts])
-    return _table(["notebook", "started (UTC)", "seconds", "profile", "seed"], rows)
+    facts = {book.name: records.get(book.name, {"started": "not run"}) for book in suite}
+    table = pd.DataFrame(facts, index=["started", "seconds", "profile", "seed"]).T
+    return table.to_html(border=0, na_rep="–")
 
 
 def _beside_the_paper(folder):
     """Each value that has the paper's beside it: columns ``<score>`` and ``paper_<score>``."""
     import pandas as pd
 
-    rows = []
+    parts = []
     for path in sorted(folder.glob("*.csv")):
-        with path.open(encoding="utf-8") as file:
-            if "paper_" not in file.readline():
-                continue
         table = pd.read_csv(path)
-        for score in (name for name in table if f"paper_{name}" in table):
-            for _, row in table.dropna(subset=[f"paper_{score}"]).iterrows():
-                ours = f"{row[score]:.3f}"
-                paper = row[f"paper_{score}"]
-                interval = "–"
-                inside = "–"
-                if f"{score}_lo" in table:
-                    interval = f"[{row[f'{score}_lo']:.3f}, {row[f'{score}_hi']:.3f}]"
-                    inside = row[f"{score}_lo"] <= paper <= row[f"{score}_hi"]
-                    inside = "yes" if inside else "no"
-                name = row.iloc[0]
-                rows.append([path.stem, name, score, ours, interval, f"{paper:.3f}", inside])
-    if not rows:
+        for score in [name for name in table if f"paper_{name}" in table]:
+            names = [table.columns[0], score, f"{score}_lo", f"{score}_hi", f"paper_{score}"]
+            part = table.reindex(columns=names).dropna(subset=f"paper_{score}")
+            part.columns = ["row", "ours", "95 % from", "to", "paper"]
+            inside = part["paper"].between(part["95 % from"], part["to"])
+            part["paper inside"] = inside.map({True: "yes", False: "no"}).where(part["to"].notna())
+            part.insert(0, "table", path.stem)
+            part.insert(2, "score", score)
+            parts.append(part)
+    if not parts:
         return ""
-    head = ["table", "row", "score", "ours", "95 % interval", "paper", "paper inside our interval"]
     note = "The paper's numbers are of Carinthia: on other images a comparison, not a target."
-    return f"{_table(head, rows)}<p>{note}</p>"
+    rows = pd.concat(parts).to_html(index=False, border=0, na_rep="–", float_format="%.3f")
+    return f"{rows}<p>{note}</p>"
 
 
 def _section(book, records, place):

@@ -32,6 +32,9 @@ def reproduce(
 
     A notebook is up to date if its cells, its parameters, the semlib modules that it imports and
     the content of its inputs are those of its last finished run, and the outputs are there.
+    Returns {notebook: reasons why it ran}, no reasons for one that was skipped. ValueError for
+    names and values that do not fit, OSError for a missing input, a folder that cannot be written
+    to and another run going on, NotebookError for a failing cell.
 
     Parameters
     ----------
@@ -42,30 +45,19 @@ def reproduce(
     seed : seed of every notebook
     parameters : {name: value} for every selected notebook that declares the name
     stream : where progress goes; standard error by default
-
-    Returns
-    -------
-    {notebook: reasons why it ran}; no reasons for one that was skipped.
-
-    Raises
-    ------
-    ValueError : unknown dataset, profile, notebook or parameter; a value of another type
-    OSError : a missing input, a folder that cannot be written to, another run going on
-    NotebookError : a failing cell
     """
     stream = stream or sys.stderr
     place = paths.of(dataset)
-    name = str(dataset) if str(dataset) in paths.BUILT_IN else str(place.raw)
+    request = {"dataset": place.dataset, "profile": profile, "seed": seed}
     suite = nb.numbered()
     selected = nb.select(suite, only, start)
-    values = nb.assign(
-        suite, selected, dataset=name, profile=profile, seed=seed, parameters=parameters or {}
-    )
+    values = nb.assign(suite, selected, parameters=parameters or {}, **request)
     for folder in (place.data, place.notebooks):
         _check_writable(folder)
     with _alone(place):
-        record = state.Record(place, dataset=name, profile=profile, seed=seed)
-        print(f"semlib {semlib.__version__}: {name}, profile {profile}, seed {seed}", file=stream)
+        record = state.Record(place, **request)
+        said = f"{place.dataset}, profile {profile}, seed {seed}"
+        print(f"semlib {semlib.__version__}: {said}", file=stream)
         begin = time.monotonic()
         reasons = {}
         for number, notebook in enumerate(selected, 1):
@@ -82,9 +74,8 @@ def reproduce(
                 seconds = record.notebooks[notebook.name]["seconds"]
                 print(f"{label}  skipped: unchanged ({seconds:.1f} s when it ran)", file=stream)
         ran = sum(map(bool, reasons.values()))
-        spent = time.monotonic() - begin
-        counts = f"{ran} run, {len(reasons) - ran} skipped"
-        print(f"{counts} in {spent:.1f} s: {place.figures}", file=stream)
+        said = f"{ran} run, {len(reasons) - ran} skipped in {time.monotonic() - begin:.1f} s"
+        print(f"{said}: {place.figures}", file=stream)
         if page := report.write(dataset):
             print(f"report: {page}", file=stream)
     return reasons
@@ -152,16 +143,9 @@ def execute(notebook, target, values, label, stream):
     count = {"file": line, "bar_format": "cell {n}/{total}\r", "mininterval": 0, "leave": False}
     with paths.atomic(target) as copy, _kernel(line.width - len(label) - 2) as manager:
         try:
-            execute_notebook(
-                str(notebook.path),
-                str(copy),
-                values,
-                kernel_name="python3",
-                km=manager,
-                progress_bar=count,
-                stderr_file=line,
-                coalesce_streams=True,
-            )
+            options = {"km": manager, "progress_bar": count, "stderr_file": line}
+            options |= {"kernel_name": "python3", "coalesce_streams": True}
+            execute_notebook(str(notebook.path), str(copy), values, **options)
         except PapermillExecutionError as error:
             os.replace(copy, failed)
             said = " ".join(f"{error.ename}: {error.evalue}".split())
@@ -196,11 +180,10 @@ def _kernel(columns):
 
 
 class Line:
-    """The last line of the terminal, redrawn in place: a notebook's label and what moves beside it.
+    """The last line of the terminal: a notebook's label and, beside it, the bar that moves.
 
     It stands in for a file that takes papermill's count of cells and the kernel's standard error.
-    What ends in a line feed stays on the terminal; what begins or ends with a carriage return is a
-    moving bar. Where the output is no terminal, only the lines that stay are written.
+    What ends in a line feed stays. Where the output is no terminal, only that is written.
     """
 
     def __init__(self, label, stream):

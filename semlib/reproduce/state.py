@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import fnmatch
 import functools
 import hashlib
 import importlib.metadata
@@ -60,8 +61,7 @@ class _Finder(modulefinder.ModuleFinder):
 def files(pattern, place):
     """Files that a declared glob such as ``data/ssl/*/embeddings.npy`` names; no hidden ones.
 
-    ``source/*`` is every file of an own folder. For a built-in set it is nothing: a run makes
-    its raw files.
+    ``source/*`` is every file of an own folder, and nothing for a set whose files a run makes.
     """
     if pattern.startswith("source/"):
         own = not place.raw.is_relative_to(place.data)
@@ -75,10 +75,7 @@ def files(pattern, place):
 def _split(name, place):
     root, _, rest = name.partition("/")
     if root not in ("data", "figures") or not rest:
-        raise ValueError(
-            f"{name!r} in a notebook's inputs or outputs: it must start with data/, figures/ or "
-            "source/"
-        )
+        raise ValueError(f"{name!r} of a notebook must start with data/, figures/ or source/")
     return getattr(place, root), rest
 
 
@@ -97,15 +94,13 @@ def relative(path, place):
 def check_inputs(notebook, suite, place):
     """FileNotFoundError where an input is missing: which, what makes it, and the command for it."""
     earlier = " ".join(book.name[:2] for book in suite if book.name < notebook.name)
+    command = f'python -m semlib reproduce --dataset "{place.dataset}" --only {earlier}'
     for pattern in notebook.inputs:
         if not pattern.startswith("source/") and not files(pattern, place):
-            makers = ", ".join(book.name for book in suite if pattern in book.outputs)
-            dataset = place.name if place.name in paths.BUILT_IN else f'"{place.raw}"'
+            makers = [book.name for book in suite if fnmatch.filter(book.outputs, pattern)]
             raise FileNotFoundError(
-                f"{notebook.name} needs {locate(pattern, place)}, which does not exist"
-                + (f"; {makers} makes it" if makers else "")
-                + f": python -m semlib reproduce --dataset {dataset} --only {earlier}"
-                + " (--profile quick for a first look)"
+                f"{notebook.name} needs {locate(pattern, place)}, which does not exist; "
+                f"{', '.join(makers)} makes it: {command} (--profile quick for a first look)"
             )
 
 
@@ -121,15 +116,15 @@ def _sha256(path, size, mtime_ns):
 
 
 def _short_digest(items):
-    return hashlib.sha256(json.dumps(list(items)).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(items).encode()).hexdigest()[:16]
 
 
 def _content(pattern, place):
     """Digest of the files of a glob: by content; an own folder by names, sizes and times."""
     if pattern.startswith("source/"):
         stats = [(str(path), path.stat()) for path in files(pattern, place)]
-        return _short_digest((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
-    return _short_digest((relative(path, place), digest(path)) for path in files(pattern, place))
+        return _short_digest([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])
+    return _short_digest([(relative(path, place), digest(path)) for path in files(pattern, place)])
 
 
 class Record:

@@ -29,28 +29,16 @@ def check(exercise, answer=None, dataset="synthetic", *, seed=0):
     """Compare an answer with what the files of the run say; print why it is right, or a hint.
 
     The words are in ``exercises.yaml``, what is right is computed in `semlib.teaching.answers`.
+    Returns whether the answer is right, None without one. ValueError if there is no such exercise,
+    or the data set cannot answer it (no labels, one training); FileNotFoundError if the notebook
+    has not run.
 
     Parameters
     ----------
-    exercise : str
-        Notebook and number, such as "03.2".
-    answer : number, str or collection of str, optional
-        Without one, the first hint is printed.
+    exercise : notebook and number, such as "03.2"
+    answer : number, str or collection of str; without one, the first hint is printed
     dataset : str or Path
-    seed : int
-        First seed of the run.
-
-    Returns
-    -------
-    bool or None
-        Whether it is right; None without an answer.
-
-    Raises
-    ------
-    ValueError
-        If there is no such exercise, or the data set cannot answer it (no labels, one training).
-    FileNotFoundError
-        If the notebook has not run.
+    seed : first seed of the run
     """
     exercises = _exercises()
     if exercise not in exercises:
@@ -81,13 +69,8 @@ def check(exercise, answer=None, dataset="synthetic", *, seed=0):
 def matches(answer, expected, *, relative=0.0, absolute=0.0):
     """Whether an answer is right.
 
-    Parameters
-    ----------
-    answer : number, str or collection
-    expected : number, set of str or frozenset of str
-        A number within the larger tolerance; one name out of a set (more than one where several
-        tie); all names of a frozenset, in any order. Upper and lower case are the same.
-    relative, absolute : float
+    `expected` is a number, which the answer must meet within the larger tolerance, a set of names
+    one of which is asked for, or a frozenset of names all of which are, in any order and case.
     """
     if isinstance(expected, frozenset):
         given = [answer] if isinstance(answer, str) else answer

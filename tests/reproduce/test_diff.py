@@ -6,10 +6,10 @@ import json
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from semlib.reproduce.diff import compare
 
 from semlib import paths
 from semlib.__main__ import main
+from semlib.reproduce.diff import compare
 
 ENTRY = {
     "seed": 0, "profile": "quick", "started": "now", "seconds": 1.0, "outputs": [], "source": "aa",

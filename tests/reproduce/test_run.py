@@ -239,7 +239,7 @@ def test_parameter_refuses_another_type(kind, given):
 
 def test_missing_input_names_what_makes_it_and_the_command(suite, in_process):
     said = r"02_second needs .*a\.txt, which does not exist; 01_first makes it: "
-    said += "python -m semlib reproduce --dataset synthetic --only 01"
+    said += 'python -m semlib reproduce --dataset "synthetic" --only 01 '
     with pytest.raises(FileNotFoundError, match=said):
         run(only=["02"])
 
