@@ -59,19 +59,9 @@ _training = _option("--seed", 0, "Training of notebook 04.")
 
 
 @main.command()
-@_option(
-    "--dataset",
-    "synthetic",
-    "synthetic, carinthia, carinthia-s, or a folder of images (JPEG, PNG, TIFF; labels.csv and "
-    "masks/ optional).",
-)
+@_option("--dataset", "synthetic", "synthetic, carinthia, carinthia-s, or a folder of images.")
 @_option("--profile", "standard", "Sizes: quick, standard or paper.")
-@click.option(
-    "--only",
-    multiple=True,
-    metavar="NN",
-    help="Only these notebooks: --only 04 05 or --only 04,05.",
-)
+@click.option("--only", multiple=True, metavar="NN", help="Only these: --only 04 05, or 04,05.")
 @click.argument("more", nargs=-1, metavar="[NN]...")
 @click.option("--from", "start", metavar="NN", help="Leave out the notebooks before this one.")
 @click.option("--force", is_flag=True, help="Run also the notebooks that are up to date.")
@@ -88,7 +78,8 @@ def reproduce(dataset, profile, only, more, start, force, seed, parameters):
     """Run the notebooks in order; figures and tables go to figures/DATASET/.
 
     A notebook is skipped if its cells, parameters, code and inputs are unchanged and its outputs
-    are there. After an interruption the same command continues.
+    are there. After an interruption the same command continues. A folder of images holds JPEG, PNG
+    or TIFF; labels.csv and masks/ are optional.
 
     \b
     python -m semlib reproduce --profile quick

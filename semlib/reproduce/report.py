@@ -23,13 +23,7 @@ _LEFT_OUT = ("-colab", "-exercise", "-open")  # cells that are no part of the ar
 
 
 def write(dataset):
-    """Write the report if it is older than what it is made of.
-
-    Returns
-    -------
-    Path or None
-        ``report.html``, or None where the report that is there is up to date.
-    """
+    """Write the report if it is older than what it is made of; returns its path if it did."""
     place = paths.of(dataset)
     page = place.figures / "report.html"
     executed = place.notebooks.glob("*.ipynb")
@@ -50,20 +44,18 @@ def _page(dataset, place):
     run = json.loads(place.run_json.read_text(encoding="utf-8")) if place.run_json.exists() else {}
     suite = nb.numbered()
     records = run.get("notebooks", {})
-    parts = [("run", "The run", _runs(suite, records))]
+    parts = [("run", "The run", "<h1>The run</h1>" + _runs(suite, records))]
     if paper := _beside_the_paper(place.figures):
-        parts.append(("paper", "Paper and ours", paper))
+        parts.append(("paper", "Paper and ours", "<h1>Paper and ours</h1>" + paper))
     parts += [(book.name, book.title, _section(book, records, place)) for book in suite]
     machine = {name: value for name, value in run.items() if not isinstance(value, dict)}
     versions = pd.Series(machine | run.get("packages", {}), dtype=object).to_frame()
-    parts.append(("machine", "Machine and versions", versions.to_html(header=False, border=0)))
+    table = "<h1>Machine and versions</h1>" + versions.to_html(header=False, border=0)
+    parts.append(("machine", "Machine and versions", table))
 
     title = f"Report: {html.escape(place.name)}"
-    contents = "".join(f'<li><a href="#{name}">{text}</a></li>' for name, text, _ in parts)
-    sections = "".join(
-        f'<section id="{name}">{body if name in records else f"<h1>{text}</h1>{body}"}</section>\n'
-        for name, text, body in parts
-    )
+    links = [f'<li><a href="#{name}">{html.escape(text)}</a></li>' for name, text, _ in parts]
+    sections = [f'<section id="{name}">{body}</section>\n' for name, _, body in parts]
     explorer = ""
     if (place.figures / "explorer.html").exists():
         explorer = '<p>The embedding image by image: <a href="explorer.html">explorer</a>.</p>'
@@ -71,8 +63,9 @@ def _page(dataset, place):
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>
 <body><h1>{title}</h1><p><b>Data: {html.escape(saving.source(dataset))}.</b></p>
-<p>{_SYNTHETIC if place.name == "synthetic" else ""}</p>{explorer}<nav><ul>{contents}</ul></nav>
-{sections}</body></html>
+<p>{_SYNTHETIC if place.name == "synthetic" else ""}</p>{explorer}
+<nav><ul>{"".join(links)}</ul></nav>
+{"".join(sections)}</body></html>
 """
 
 
@@ -112,7 +105,7 @@ def _section(book, records, place):
     record = records.get(book.name)
     copy = place.notebooks / book.path.name
     if record is None or not copy.exists():
-        return "<p><b>Not run</b>: no finished run on record.</p>"
+        return f"<h1>{html.escape(book.title)}</h1><p><b>Not run</b>: none on record.</p>"
     values = ", ".join(f"{name} = {value!r}" for name, value in record["parameters"].items())
     facts = f"Ran to its end, its own checks included, in {record['seconds']:.0f} s with {values}."
     return f'{_export(copy)}<p class="facts">{html.escape(facts)}</p>'

@@ -63,12 +63,13 @@ def reproduce(
         for number, notebook in enumerate(selected, 1):
             label = f"[{number}/{len(selected)}] {notebook.name}"
             state.check_inputs(notebook, suite, place)
-            fingerprint = state.fingerprint(notebook, values[notebook.name], place)
+            own = values[notebook.name]
+            fingerprint = state.fingerprint(notebook, own, place)
             why = ["--force"] if force else record.reasons(notebook.name, fingerprint)
             reasons[notebook.name] = why
             if why:
                 print(f"{label}  {'; '.join(why)}", file=stream)
-                seconds = _run(notebook, fingerprint, record, label, stream)
+                seconds = _run(notebook, own, fingerprint, record, label, stream)
                 print(f"{label}  done in {seconds:.1f} s", file=stream)
             else:
                 seconds = record.notebooks[notebook.name]["seconds"]
@@ -81,14 +82,14 @@ def reproduce(
     return reasons
 
 
-def _run(notebook, fingerprint, record, label, stream):
+def _run(notebook, values, fingerprint, record, label, stream):
     """Execute one notebook and record it; returns the seconds it took."""
     place = record.place
     copy = place.notebooks / notebook.path.name
     record.forget(notebook.name)
     started = state.now()
     begin = time.monotonic()
-    execute(notebook, copy, fingerprint["parameters"], label, stream)
+    execute(notebook, copy, values, label, stream)
     seconds = time.monotonic() - begin
     outputs = [state.relative(copy, place)]
     for pattern in notebook.outputs:
