@@ -142,11 +142,11 @@ def execute(notebook, target, values, label, stream):
     line = Line(label, stream)
     # The "\r" at the end tells Line that whatever comes next stands in place of the count
     count = {"file": line, "bar_format": "cell {n}/{total}\r", "mininterval": 0, "leave": False}
-    with paths.atomic(target) as copy, _kernel(line.width - len(label) - 2) as manager:
+    os.environ["TQDM_NCOLS"] = str(line.width - len(label) - 2)  # for the bars of the kernel
+    with paths.atomic(target) as copy:
         try:
-            options = {"km": manager, "progress_bar": count, "stderr_file": line}
-            options |= {"kernel_name": "python3", "coalesce_streams": True}
-            execute_notebook(str(notebook.path), str(copy), values, **options)
+            options = {"kernel_name": "python3", "progress_bar": count, "stderr_file": line}
+            execute_notebook(notebook.path, copy, values, coalesce_streams=True, **options)
         except PapermillExecutionError as error:
             os.replace(copy, failed)
             said = " ".join(f"{error.ename}: {error.evalue}".split())
@@ -158,26 +158,6 @@ def execute(notebook, target, values, label, stream):
             raise NotebookError(f"{notebook.name}: {said} (see {failed})") from None
         finally:
             line.show("")
-
-
-@contextlib.contextmanager
-def _kernel(columns):
-    """A kernel of this very interpreter, whatever kernels are installed; it ends with the run."""
-    from jupyter_client import AsyncKernelManager
-    from jupyter_client.kernelspec import KernelSpecManager
-    from nbclient.util import run_sync
-
-    manager = AsyncKernelManager(
-        kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[])
-    )
-    environment = {**os.environ, "TQDM_NCOLS": str(columns)}
-    finished = False
-    try:
-        run_sync(manager.start_kernel)(env=environment, extra_arguments=["--log-level=ERROR"])
-        yield manager
-        finished = True
-    finally:
-        run_sync(manager.shutdown_kernel)(now=not finished)
 
 
 class Line:
