@@ -84,25 +84,25 @@ def _table_changes(name, one, other):
     shared = [column for column in one if column in other]
     keys = _keys(one[shared], other[shared])
     lengths = f"{len(one)} rows", f"{len(other)} rows"
-    if keys is None or not shared:
+    if keys is None:
         yield "table", name, "", *lengths, "rows cannot be matched"
         return
+    numbers = [c for c in shared if c not in keys and _all(is_numeric_dtype, c, one, other)]
     if keys:
         one = one.set_index(keys)
         other = other.set_index(keys)
     both = one.index.intersection(other.index, sort=False)
     if len(both) < max(len(one), len(other)):
         yield "table", name, f"{len(both)} rows in both", *lengths, "rows differ"
-    one = one.loc[both]
-    other = other.loc[both]
-    numbers = [c for c in shared if c not in keys and _all(is_numeric_dtype, c, one, other)]
+    one = one.loc[both, numbers]
+    other = other.loc[both, numbers]
     for column in numbers:
         ends = [f"{column}_lo", f"{column}_hi"]
         if set(ends) <= set(numbers):
-            with_ends = (one[ends].notna() & other[ends].notna()).all(axis=1).to_numpy()
+            with_ends = (one[ends].notna() & other[ends].notna()).all(axis=1)
             parts = [table.loc[with_ends, [column, *ends]] for table in (one, other)]
             yield from _beyond(name, column, *parts)
-            yield from _largest(name, column, one.loc[~with_ends], other.loc[~with_ends])
+            yield from _largest(name, column, one[~with_ends], other[~with_ends])
         elif column.removesuffix("_lo").removesuffix("_hi") not in set(numbers) - {column}:
             yield from _largest(name, column, one, other)
 

@@ -146,7 +146,8 @@ def execute(notebook, target, values, label, stream):
     with paths.atomic(target) as copy:
         try:
             options = {"kernel_name": "python3", "progress_bar": count, "stderr_file": line}
-            execute_notebook(notebook.path, copy, values, coalesce_streams=True, **options)
+            options |= {"coalesce_streams": True, "extra_arguments": ["--log-level=ERROR"]}
+            execute_notebook(notebook.path, copy, values, **options)
         except PapermillExecutionError as error:
             os.replace(copy, failed)
             said = " ".join(f"{error.ename}: {error.evalue}".split())

@@ -455,6 +455,7 @@ def test_interrupted_run_leaves_no_kernel_and_continues(suite, waiting, number):
         said = second.communicate(timeout=60)[1]
         assert second.returncode == 0, said
         assert "01_first  skipped: unchanged" in said and "02_second  done" in said
+        assert "WARNING" not in said, "the kernel says nothing of its own"
         kept = sorted(path.name for path in suite.notebooks.iterdir())
         assert kept == ["01_first.ipynb", "02_second.ipynb"]
     else:
