@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from semlib.reproduce import state
 from semlib.images.preprocess import decode, preprocess
+from semlib.reproduce import state
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 FEATURES = ("glcm", "lbp", "wavelet")
