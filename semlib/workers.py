@@ -17,17 +17,9 @@ from functools import lru_cache
 
 
 def spread(work, jobs, workers, chunk):
-    """Results of `work` on each job, in order, from processes.
+    """Results of `work` on each job, in order, from processes that get `chunk` jobs at a time.
 
-    Parameters
-    ----------
-    work : callable
-        A function of one job that can be pickled.
-    jobs : sequence
-    workers : int or None
-        Processes; None for one per CPU. One worker is this very process.
-    chunk : int
-        Jobs a process gets at a time.
+    `work` is a function that can be pickled. None workers are one per CPU, one is this process.
     """
     workers = min(workers or os.cpu_count() or 1, math.ceil(len(jobs) / chunk) or 1)
     if workers == 1:

@@ -96,8 +96,8 @@ def _beside_the_paper(folder):
     if not parts:
         return ""
     note = "The paper's numbers are of Carinthia: on other images a comparison, not a target."
-    rows = pd.concat(parts).to_html(index=False, border=0, na_rep="–", float_format="%.3f")
-    return f"{rows}<p>{note}</p>"
+    look = {"index": False, "border": 0, "na_rep": "–", "float_format": "%.3f"}
+    return f"{pd.concat(parts).to_html(**look)}<p>{note}</p>"
 
 
 def _section(book, records, place):
