@@ -1,4 +1,4 @@
-"""Settings of the site that `make book` builds; what Sphinx does not bring is in `book.py` beside this file."""
+"""Settings of the site that `make book` builds; what Sphinx does not bring is in `book.py`."""
 
 import sys
 from pathlib import Path

@@ -33,6 +33,11 @@ class Paths:
     raw: Path
 
     @property
+    def dataset(self):
+        """What `of` was asked for: the name of a built-in set, or the folder."""
+        return self.name if self.name in BUILT_IN else str(self.raw)
+
+    @property
     def data(self):
         return data_root() / self.name
 
@@ -88,13 +93,14 @@ def of(dataset):
         return Paths(str(dataset), data_root() / str(dataset) / "raw")
     folder = Path(dataset).expanduser()
     if not folder.is_dir():
-        known = ", ".join(BUILT_IN)
+        names = ", ".join(BUILT_IN)
         raise ValueError(
-            f"unknown dataset {str(dataset)!r}: use one of {known} or the path of a folder of images"
+            f"unknown dataset {str(dataset)!r}: use one of {names}, or a folder of images"
         )
     folder = folder.resolve()
     slug = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-") or "folder"
-    return Paths(f"{slug}-{hashlib.sha256(str(folder).encode()).hexdigest()[:6]}", folder)
+    mark = hashlib.sha256(str(folder).encode()).hexdigest()[:6]  # tells folders of one name apart
+    return Paths(f"{slug}-{mark}", folder)
 
 
 def sha256(path):
@@ -107,8 +113,8 @@ def sha256(path):
 def atomic(path):
     """Yield a temporary path beside `path`; rename it on success, remove it on failure.
 
-    A killed run thus leaves either the old file, the new file or a `.tmp` file that nobody reads and
-    the next run removes.
+    A killed run leaves the old file, the new file, or a `.tmp` file that nobody reads and the next
+    run removes.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

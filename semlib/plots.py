@@ -1,4 +1,4 @@
-"""Pictures that several notebooks draw: image grids, scatter plots by group, the architecture of Figure 1."""
+"""Pictures that several notebooks draw: image grids, views by group, scores, Figure 1."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,6 +9,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from semlib.saving import PALETTE
 
 MARKERS = "osD^vPX*<>ph"
+_BESIDE = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "fontsize": 8}  # legend at the right
 
 
 def image_grid(images, titles, *, masks=None, columns=6, width=1.8, limits=None):
@@ -16,25 +17,16 @@ def image_grid(images, titles, *, masks=None, columns=6, width=1.8, limits=None)
 
     Parameters
     ----------
-    images : sequence of array (H, W)
-        Sizes may differ.
+    images : sequence of array (H, W), of any sizes
     titles : sequence of str
-    masks : sequence of bool array (H, W) or None, optional
-    columns : int
-    width : float
-        Inches an image.
-    limits : (float, float), optional
-        Values that are black and white; without them each uint8 image has its own range.
-
-    Returns
-    -------
-    matplotlib Figure
+    masks : sequence of bool array (H, W) or None
+    columns, width : images in a row, inches an image
+    limits : values that are black and white; without them each uint8 image has its own range
     """
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(columns * width, rows * (width + 0.4)), squeeze=False
-    )
+    size = columns * width, rows * (width + 0.4)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
     for i, (axis, image, title) in enumerate(zip(axes.flat, images, titles, strict=False)):
@@ -47,7 +39,7 @@ def image_grid(images, titles, *, masks=None, columns=6, width=1.8, limits=None)
 
 
 def _own_range(image):
-    """Grey range of an image; frames and borders, within a twentieth of its side, do not set it."""
+    """Grey range of an image; frames and borders, within a twentieth of its side, do not count."""
     margin = min(image.shape) // 20
     inside = image[margin : image.shape[0] - margin, margin : image.shape[1] - margin]
     low, high = np.percentile(inside, [0.2, 99.8])
@@ -55,34 +47,27 @@ def _own_range(image):
 
 
 def scatter(axis, points, groups, *, title):
-    """Draw points (N, 2) by group, the largest group first so that small classes lie on top.
+    """Draw points (N, 2) by group, largest group first so that small classes lie on top.
 
-    Parameters
-    ----------
-    axis : matplotlib Axes
-    points : array (N, 2)
-    groups : sequence (N,)
-        Label or cluster of each point; the legend gives the counts.
-    title : str
+    `groups` has a label or cluster for each point; the legend gives the counts.
     """
     groups = np.asarray(groups)
     values, counts = np.unique(groups, return_counts=True)
     handles = [None] * len(values)
     for i in np.argsort(-counts, kind="stable"):
         rare = counts[i] < 0.1 * len(groups)
-        handles[i] = axis.scatter(
-            *points[groups == values[i]].T, c=PALETTE[i % len(PALETTE)], marker=MARKERS[i % len(MARKERS)],
-            s=36 if rare else 18, alpha=1 if rare else 0.65, linewidths=0.5 if rare else 0, edgecolors="black",
-        )  # fmt: skip
+        look = {"c": PALETTE[i % len(PALETTE)], "marker": MARKERS[i % len(MARKERS)]}
+        look |= {"s": 36, "alpha": 1, "linewidths": 0.5} if rare else {"s": 18, "alpha": 0.65}
+        look = {"linewidths": 0, "edgecolors": "black"} | look
+        handles[i] = axis.scatter(*points[groups == values[i]].T, **look)
     names = [f"{value} ({count})" for value, count in zip(values, counts, strict=True)]
-    axis.legend(
-        handles, names, loc="upper left", bbox_to_anchor=(1, 1), fontsize=8, handletextpad=0.2
-    )
+    corner = {"loc": "upper left", "bbox_to_anchor": (1, 1)}
+    axis.legend(handles, names, fontsize=8, handletextpad=0.2, **corner)
     axis.set(title=title, xticks=[], yticks=[])
 
 
 def label_and_cluster(points, labels, clusters, *, title, view):
-    """One view twice, side by side: coloured by label (where there are labels) and by k-means cluster."""
+    """One view twice: coloured by label (where there are labels) and by k-means cluster."""
     groups = {"label": labels, "k-means cluster": clusters}
     groups = {name: values for name, values in groups.items() if values is not None}
     figure, axes = plt.subplots(1, len(groups), figsize=(5.6 * len(groups), 4.2), squeeze=False)
@@ -110,118 +95,77 @@ def thumbnails(points, images, *, title, seed=0):
 
 
 def table1_bars(table):
-    """Table 1 as bars: silhouette and NMI of each method with its interval, the paper's value as a diamond."""
+    """Table 1 as bars: silhouette and NMI with intervals, the paper's values as diamonds."""
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), sharey=True)
-    rows = np.arange(len(table))[::-1]
+    heights = np.arange(len(table))[::-1]
     for axis, name, title in zip(
         axes, ("silhouette", "nmi"), ("silhouette score", "NMI"), strict=True
     ):
         span = np.abs(table[[f"{name}_lo", f"{name}_hi"]].to_numpy() - table[[name]].to_numpy()).T
-        axis.barh(
-            rows,
-            table[name],
-            xerr=span,
-            color=PALETTE[0],
-            height=0.6,
-            error_kw={"lw": 1, "capsize": 3},
-            label="ours",
-        )
-        axis.scatter(
-            table[f"paper_{name}"],
-            rows,
-            marker="D",
-            color=PALETTE[3],
-            zorder=3,
-            label="paper (Carinthia)",
-        )
-        axis.set(
-            yticks=rows,
-            yticklabels=table["method"],
-            xlabel=title,
-            xlim=(min(0, axis.get_xlim()[0]), None),
-        )
+        bars = {"height": 0.6, "error_kw": {"lw": 1, "capsize": 3}, "label": "ours"}
+        axis.barh(heights, table[name], xerr=span, color=PALETTE[0], **bars)
+        paper = {"marker": "D", "color": PALETTE[3], "zorder": 3, "label": "paper (Carinthia)"}
+        axis.scatter(table[f"paper_{name}"], heights, **paper)
+        left = min(0, axis.get_xlim()[0])
+        axis.set(yticks=heights, yticklabels=table["method"], xlabel=title, xlim=(left, None))
     axes[1].legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
 def collapse_map(table):
-    """Silhouette against RankMe and against 1-NN macro accuracy, a marker for each method and space.
+    """Silhouette against RankMe and against 1-NN accuracy, a marker for each method and space.
 
-    Parameters
-    ----------
-    table : DataFrame
-        method, space, silhouette, rankme, knn_macro; the markers of the first space are filled, the others open.
+    `table` has method, space, silhouette, rankme, knn_macro; the markers of the first space are
+    filled, the others open.
     """
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.6), sharey=True)
-    names, spaces = list(table["method"].unique()), list(table["space"].unique())
+    names = list(table["method"].unique())
+    spaces = list(table["space"].unique())
     for _, row in table.iterrows():
         i = names.index(row["method"])
         colour = PALETTE[i % len(PALETTE)]
         look = {"marker": MARKERS[i % len(MARKERS)], "s": 70, "edgecolors": colour, "alpha": 0.9}
         filled = row["space"] == spaces[0]
-        for axis, x in zip(axes, ("rankme", "knn_macro"), strict=True):
-            axis.scatter(
-                row[x], row["silhouette"], facecolors=colour if filled else "none",
-                label=row["method"] if filled and x == "knn_macro" else None, **look,
-            )  # fmt: skip
+        look["facecolors"] = colour if filled else "none"
+        axes[0].scatter(row["rankme"], row["silhouette"], **look)
+        label = row["method"] if filled else None
+        axes[1].scatter(row["knn_macro"], row["silhouette"], label=label, **look)
     axes[0].set(xscale="log", xlabel="RankMe: effective number of dimensions", ylabel="silhouette")
     axes[0].xaxis.set_major_formatter("{x:g}")
     axes[1].set(xlabel="1-NN accuracy, mean over classes")
     if table["knn_macro"].isna().all():
         axes[1].text(0.5, 0.5, "no labels", transform=axes[1].transAxes, ha="center")
-    notes = zip(("filled", "open"), spaces, strict=False)
-    title = ", ".join(f"{kind}: {space}" for kind, space in notes)
-    axes[1].legend(
-        loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, title=title, title_fontsize=8
-    )
+    kinds = zip(("filled", "open"), spaces, strict=False)
+    title = ", ".join(f"{kind}: {space}" for kind, space in kinds)
+    axes[1].legend(title=title, title_fontsize=8, **_BESIDE)
     return figure
 
 
 def curves(table, x, panels, *, by="method"):
-    """Lines over a column, one panel for each score and one line for each group.
+    """Lines over the whole numbers of column `x`, one for each group of column `by`.
 
-    Parameters
-    ----------
-    table : DataFrame
-    x : str
-        Column of the horizontal axis, whole numbers.
-    panels : dict of str to str
-        Column: what its axis is called.
-    by : str
-        Column of the groups.
+    There is a panel for each score in `panels`: its column, and what its axis is called.
     """
     figure, axes = plt.subplots(1, len(panels), figsize=(3.6 * len(panels), 3.4), squeeze=False)
     for i, (name, part) in enumerate(table.groupby(by, sort=False)):
-        look = {
-            "marker": MARKERS[i % len(MARKERS)],
-            "color": PALETTE[i % len(PALETTE)],
-            "ms": 4,
-            "lw": 1.2,
-        }
+        look = {"marker": MARKERS[i % len(MARKERS)], "color": PALETTE[i % len(PALETTE)]}
         for axis, column in zip(axes[0], panels, strict=True):
-            axis.plot(part[x], part[column], label=str(name), **look)
+            axis.plot(part[x], part[column], label=str(name), ms=4, lw=1.2, **look)
     for axis, label in zip(axes[0], panels.values(), strict=True):
         axis.set(xlabel=x, ylabel=label)
         axis.xaxis.get_major_locator().set_params(integer=True)
-    axes[0, -1].legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
+    axes[0, -1].legend(**_BESIDE)
     return figure
 
 
 def heat(table, values, *, rows="change", columns="method"):
-    """Tables of numbers between 0 and 1 as colours, one panel for each of `values` (column: its title)."""
+    """Numbers between 0 and 1 as colours, one panel for each of `values` (column: its title)."""
     figure, axes = plt.subplots(1, len(values), figsize=(6 * len(values), 4), squeeze=False)
+    look = {"vmin": 0, "vmax": 1, "cmap": "cividis", "annot": True, "annot_kws": {"size": 9}}
     for axis, (name, title) in zip(axes[0], values.items(), strict=True):
         wide = table.pivot(index=rows, columns=columns, values=name)
         wide = wide.loc[table[rows].unique(), table[columns].unique()]
-        look = {
-            "vmin": 0,
-            "vmax": 1,
-            "cmap": "cividis",
-            "annot": True,
-            "fmt": ".2f",
-            "annot_kws": {"size": 9},
-        }
-        seaborn.heatmap(wide, ax=axis, cbar=axis is axes[0, -1], **look)
+        seaborn.heatmap(wide, ax=axis, cbar=axis is axes[0, -1], fmt=".2f", **look)
         axis.set(title=title, xlabel="", ylabel="")
         axis.tick_params(length=0)
         plt.setp(axis.get_xticklabels(), rotation=30, ha="right")
@@ -231,71 +175,39 @@ def heat(table, values, *, rows="change", columns="method"):
 
 
 def architecture(size=512):
-    """Figure 1: preprocessing, pyramid, shared encoder, projection head and loss, drawn from the sizes in use."""
+    """Figure 1: preprocessing, pyramid, encoder, projection head and loss, in the sizes in use."""
     figure, axis = plt.subplots(figsize=(11, 4.4))
     axis.set(xlim=(0, 11), ylim=(0, 4.4))
     axis.axis("off")
-    heights = (3.5, 2.2, 0.9)
-    _box(
-        axis,
-        0.75,
-        2.2,
-        1.2,
-        1.5,
-        "SEM image\n480 x 480\nborder crop,\nbicubic resize,\nrange [0, 1]",
-        PALETTE[2],
-    )
-    for k, y in enumerate(heights):
-        _box(axis, 2.6, y, 1.1, 0.8, f"L{k}\n{size >> k} x {size >> k}", PALETTE[6])
-        _box(
-            axis,
-            4.75,
-            y,
-            1.9,
-            0.8,
-            "encoder $f_\\theta$ (shared)\nconv 32-64-128,\npool, linear 128",
-            PALETTE[0],
-        )
-        _box(axis, 6.85, y, 1.0, 0.8, f"$z^{{({k})}}$\n128", PALETTE[5])
-        _box(axis, 8.55, y, 1.25, 0.8, f"projection\nhead $g$: $p^{{({k})}}$", PALETTE[1])
+    image = "SEM image\n480 x 480\nborder crop,\nbicubic resize,\nrange [0, 1]"
+    encoder = "encoder $f_\\theta$ (shared)\nconv 32-64-128,\npool, linear 128"
+    loss = "loss\n$-\\cos(p^{(a)},$\n$\\mathrm{sg}\\ z^{(b)})$\nmean over\n$a \\neq b$"
+    _box(axis, (0.75, 2.2), (1.2, 1.5), image, PALETTE[2])
+    for k, y in enumerate((3.5, 2.2, 0.9)):
+        _box(axis, (2.6, y), (1.1, 0.8), f"L{k}\n{size >> k} x {size >> k}", PALETTE[6])
+        _box(axis, (4.75, y), (1.9, 0.8), encoder, PALETTE[0])
+        _box(axis, (6.85, y), (1.0, 0.8), f"$z^{{({k})}}$\n128", PALETTE[5])
+        _box(axis, (8.55, y), (1.25, 0.8), f"projection\nhead $g$: $p^{{({k})}}$", PALETTE[1])
         _arrow(axis, (1.37, 2.2), (2.02, y))
         for start, end in ((3.18, 3.77), (5.73, 6.32), (7.38, 7.9)):
             _arrow(axis, (start, y), (end, y))
         _arrow(axis, (9.2, y), (9.72, 2.2 + 0.35 * (1 - k)))
-    _box(
-        axis,
-        10.3,
-        2.2,
-        1.15,
-        1.5,
-        "loss\n$-\\cos(p^{(a)},$\n$\\mathrm{sg}\\ z^{(b)})$\nmean over\n$a \\neq b$",
-        PALETTE[3],
-    )
+    _box(axis, (10.3, 2.2), (1.15, 1.5), loss, PALETTE[3])
+    target = "embedding;\ntarget: stop-gradient (sg)"
+    use = "after training: $z^{(0)}$ of every image -> k-means, silhouette, NMI, UMAP, t-SNE"
     axis.text(2.6, 4.25, "area downsampling", ha="center", fontsize=9)
-    axis.text(
-        6.85, 4.25, "embedding;\ntarget: stop-gradient (sg)", ha="center", va="center", fontsize=9
-    )
-    axis.text(
-        6.85,
-        0.2,
-        "after training: $z^{(0)}$ of every image -> k-means, silhouette, NMI, UMAP, t-SNE",
-        ha="center",
-        fontsize=9,
-    )
+    axis.text(6.85, 4.25, target, ha="center", va="center", fontsize=9)
+    axis.text(6.85, 0.2, use, ha="center", fontsize=9)
     return figure
 
 
-def _box(axis, x, y, width, height, text, colour):
-    corner = (x - width / 2, y - height / 2)
-    axis.add_patch(
-        FancyBboxPatch(
-            corner, width, height, boxstyle="round,pad=0.03", fc=colour + "33", ec=colour
-        )
-    )
-    axis.text(x, y, text, ha="center", va="center", fontsize=8.5)
+def _box(axis, centre, size, text, colour):
+    corner = centre[0] - size[0] / 2, centre[1] - size[1] / 2
+    look = {"boxstyle": "round,pad=0.03", "fc": colour + "33", "ec": colour}
+    axis.add_patch(FancyBboxPatch(corner, *size, **look))
+    axis.text(*centre, text, ha="center", va="center", fontsize=8.5)
 
 
 def _arrow(axis, start, end):
-    axis.add_patch(
-        FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=10, color="0.3", lw=1)
-    )
+    look = {"arrowstyle": "-|>", "mutation_scale": 10, "color": "0.3", "lw": 1}
+    axis.add_patch(FancyArrowPatch(start, end, **look))

@@ -1,7 +1,7 @@
-"""How results look and where they go: one figure style, tables as CSV, Markdown and LaTeX, and where data come from."""
+"""How results look and where they go: the figure style, tables, and the source of the data."""
 
 import inspect
-import textwrap
+import re
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,16 +11,24 @@ from PIL import Image
 from semlib import paths
 from semlib.paths import atomic
 
-# Okabe and Ito's colours, told apart with any colour vision; brown and violet for the tenth and eleventh method
-PALETTE = [
-    "#0072B2", "#E69F00", "#999999", "#D55E00", "#CC79A7", "#009E73", "#56B4E9", "#F0E442", "#000000",
-    "#8C510A", "#6A3D9A",
-]  # fmt: skip
+# Okabe and Ito's colours, told apart with any colour vision; brown and violet for two more methods
+PALETTE = ["#0072B2", "#E69F00", "#999999", "#D55E00", "#CC79A7", "#009E73", "#56B4E9", "#F0E442"]
+PALETTE += ["#000000", "#8C510A", "#6A3D9A"]
 STYLE = {
-    "figure.dpi": 100, "savefig.dpi": 150, "savefig.bbox": "tight", "figure.constrained_layout.use": True,
-    "font.size": 10, "axes.titlesize": 11, "axes.spines.top": False, "axes.spines.right": False,
-    "axes.grid": False, "image.cmap": "gray", "legend.frameon": False, "svg.hashsalt": "semlib", "svg.fonttype": "none",
-}  # fmt: skip
+    "figure.dpi": 100,
+    "savefig.dpi": 150,
+    "savefig.bbox": "tight",
+    "figure.constrained_layout.use": True,
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": False,
+    "image.cmap": "gray",
+    "legend.frameon": False,
+    "svg.hashsalt": "semlib",  # the same ids in each run, so that a seed gives the same bytes
+    "svg.fonttype": "none",
+}
 
 
 def style():
@@ -40,35 +48,27 @@ def source(dataset):
 
 
 def save_figure(figure, dataset, name, *, stamp=True, data=None):
-    """Write a figure as PNG and SVG into ``figures/<dataset>/``, stamped with where its data come from.
+    """Write a figure as PNG and SVG into ``figures/<dataset>/``; returns the path of the PNG.
 
     Parameters
     ----------
     figure : matplotlib Figure
-    dataset : str
-    name : str
-        File name without ending, such as "fig2_umap".
-    stamp : bool
-        False for a drawing that shows no data.
-    data : str, optional
-        Where the data come from, when that is not the data set.
-
-    Returns
-    -------
-    Path
-        The PNG.
+    dataset : str or path
+    name : file name without ending, such as "fig2_umap"
+    stamp : whether to say below it where its data come from; False for a drawing without data
+    data : where the data come from, when that is not the data set
     """
+    origin = data or source(dataset)
     if stamp:
-        figure.text(
-            0.995, -0.005, data or source(dataset), ha="right", va="top", fontsize=7, color="0.35"
-        )
-    origin = {"Source": data or source(dataset)} if stamp else {}
-    quick = {"compress_level": 3}  # noisy images get as small as with 6, in a third of the time
+        figure.text(0.995, -0.005, origin, ha="right", va="top", fontsize=7, color="0.35")
     formats = {
         "svg": {"metadata": {"Date": None}},
-        "png": {"metadata": {"Software": None} | origin, "pil_kwargs": quick},
+        "png": {"metadata": {"Software": None} | ({"Source": origin} if stamp else {})},
     }
-    figure.draw_without_rendering()  # lays it out, once for all drawings: each would else do so before it draws
+    # Noisy images get as small with compression 3 as with 6, in a third of the time
+    formats["png"]["pil_kwargs"] = {"compress_level": 3}
+    # One layout for both files: each savefig would else compute it anew before it draws
+    figure.draw_without_rendering()
     with plt.rc_context({"figure.constrained_layout.use": False}):
         figure.set_layout_engine(None)
         box = figure.get_tightbbox().padded(plt.rcParams["savefig.pad_inches"])
@@ -82,25 +82,17 @@ def save_figure(figure, dataset, name, *, stamp=True, data=None):
 def save_table(table, dataset, name, caption, *, digits=3, csv=None, data=None):
     """Write a table as CSV (full precision), Markdown and LaTeX into ``figures/<dataset>/``.
 
+    Returns what a reader sees: numbers as text, a dash where there is none.
+
     Parameters
     ----------
     table : DataFrame
-    dataset : str
-    name : str
-        File name without ending, such as "table1".
-    caption : str
-        One sentence; the data source is added to it.
-    digits : int
-        Decimals in Markdown and LaTeX.
-    csv : DataFrame, optional
-        What the CSV holds, where it is more than the table for readers.
-    data : str, optional
-        Where the data come from, when that is not the data set.
-
-    Returns
-    -------
-    DataFrame
-        What a reader sees: numbers as text with `digits` decimals, a dash where there is none.
+    dataset : str or path
+    name : file name without ending, such as "table1"
+    caption : one sentence; the source of the data is added to it
+    digits : decimals in Markdown and LaTeX
+    csv : DataFrame for the CSV, where that is more than the table for readers
+    data : where the data come from, when that is not the data set
     """
     caption = f"{caption} Data: {data or source(dataset)}."
     shown = table.apply(lambda column: column.map(lambda value: _text(value, digits)))
@@ -108,20 +100,27 @@ def save_table(table, dataset, name, caption, *, digits=3, csv=None, data=None):
     with atomic(folder / f"{name}.csv") as temporary:
         (table if csv is None else csv).to_csv(temporary, index=False)
     with atomic(folder / f"{name}.md") as temporary:
-        temporary.write_text(f"{_markdown(shown)}\n\n{caption}\n", encoding="utf-8")
+        temporary.write_text(f"{markdown(shown)}\n\n{caption}\n", encoding="utf-8")
     with atomic(folder / f"{name}.tex") as temporary:
-        temporary.write_text(_latex(shown, caption, name), encoding="utf-8")
+        escaped = re.sub(r"([&%_#$])", r"\\\1", caption)  # pandas escapes cells only
+        unique = shown.reset_index(drop=True)  # which pandas needs for LaTeX
+        unique.to_latex(temporary, index=False, escape=True, caption=escaped, label=f"tab:{name}")
     return shown
 
 
+def markdown(table):
+    """A table of texts as Markdown."""
+    texts = table.astype(str).replace(r"\|", r"\\|", regex=True)
+    return texts.to_markdown(index=False, tablefmt="pipe", disable_numparse=True)
+
+
 def gallery(dataset, names, *, width=900):
-    """Copy figures of a run into ``figures/gallery/``, at the size of the README: `width` pixels."""
+    """Copy figures of a run into ``figures/gallery/``, at the README's width in pixels."""
     for name in names:
         with Image.open(paths.of(dataset).figures / f"{name}.png") as image:
             size = width, round(image.height * width / image.width)
-            small = image.convert("RGB").resize(
-                size, Image.Resampling.LANCZOS
-            )  # no palette: rare colours would go
+            # No palette: it would drop rare colours
+            small = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
         with atomic(paths.figures_root() / "gallery" / f"{name}.png") as temporary:
             small.save(temporary, optimize=True)
 
@@ -135,10 +134,10 @@ def code(*objects):
 
 def with_interval(table, name):
     """Join the columns name, name_lo and name_hi to texts such as "0.451 [0.402, 0.488]"."""
-    rows = zip(table[name], table[f"{name}_lo"], table[f"{name}_hi"], strict=True)
+    columns = zip(table[name], table[f"{name}_lo"], table[f"{name}_hi"], strict=True)
     return [
         f"{value:.3f} [{low:.3f}, {high:.3f}]" if np.isfinite(value) else "–"
-        for value, low, high in rows
+        for value, low, high in columns
     ]
 
 
@@ -146,45 +145,3 @@ def _text(value, digits):
     if isinstance(value, (float, np.floating)):
         return f"{value:.{digits}f}" if np.isfinite(value) else "–"
     return "–" if value is None or value is pd.NA else str(value)
-
-
-def _markdown(shown):
-    rows = [list(shown.columns), ["---"] * shown.shape[1], *shown.to_numpy().tolist()]
-    return "\n".join(
-        "| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows
-    )
-
-
-def _latex(shown, caption, name):
-    def line(cells):
-        return " & ".join(_escape(str(cell)) for cell in cells) + r" \\"
-
-    body = "\n".join(line(row) for row in shown.to_numpy().tolist())
-    return (
-        textwrap.dedent(r"""
-        \begin{{table}}
-        \caption{{{caption}}}\label{{tab:{name}}}
-        \begin{{tabular}}{{{columns}}}
-        \toprule
-        {head}
-        \midrule
-        {body}
-        \bottomrule
-        \end{{tabular}}
-        \end{{table}}
-        """)
-        .lstrip()
-        .format(  # fmt: skip
-            caption=_escape(caption),
-            name=name,
-            columns="l" * shown.shape[1],
-            head=line(shown.columns),
-            body=body,
-        )
-    )
-
-
-def _escape(text):
-    for mark in "&%_#$":
-        text = text.replace(mark, f"\\{mark}")
-    return text.replace("–", "--")

@@ -1,4 +1,8 @@
-"""Work spread over threads and processes, folders for finished parts, and memory that is kept."""
+"""Work on several cores: processes, threads, and the memory that they keep.
+
+Processes (`spread`) suit Python code. Threads suit work that releases the interpreter: functions
+over jobs (`threads`), a compiled loop over a range (`split`), small networks (`side_by_side`).
+"""
 
 import ctypes
 import itertools
@@ -13,56 +17,22 @@ from functools import lru_cache
 
 
 def spread(work, jobs, workers, chunk):
-    """Results of `work` on each job, in order.
+    """Results of `work` on each job, in order, from processes that get `chunk` jobs at a time.
 
-    Parameters
-    ----------
-    work : callable
-        A function of one job that can be pickled.
-    jobs : sequence
-    workers : int or None
-        Processes; None for one per CPU. One worker is this very process.
-    chunk : int
-        Jobs a process gets at a time.
+    `work` is a function that can be pickled. None workers are one per CPU, one is this process.
     """
     workers = min(workers or os.cpu_count() or 1, math.ceil(len(jobs) / chunk) or 1)
     if workers == 1:
         yield from map(work, jobs)
         return
-    with ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), _end_with_parent
-    ) as pool:
+    # spawn: a forked copy of a process with threads may hang in a lock that nobody frees
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _end_with_parent) as pool:
         yield from pool.map(work, jobs, chunksize=chunk)
 
 
-def threads(work, jobs, workers, chunk=4):
-    """Results of `work` on each job, in order, never more than a few batches ahead of the reader.
-
-    Parameters
-    ----------
-    work : callable
-        Spends its time outside Python's lock.
-    jobs : sequence
-    workers : int
-    chunk : int
-        Jobs a thread gets at a time.
-    """
-    chunks, batch = (
-        [jobs[start : start + chunk] for start in range(0, len(jobs), chunk)],
-        4 * workers,
-    )
-    with ThreadPoolExecutor(workers) as pool:
-        ahead = []
-        for start in range(0, len(chunks) + batch, batch):
-            ready, ahead = (
-                ahead,
-                pool.map(lambda part: [*map(work, part)], chunks[start : start + batch]),
-            )
-            yield from itertools.chain.from_iterable(ready)
-
-
 def _end_with_parent():
-    """In a worker: watch the process that started it, so that killing that one leaves none behind."""
+    """In a worker: watch the process that started it, so that killing that one leaves none."""
     parent = multiprocessing.parent_process()
     threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
@@ -76,53 +46,65 @@ def parts_folder(path, key):
     return folder
 
 
-def split(kernel, count, *arguments, grain=None):
-    """Call ``kernel(start, stop, *arguments)`` on parts of ``range(count)``, in as many threads as PyTorch uses.
+def threads(work, jobs, workers, chunk=4):
+    """Results of `work` on each job, in order, from threads that get `chunk` jobs at a time.
 
-    Parameters
-    ----------
-    kernel : function
-        Releases the interpreter; the parts must not depend on each other.
-    count : int
-    *arguments
-        Of each call.
-    grain : int, optional
-        Length of a part; by default a quarter of a thread's share. A thread that is done takes the next part.
+    Never more than two batches of ``4 * workers`` chunks are ahead of the reader, so that results
+    do not fill the memory.
+    """
+    chunks = [jobs[start : start + chunk] for start in range(0, len(jobs), chunk)]
+    batch = 4 * workers
+    with ThreadPoolExecutor(workers) as pool:
+        ready = ()
+        for start in range(0, len(chunks) + batch, batch):
+            begun = pool.map(lambda part: [*map(work, part)], chunks[start : start + batch])
+            yield from itertools.chain.from_iterable(ready)
+            ready = begun
+
+
+def split(kernel, count, *arguments, grain=None):
+    """Call ``kernel(start, stop, *arguments)`` on parts of ``range(count)``, which are independent.
+
+    It takes as many threads as PyTorch uses; one that is done takes the next part. `grain` is the
+    length of a part, by default a quarter of a thread's share.
     """
     import torch
 
-    threads = max(1, min(torch.get_num_threads(), count))
-    grain = grain or -(-count // (4 * threads))
+    workers = max(1, min(torch.get_num_threads(), count))
+    grain = grain or -(-count // (4 * workers))
     starts = iter(range(0, count, grain))
 
     def work():
-        for start in starts:
+        for start in starts:  # one iterator for all threads
             kernel(start, min(start + grain, count), *arguments)
 
-    jobs = [_pool(threads).submit(work) for _ in range(threads - 1)]
+    others = [_pool(workers).submit(work) for _ in range(workers - 1)]
     work()
-    for job in jobs:
-        job.result()
+    for other in others:
+        other.result()
+
+
+@lru_cache
+def _pool(workers):
+    return ThreadPoolExecutor(max(1, workers - 1))
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
 
 
 def side_by_side(jobs, limit=4):
     """Call functions without arguments, up to `limit` at a time; yields their results in order.
 
-    Each gets its share of PyTorch's threads: work on small tensors gains more from company than from a second thread.
-    The first error stops what has not begun.
-
-    Parameters
-    ----------
-    jobs : sequence of callable
-        Must not use PyTorch's global generator, which they would share.
-    limit : int
+    Each gets its share of PyTorch's threads: work on small tensors gains more from company than
+    from a second thread. The first error stops what has not begun. The functions must not use
+    PyTorch's global generator, which they would share.
     """
     import torch
     from threadpoolctl import threadpool_limits
 
-    threads = torch.get_num_threads()
-    workers = max(1, min(limit, threads, len(jobs)))
-    share = threads // workers
+    available = torch.get_num_threads()
+    workers = max(1, min(limit, available, len(jobs)))
+    share = available // workers
     try:
         with (
             threadpool_limits(share, "blas"),
@@ -130,26 +112,20 @@ def side_by_side(jobs, limit=4):
         ):
             yield from pool.map(lambda job: job(), jobs)
     finally:
-        torch.set_num_threads(threads)  # threads that begin later would have a share only
-
-
-@lru_cache
-def _pool(threads):
-    return ThreadPoolExecutor(max(1, threads - 1))
-
-
-os.register_at_fork(after_in_child=_pool.cache_clear)
+        torch.set_num_threads(available)  # threads that begin later would have a share only
 
 
 @lru_cache(maxsize=1)
 def keep_memory():
-    """Make glibc keep freed buffers, up to 2 GB, so that work on a CPU does not fault them in anew each time.
+    """Make glibc keep freed buffers of this process, up to 2 GB, instead of returning them.
 
-    Returning hundreds of megabytes to the system and asking for them again can cost as much time as the arithmetic on
-    them. Holds for the whole process. Does nothing without glibc.
+    To return hundreds of megabytes to the system and ask for them again costs as much time as the
+    arithmetic on them. Does nothing without glibc.
     """
     if platform.libc_ver()[0] == "glibc":
-        mmap_max, trim_threshold, top_pad = -4, -1, -2  # names of malloc.h
+        mmap_max = -4  # names and numbers of malloc.h
+        trim_threshold = -1
+        top_pad = -2
         libc = ctypes.CDLL(None)
         libc.mallopt(mmap_max, 0)
         libc.mallopt(trim_threshold, 2**31 - 1)

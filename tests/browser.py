@@ -1,4 +1,4 @@
-"""A headless Chromium for the tests of pages: loads files, runs scripts, points and clicks, takes pictures."""
+"""A headless Chromium for tests of pages: loads files, runs scripts, points, clicks."""
 
 import base64
 import json
@@ -12,37 +12,29 @@ import websocket
 
 
 class Browser:
-    """A page in Chromium over the DevTools protocol; `said` are its errors and the addresses that it asked for.
+    """A page in Chromium over the DevTools protocol; skips the test where there is no Chromium.
 
-    Skips the test where there is no Chromium.
+    `said` are its errors and the addresses that it asked for.
     """
 
     def __init__(self, folder, *, width=1200, height=1000):
         if not shutil.which("chromium"):
             pytest.skip("no chromium (Debian: apt-get install chromium)")
-        options = [
-            "--headless=new",
-            "--no-sandbox",
-            "--remote-debugging-port=0",
-            "--remote-allow-origins=*",
-        ]
-        options += ["--enable-unsafe-swiftshader", f"--user-data-dir={folder}", "about:blank"]
+        options = ["--headless=new", "--no-sandbox", "--enable-unsafe-swiftshader"]
+        options += ["--remote-debugging-port=0", "--remote-allow-origins=*"]
+        options += [f"--user-data-dir={folder}", "about:blank"]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self.process = subprocess.Popen(["chromium", *options], **quiet)
-        port, until = folder / "DevToolsActivePort", time.monotonic() + 30
+        port = folder / "DevToolsActivePort"
+        until = time.monotonic() + 30
         while not (port.exists() and "\n" in port.read_text()) and time.monotonic() < until:
             time.sleep(0.05)
-        with urllib.request.urlopen(
-            f"http://127.0.0.1:{port.read_text().split()[0]}/json"
-        ) as answer:
-            address = next(
-                tab["webSocketDebuggerUrl"] for tab in json.load(answer) if tab["type"] == "page"
-            )
-        self.socket, self.number, self.said = (
-            websocket.create_connection(address, timeout=60),
-            0,
-            [],
-        )
+        tabs = f"http://127.0.0.1:{port.read_text().split()[0]}/json"
+        with urllib.request.urlopen(tabs) as answer:
+            pages = [tab for tab in json.load(answer) if tab["type"] == "page"]
+        self.socket = websocket.create_connection(pages[0]["webSocketDebuggerUrl"], timeout=60)
+        self.number = 0
+        self.said = []
         for domain in ("Runtime", "Log", "Page", "Network"):
             self.do(f"{domain}.enable")
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
@@ -60,9 +52,8 @@ class Browser:
 
     def _listen(self, method, given):
         if method == "Network.requestWillBeSent":
-            self.said += [
-                url for url in [given["request"]["url"]] if not url.startswith(("data:", "file:"))
-            ]
+            url = given["request"]["url"]
+            self.said += [] if url.startswith(("data:", "file:")) else [url]
         elif (
             method == "Runtime.exceptionThrown"
             or (method == "Log.entryAdded" and given["entry"]["level"] == "error")
@@ -92,9 +83,8 @@ class Browser:
     def open(self, path):
         """Load a file; pages that build themselves need an `ask` of their own."""
         self.do("Page.navigate", url=f"file://{path}")
-        self.ask(
-            f"location.pathname.endsWith({json.dumps(path.name)}) && document.readyState == 'complete'"
-        )
+        here = f"location.pathname.endsWith({json.dumps(path.name)})"
+        self.ask(f"{here} && document.readyState == 'complete'")
 
     def __enter__(self):
         return self

@@ -1,4 +1,4 @@
-"""Fixtures for all tests: private data folders, a small archive of the real layout, a local server, weights."""
+"""Fixtures for all tests: private folders, a small archive, a local server, weights."""
 
 import http.server
 import io
@@ -31,9 +31,7 @@ def encode(image, kind="JPEG"):
 def make_archive():
     """Write a zip of the exact layout of Carinthia, and of Carinthia-S with ``masks=True``."""
 
-    def write(
-        path, labels=(1, 2, 3, 4, 5, 6), *, masks=False, size=32, main=True, seed=0, extra=()
-    ):
+    def write(path, labels=range(1, 7), *, masks=False, size=32, main=True, seed=0, extra=()):
         rng = np.random.default_rng(seed)
         ids = [rng.bytes(16).hex() for _ in labels]
         images = [rng.integers(60, 140, (size, size), dtype=np.uint8) for _ in labels]
@@ -121,7 +119,7 @@ def server(monkeypatch):
 
 @pytest.fixture(scope="session")
 def pretrained():
-    """Weights kept in the working copy's data folder; skips with the reason where they cannot be had."""
+    """Weights in the working copy's data folder; skips where they cannot be had."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEMLIB_DATA", str(paths.ROOT / "data"))
         try:

@@ -1,7 +1,8 @@
-"""How smooth the explorer is in a headless Chromium: ``python -m tests.explorer_speed [COUNT]``, else 5,000 points.
+"""How smooth the explorer is: ``python -m tests.explorer_speed [COUNT]``, else 5,000 points.
 
-Frame times are those between two drawn frames while the pointer works without a pause; 16.7 ms is what a screen shows.
-Without a graphics card WebGL is computed by the processor, so these are upper bounds.
+Frame times are those between two frames drawn in a headless Chromium while the pointer works
+without a pause; 16.7 ms is what a screen shows. Without a graphics card WebGL is computed by the
+processor, so these are upper bounds.
 """
 
 import sys
@@ -18,31 +19,26 @@ from semlib.images.simulator import sample
 from tests.browser import Browser
 from tests.test_explorer import TOOLS
 
-_FRAMES = "window.frames_ = []; (function next(t) { frames_.push(t); requestAnimationFrame(next) })(performance.now())"
+_FRAMES = """window.frames_ = [];
+(function next(t) { frames_.push(t); requestAnimationFrame(next) })(performance.now())"""
 
 
 def parts(count, seed=0):
-    """`count` synthetic images, 200 of them different, with two embeddings, their views, clusters and labels."""
+    """`count` synthetic images, 200 of them different, with two embeddings and their views."""
     rng = np.random.default_rng(seed)
     few = sample(200, seed=seed, size=128)
     rows = rng.integers(0, 200, count)
-    centres = rng.normal(size=(6, 128)) * 3
-    spaces = {
-        n: (centres[rows % 6] + rng.normal(size=(count, 128))).astype("f4")
-        for n in ("Proposed SSL", "GLCM")
-    }
-    views = {
-        (name, view): space[:, :2] for view in ("UMAP", "t-SNE") for name, space in spaces.items()
-    }
-    groups = {f"cluster: {name}": rows % 6 for name in spaces}
-    ids = [f"image {i}" for i in range(count)]
+    centres = 3 * rng.normal(size=(6, 128))[rows % 6]
+    names = "Proposed SSL", "GLCM"
+    spaces = {name: np.float32(centres + rng.normal(size=(count, 128))) for name in names}
     return {
         "images": few.images[rows],
-        "views": views,
+        "views": {(name, v): spaces[name][:, :2] for v in ("UMAP", "t-SNE") for name in names},
         "spaces": spaces,
-        "groups": groups,
-        "ids": ids,
-    } | {"labels": few.labels[rows]}
+        "groups": {f"cluster: {name}": rows % 6 for name in names},
+        "ids": [f"image {i}" for i in range(count)],
+        "labels": few.labels[rows],
+    }
 
 
 def measure(path, folder):
@@ -67,10 +63,9 @@ def measure(path, folder):
             browser.ask("frames_.length > 3")
             spent = time.perf_counter() - start
             steps = np.diff(browser.ask("frames_"))
-            cuts = np.percentile(steps, [50, 95, 100])
-            print(
-                f"{name}: frames of {cuts[0]:.0f} ms, 95 % below {cuts[1]:.0f}, worst {cuts[2]:.0f}; {spent:.1f} s"
-            )
+            middle, most, worst = np.percentile(steps, [50, 95, 100])
+            said = f"frames of {middle:.0f} ms, 95 % below {most:.0f}, worst {worst:.0f}"
+            print(f"{name}: {said}; {spent:.1f} s")
 
         def drag():
             mouse("mousePressed", x, y, button="left", clickCount=1)
@@ -88,30 +83,24 @@ def measure(path, folder):
         frames("idle", lambda: time.sleep(1))
         frames("hover, 45 steps", lambda: [mouse("mouseMoved", *at) for at in path])
         frames("click", click)
-        frames(
-            "zoom, 20 steps",
-            lambda: [mouse("mouseWheel", x, y, deltaX=0, deltaY=d) for d in [-60, 60] * 10],
-        )
+        wheel = [{"deltaX": 0, "deltaY": turn} for turn in [-60, 60] * 10]
+        frames("zoom, 20 steps", lambda: [mouse("mouseWheel", x, y, **turn) for turn in wheel])
         frames("pan, 45 steps", drag)
         frames("other colours", recolour)
         browser.ask("(models('LassoSelectTool')[0].active = true)")
         frames("lasso, 45 steps", drag)
-        print(
-            f"selected by the lasso: {browser.ask('models(`ColumnDataSource`)[0].selected.indices.length')} images"
-        )
+        chosen = browser.ask("models('ColumnDataSource')[0].selected.indices.length")
+        print(f"selected by the lasso: {chosen} images")
 
 
 def main(count=5000):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "explorer.html"
         start = time.perf_counter()
-        page = file_html(
-            explorer.build(**parts(count), note="synthetic images"), INLINE, title="explorer"
-        )
-        path.write_text(page, encoding="utf-8")
-        print(
-            f"{count} points: {path.stat().st_size / 1e6:.1f} MB, written in {time.perf_counter() - start:.0f} s"
-        )
+        layout = explorer.build(**parts(count), note="synthetic images")
+        path.write_text(file_html(layout, INLINE, title="explorer"), encoding="utf-8")
+        spent = time.perf_counter() - start
+        print(f"{count} points: {path.stat().st_size / 1e6:.1f} MB, written in {spent:.0f} s")
         measure(path, Path(folder))
 
 

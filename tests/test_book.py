@@ -1,4 +1,4 @@
-"""The site: links between papers, notebooks and code hold; pages load, show and search in a headless Chromium."""
+"""The site: links between papers, notebooks and code hold; pages load, show and search."""
 
 import csv
 import importlib
@@ -13,8 +13,8 @@ import pytest
 
 import semlib
 from semlib import paths
-from semlib.driver.notebook import numbered
 from semlib.paths import ROOT
+from semlib.reproduce.notebook import numbered
 from tests.browser import Browser
 
 DOCS = ROOT / "docs"
@@ -26,10 +26,8 @@ NOTEBOOKS = {book.name for book in numbered()}
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row["code"].removeprefix("semlib."))
 def test_a_row_names_a_notebook_and_documented_code(row):
     module, name = row["code"].rsplit(".", 1)
-    found = getattr(importlib.import_module(module), name)
-    assert found.__doc__ and found.__module__ == module, (
-        "named where it is defined, which is where its page is"
-    )
+    code = getattr(importlib.import_module(module), name)
+    assert code.__doc__ and code.__module__ == module, "named where it is defined: its page"
     assert row["notebook"] in NOTEBOOKS and all(row.values())
 
 
@@ -40,12 +38,8 @@ def test_each_notebook_and_each_work_has_rows():
 
 def test_each_module_has_a_page():
     listed = re.findall(r"^   (semlib[\w.]*)$", (DOCS / "api.md").read_text(encoding="utf-8"), re.M)
-    modules = {module.name for module in pkgutil.iter_modules(semlib.__path__, "semlib.")} - {
-        "semlib.__main__"
-    }
-    assert set(listed) == modules and len(listed) == len(modules), (
-        "autosummary adds what lies below these"
-    )
+    modules = {module.name for module in pkgutil.iter_modules(semlib.__path__, "semlib.")}
+    assert sorted([*listed, "semlib.__main__"]) == sorted(modules), "autosummary adds the rest"
 
 
 def test_pictures_of_the_guides_are_small():
@@ -66,18 +60,15 @@ def test_changelog_contributing_and_templates_are_in_form():
         form = yaml.safe_load(path.read_text(encoding="utf-8"))
         ids = [part["id"] for part in form["body"]]
         assert {"name", "description", "body"} <= set(form) and len(set(ids)) == len(ids)
-    (repo,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))[
-        "repos"
-    ]
-    assert repo["repo"] == "local" and {hook["id"] for hook in repo["hooks"]} >= {
-        "ruff-check",
-        "notebook-outputs",
-    }
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    (repo,) = hooks["repos"]
+    assert repo["repo"] == "local"
+    assert {hook["id"] for hook in repo["hooks"]} >= {"ruff-check", "notebook-outputs"}
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """The site with two modules instead of a hundred; one notebook is executed, the others are not."""
+    """The site with two modules and one executed notebook."""
     root = tmp_path_factory.mktemp("site")
     made = shutil.ignore_patterns("_build", "api", "notebooks")
     shutil.copytree(DOCS, root / "docs", ignore=made)
@@ -85,23 +76,14 @@ def site(tmp_path_factory):
     for name in ("CONTRIBUTING.md", "CHANGELOG.md"):
         shutil.copy(ROOT / name, root)
     head, _, _ = (DOCS / "api.md").read_text(encoding="utf-8").partition("   semlib.images")
-    (root / "docs" / "api.md").write_text(
-        f"{head}   semlib.morphology.loss\n   semlib.morphology.clustering\n```\n", encoding="utf-8"
-    )
+    few = "   semlib.morphology.loss\n   semlib.reproduce.diff\n```\n"
+    (root / "docs" / "api.md").write_text(head + few, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEMLIB_FIGURES", str(root / "figures"))
         place = paths.of("synthetic")
         _execute(place)
-        command = [
-            sys.executable,
-            "-m",
-            "sphinx",
-            "-q",
-            "-d",
-            root / "doctrees",
-            root / "docs",
-            root / "html",
-        ]
+        folders = ["-d", root / "doctrees", root / "docs", root / "html"]
+        command = [sys.executable, "-m", "sphinx", "-q", *folders]
         done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return root / "html", done.stderr
@@ -112,9 +94,8 @@ def _execute(place):
     book = next(book for book in numbered() if book.name == "03_pyramid")
     content = json.loads(book.path.read_text(encoding="utf-8"))
     code = next(cell for cell in content["cells"] if cell["cell_type"] == "code")
-    code["outputs"] = [
-        {"output_type": "stream", "name": "stdout", "text": ["a result of this run\n"]}
-    ]
+    printed = {"output_type": "stream", "name": "stdout", "text": ["a result of this run\n"]}
+    code["outputs"] = [printed]
     code["execution_count"] = 1
     place.notebooks.mkdir(parents=True)
     (place.notebooks / book.path.name).write_text(json.dumps(content), encoding="utf-8")
@@ -132,16 +113,13 @@ def test_pages_say_whether_they_were_executed_and_link_to_papers_and_code(site):
     assert "a result of this run" in executed and "profile quick, seed 7, 2026-01-02" in executed
     assert "without results" in stored and "without results" not in executed
     assert "../api/semlib.morphology.loss.html#semlib.morphology.loss.cross_scale_loss" in stored
-    assert "<math" in stored and "\\frac" not in stored, (
-        "formulas are MathML, not TeX for a script from a network"
-    )
+    assert "<math" in stored and "\\frac" not in stored, "formulas need no script"
     code = (html / "api" / "semlib.morphology.loss.html").read_text(encoding="utf-8")
-    assert (
-        "../notebooks/04_ssl_training.html" in code and "Cross-Scale Consistency Objective" in code
-    )
-    assert (html / "report.html").exists() and 'href="report.html"' in (
-        html / "index.html"
-    ).read_text("utf-8")
+    assert "../notebooks/04_ssl_training.html" in code
+    assert "Cross-Scale Consistency Objective" in code
+    index = (html / "index.html").read_text("utf-8")
+    assert (html / "report.html").exists() and 'href="report.html"' in index
+    assert index.count("<figure") == 5 and "_images/table1_bars.png" in index
 
 
 @pytest.mark.slow
@@ -149,21 +127,14 @@ def test_pages_say_whether_they_were_executed_and_link_to_papers_and_code(site):
 def test_in_a_browser(site, tmp_path, width):
     html, _ = site
     with Browser(tmp_path / "profile", width=width) as browser:
-        for page in (
-            "index",
-            "own-data",
-            "papers",
-            "notebooks/04_ssl_training",
-            "api/semlib.morphology.loss",
-        ):
+        notebook, code = "notebooks/04_ssl_training", "api/semlib.morphology.loss"
+        for page in ("index", "own-data", "papers", notebook, code):
             browser.open(html / f"{page}.html")
             assert browser.ask("document.querySelector('h1').innerText.length")
-            assert browser.ask(
-                "[...document.images].every(i => i.complete && i.naturalWidth > 0)"
-            ), page
-            assert browser.ask("document.documentElement.scrollWidth <= innerWidth"), (
-                f"{page} is wider than the screen"
-            )
+            loaded = "[...document.images].every(i => i.complete && i.naturalWidth > 0)"
+            assert browser.ask(loaded), page
+            fits = "document.documentElement.scrollWidth <= innerWidth"
+            assert browser.ask(fits), f"{page} is wider than the screen"
         browser.do("Page.navigate", url=f"file://{html}/search.html?q=silhouette")
         results = "[...document.querySelectorAll('#search-results li a')].map(a => a.href)"
         browser.ask(f"{results}.some(address => address.includes('05_baselines.html'))")

@@ -10,7 +10,6 @@ from bokeh.resources import INLINE
 from scipy.spatial.distance import cdist
 
 from semlib import explorer, paths
-from semlib.explorer import page
 from tests.browser import Browser
 
 LABELS = np.array(["1"] * 30 + ["2"] * 9 + [""])
@@ -18,19 +17,20 @@ LABELS = np.array(["1"] * 30 + ["2"] * 9 + [""])
 
 @pytest.fixture(scope="module")
 def parts():
-    """40 images of two labels, and one without, in two spaces; labels 1 and 2 lie far apart in both."""
+    """40 images of two labels, and one without, in two spaces; the labels lie far apart in both."""
     rng = np.random.default_rng(0)
-    spaces = {
-        name: rng.normal(size=(40, 4)) + 20 * (LABELS == "2")[:, None]
-        for name in ("Proposed SSL", "GLCM")
+    apart = 20 * (LABELS == "2")[:, None]
+    spaces = {name: rng.normal(size=(40, 4)) + apart for name in ("Proposed SSL", "GLCM")}
+    return {
+        "images": rng.integers(0, 255, (40, 96, 96), dtype=np.uint8),
+        "views": {
+            (name, v): space[:, :2] for v in ("UMAP", "t-SNE") for name, space in spaces.items()
+        },
+        "spaces": spaces,
+        "groups": {"cluster: GLCM": np.arange(40) % 3},
+        "labels": LABELS,
+        "ids": [f"image <{i}>" for i in range(40)],
     }
-    views = {
-        (name, view): space[:, :2] for view in ("UMAP", "t-SNE") for name, space in spaces.items()
-    }
-    groups = {"cluster: GLCM": np.arange(40) % 3}
-    return {"images": rng.integers(0, 255, (40, 96, 96), dtype=np.uint8), "views": views, "spaces": spaces} | {
-        "groups": groups, "labels": LABELS, "ids": [f"image <{i}>" for i in range(40)],
-    }  # fmt: skip
 
 
 TOOLS = """
@@ -40,7 +40,8 @@ const data = () => models("ColumnDataSource")[0].data
 const within = (root, tag) => [...root.querySelectorAll("*")].flatMap(e =>
   [...(e.tagName == tag ? [e] : []), ...(e.shadowRoot ? within(e.shadowRoot, tag) : [])])
 const place = (side, i) => {
-  const view = Bokeh.index.find_one(plot(side)), box = view.el.getBoundingClientRect(), f = view.frame
+  const view = Bokeh.index.find_one(plot(side)), f = view.frame
+  const box = view.el.getBoundingClientRect()
   const [x, y] = side ? [data().x2, data().y2] : [data().x1, data().y1]
   return [box.x + f.x_scale.compute(x[i]), box.y + f.y_scale.compute(y[i])]
 }
@@ -61,40 +62,34 @@ def browser(parts, tmp_path_factory):
 
 @pytest.mark.slow
 def test_hover_click_colour_and_toggle_in_a_browser(browser, parts, tmp_path):
-    lone = int(
-        np.argmax(
-            cdist(
-                parts["spaces"]["Proposed SSL"][:, :2], parts["spaces"]["Proposed SSL"][:, :2]
-            ).sum(1)
-        )
-    )
+    space = parts["spaces"]["Proposed SSL"][:, :2]
+    lone = int(np.argmax(cdist(space, space).sum(1)))
     x, y = browser.ask(f"place(0, {lone})")
     browser.point(x, y)
-    shown = browser.ask(
-        'within(document, "IMG").map(i => [i.src, i.naturalWidth]).find(i => i[1] > 0)'
-    )
-    assert shown == [page.thumbnail(parts["images"][lone]), 64]
+    seen = "within(document, 'IMG').map(i => [i.src, i.naturalWidth]).find(i => i[1] > 0)"
+    assert browser.ask(seen) == [explorer.thumbnail(parts["images"][lone]), 64]
 
     browser.point(x, y, click=True)
-    found = browser.ask(
-        "models('Div').find(d => d.name == 'neighbours').text.includes('clicked') && data().id.length"
-    )
-    text = browser.ask("models('Div').find(d => d.name == 'neighbours').text")
-    assert found == 40 and text.count("<img") == 2 * 9
+    told = "models('Div').find(d => d.name == 'neighbours').text"
+    browser.ask(f"{told}.includes('clicked')")
+    text = browser.ask(told)
+    assert text.count("<img") == 2 * 9
     for name, space in parts["spaces"].items():
         nearest = np.argsort(cdist(space[lone : lone + 1], space)[0], kind="stable")[1:9]
         row = text.split(f"Nearest in {name}</h3>")[1].split("<h3>")[0]
         places = [row.index(f"image &lt;{i}&gt;<br>") for i in nearest]
         assert places == sorted(places), "neighbours, nearest first, as a slow search finds them"
-    assert browser.ask("models('ColumnDataSource')[0].selected.indices") == [lone], (
-        "one selection, both views"
-    )
+    chosen = browser.ask("models('ColumnDataSource')[0].selected.indices")
+    assert chosen == [lone], "one selection, both views"
 
     visible = "plot(1).renderers.filter(r => r.visible).map(r => r.name)"
     assert browser.ask(visible) == ["1 (30)", "2 (9)", "– (1)"]
-    legend = """(() => { const v = Bokeh.index.find_one(plot(0).below.find(m => m.type == "Legend"))
-      const items = within(v.el.shadowRoot ?? v.el, "DIV").filter(e => e.className.includes("item"))
-      const box = items[0].getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2] })()"""
+    legend = """(() => {
+      const view = Bokeh.index.find_one(plot(0).below.find(m => m.type == "Legend"))
+      const items = within(view.el.shadowRoot ?? view.el, "DIV")
+      const box = items.find(e => e.className.includes("item")).getBoundingClientRect()
+      return [box.x + box.width / 2, box.y + box.height / 2]
+    })()"""
     browser.point(*browser.ask(legend), click=True)
     browser.ask(f"{visible}.length == 2")
     assert browser.ask(visible) == ["2 (9)", "– (1)"], "hidden on the left, hidden on the right"
@@ -102,38 +97,30 @@ def test_hover_click_colour_and_toggle_in_a_browser(browser, parts, tmp_path):
     browser.ask('models("Select")[0].setv({value: "cluster: GLCM"}) ?? true')
     assert browser.ask(visible) == ["0 (14)", "1 (13)", "2 (13)"]
     browser.ask('models("Select")[2].setv({value: "GLCM: t-SNE"}) ?? true')
-    np.testing.assert_allclose(
-        browser.ask("[...data().x2]"), parts["views"]["GLCM", "t-SNE"][:, 0], rtol=1e-6
-    )
+    moved = browser.ask("[...data().x2]")
+    np.testing.assert_allclose(moved, parts["views"]["GLCM", "t-SNE"][:, 0], rtol=1e-6)
     browser.picture(tmp_path / "explorer.png")
     assert browser.said == [], "no error, no warning, nothing asked of a network"
 
 
 def test_thumbnail_is_a_small_jpeg_that_uses_all_greys():
     image = np.tile(np.linspace(90, 110, 512).astype(np.uint8), (512, 1))
-    encoded = page.thumbnail(image).removeprefix("data:image/jpeg;base64,")
+    encoded = explorer.thumbnail(image).removeprefix("data:image/jpeg;base64,")
     assert base64.b64decode(encoded)[:3] == b"\xff\xd8\xff" and len(encoded) < 4000
-    page.thumbnail(np.zeros((5, 5), dtype=np.uint8))  # flat: no division by zero
+    explorer.thumbnail(np.zeros((5, 5), dtype=np.uint8))  # flat: no division by zero
 
 
 def test_groups_are_complete_and_small_ones_lie_on_top():
     values = np.repeat(np.arange(14), np.arange(1, 15))
-    found = page._by_value(values)
-    assert (
-        len(found["names"]) == 11 == len(set(found["colours"])) and found["names"][0] == "13 (14)"
-    )
-    assert found["names"][-1] == "others (10)", "0 to 3, with 1 to 4 images"
-    assert sorted(sum(found["rows"], [])) == list(range(len(values)))
-    ranks = page._by_rank(np.arange(200.0))
-    assert ranks["names"] == [
-        "other 80 % (160)",
-        "next 15 % (30)",
-        "next 4 % (8)",
-        "highest 1 % (2)",
-    ]
-    assert (
-        sorted(ranks["rows"][-1]) == [198, 199] and len(page._by_rank(np.arange(3.0))["names"]) < 4
-    )
+    groups = explorer._by_value(values)
+    assert groups["names"][0] == "13 (14)" and len(groups["names"]) == 11
+    assert groups["names"][-1] == "others (10)", "0 to 3, with 1 to 4 images"
+    assert len(set(groups["colours"])) == 11
+    assert sorted(sum(groups["members"], [])) == list(range(len(values)))
+    ranks = explorer._by_rank(np.arange(200.0))
+    names = ["other 80 % (160)", "next 15 % (30)", "next 4 % (8)", "highest 1 % (2)"]
+    assert ranks["names"] == names and sorted(ranks["members"][-1]) == [198, 199]
+    assert len(explorer._by_rank(np.arange(3.0))["names"]) < 4
 
 
 @pytest.fixture
@@ -143,9 +130,9 @@ def stored(parts, monkeypatch):
     place.figures.mkdir(parents=True)
     place.data.mkdir(parents=True)
     ids = [f"{i:032x}" for i in range(40)]
-    pd.DataFrame(
-        {"image_id": ids, "path": ids, "label": np.where(LABELS == "", "6", LABELS)}
-    ).to_csv(place.manifest, index=False)
+    labels = np.where(LABELS == "", "6", LABELS)
+    rows = pd.DataFrame({"image_id": ids, "path": ids, "label": labels})
+    rows.to_csv(place.manifest, index=False)
     np.save(place.level(0), parts["images"])
     table = pd.DataFrame({"image_id": ids})
     for (name, view), points in parts["views"].items():

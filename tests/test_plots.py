@@ -22,19 +22,15 @@ def test_small_groups_are_drawn_last_and_the_legend_keeps_the_order_of_labels():
     figure, axis = plt.subplots()
     plots.scatter(axis, np.random.default_rng(0).normal(size=(100, 2)), groups, title="t")
     assert [len(part.get_offsets()) for part in axis.collections] == [90, 7, 3]
-    assert [text.get_text() for text in axis.get_legend().get_texts()] == [
-        "1 (3)",
-        "2 (90)",
-        "3 (7)",
-    ]
+    names = [text.get_text() for text in axis.get_legend().get_texts()]
+    assert names == ["1 (3)", "2 (90)", "3 (7)"]
 
 
 @pytest.mark.parametrize(("labels", "panels"), [(None, 1), (list("aabbccd"), 2)])
 def test_a_view_by_label_needs_labels(labels, panels):
     points = np.random.default_rng(0).normal(size=(7, 2))
-    figure = plots.label_and_cluster(
-        points, labels, [0, 0, 1, 1, 2, 2, 2], title="SSL", view="UMAP"
-    )
+    clusters = [0, 0, 1, 1, 2, 2, 2]
+    figure = plots.label_and_cluster(points, labels, clusters, title="SSL", view="UMAP")
     assert len(figure.axes) == panels
     assert "k-means cluster" in figure.axes[-1].get_title()
 
@@ -42,9 +38,8 @@ def test_a_view_by_label_needs_labels(labels, panels):
 def test_grid_outlines_masks_and_takes_mixed_sizes(images):
     mask = np.zeros((40, 40), bool)
     mask[10:20, 10:20] = True
-    figure = plots.image_grid(
-        [images[0], images[1][:30]], ["a", "b"], masks=[mask, None], columns=5
-    )
+    shapes = [images[0], images[1][:30]]
+    figure = plots.image_grid(shapes, ["a", "b"], masks=[mask, None], columns=5)
     shown = [axis for axis in figure.axes if axis.images]
     assert len(shown) == 2 and len(shown[0].collections) == 1 and not shown[1].collections
 
@@ -63,14 +58,9 @@ def test_thumbnails_do_not_overlap(images):
 
 
 def test_bars_show_ours_with_interval_and_the_paper():
-    row = {
-        "method": "GLCM",
-        "silhouette": 0.4,
-        "silhouette_lo": 0.3,
-        "silhouette_hi": 0.5,
-        "paper_silhouette": 0.43,
-    }
-    row |= {"nmi": np.nan, "nmi_lo": np.nan, "nmi_hi": np.nan, "paper_nmi": 0.29}
+    row = {"method": "GLCM", "silhouette": 0.4, "silhouette_lo": 0.3, "silhouette_hi": 0.5}
+    row |= {"nmi": np.nan, "nmi_lo": np.nan, "nmi_hi": np.nan}
+    row |= {"paper_silhouette": 0.43, "paper_nmi": 0.29}
     figure = plots.table1_bars(pd.DataFrame([row]))
     assert figure.axes[0].patches[0].get_width() == 0.4
     assert figure.axes[0].collections[-1].get_offsets()[0][0] == 0.43
@@ -97,15 +87,8 @@ def test_collapse_map_shows_each_row_in_both_panels():
 
 
 def test_collapse_map_without_labels_says_so():
-    table = pd.DataFrame(
-        {
-            "method": ["a"],
-            "space": ["x"],
-            "silhouette": [0.1],
-            "rankme": [2.0],
-            "knn_macro": [np.nan],
-        }
-    )
+    row = {"method": "a", "space": "x", "silhouette": 0.1, "rankme": 2.0, "knn_macro": np.nan}
+    table = pd.DataFrame([row])
     assert [text.get_text() for text in plots.collapse_map(table).axes[1].texts] == ["no labels"]
 
 

@@ -1,6 +1,5 @@
-"""For those who teach and learn: missing files made on the spot, and exercises whose answers are checked."""
+"""For those who teach and learn: exercises whose answers are checked."""
 
-from semlib.teaching.exercises import check
-from semlib.teaching.prepare import ready
+from semlib.teaching.exercises import check, ready
 
 __all__ = ["check", "ready"]

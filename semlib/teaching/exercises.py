@@ -1,4 +1,4 @@
-"""Answers to the exercises at the end of each notebook, compared with what the files of the run say."""
+"""Answers to the exercises of the notebooks, compared with what the files of the run say."""
 
 import collections
 import functools
@@ -8,58 +8,59 @@ from pathlib import Path
 import yaml
 
 from semlib import paths
-from semlib.teaching import expected as answers
+from semlib.reproduce import notebook as nb
+from semlib.reproduce import state
+from semlib.teaching import answers
 
-_wrong = collections.Counter()
+_wrong = collections.Counter()  # wrong answers to each exercise in this kernel
+
+
+def ready(notebook, dataset="synthetic"):
+    """Make sure that the inputs of a notebook, such as "05", are there.
+
+    FileNotFoundError where one is missing, with the notebook that makes it and the command to run.
+    """
+    suite = nb.numbered()
+    (opened,) = nb.select(suite, [notebook])
+    state.check_inputs(opened, suite, paths.of(dataset))
 
 
 def check(exercise, answer=None, dataset="synthetic", *, seed=0):
-    """Compare an answer with what the files of the run say; print why it is right, or the next hint.
+    """Compare an answer with what the files of the run say; print why it is right, or a hint.
 
-    The words are in ``exercises.yaml``, what is right is computed in `semlib.teaching.expected`.
+    The words are in ``exercises.yaml``, what is right is computed in `semlib.teaching.answers`.
+    Returns whether the answer is right, None without one. ValueError if there is no such exercise,
+    or the data set cannot answer it (no labels, one training); FileNotFoundError if the notebook
+    has not run.
 
     Parameters
     ----------
-    exercise : str
-        Notebook and number, such as "03.2".
-    answer : number, str or collection of str, optional
-        Without one, the first hint is printed.
+    exercise : notebook and number, such as "03.2"
+    answer : number, str or collection of str; without one, the first hint is printed
     dataset : str or Path
-    seed : int
-        First seed of the run.
-
-    Returns
-    -------
-    bool or None
-        Whether it is right; None without an answer.
-
-    Raises
-    ------
-    ValueError
-        If there is no such exercise, or the data set cannot answer it (no labels, a single training).
-    FileNotFoundError
-        If the notebook has not run.
+    seed : first seed of the run
     """
-    known = _exercises()
-    if exercise not in known:
-        raise ValueError(f"no exercise {exercise!r}: there are {', '.join(known)}")
-    words = known[exercise]
+    exercises = _exercises()
+    if exercise not in exercises:
+        raise ValueError(f"no exercise {exercise!r}: there are {', '.join(exercises)}")
+    words = exercises[exercise]
+    hints = words["hints"]
     if answer is None:
-        print(f"{exercise} is open. Hint: {words['hints'][0]}")
+        print(f"{exercise} is open. Hint: {hints[0]}")
         return None
     try:
-        expected = getattr(answers, words["answer"])(paths.of(dataset), seed)
+        run = answers.Run(paths.of(dataset), seed)
+        expected = getattr(answers, words["answer"])(run, *words.get("of", []))
     except FileNotFoundError as error:
-        raise FileNotFoundError(
-            f"{error.filename} is missing: run notebook {exercise[:2]} first"
-        ) from None
-    if matches(
-        answer, expected, relative=words.get("relative", 0), absolute=words.get("absolute", 0)
-    ):
+        said = f"{error.filename} is missing: run notebook {exercise[:2]} first"
+        raise FileNotFoundError(said) from None
+    tolerances = {name: words.get(name, 0) for name in ("relative", "absolute")}
+    if matches(answer, expected, **tolerances):
         _wrong[exercise] = 0
-        print(f"{exercise} is right{_value(expected)}. {words['why']}")
+        exact = "" if isinstance(expected, set | frozenset) else f" ({expected:.5g})"
+        print(f"{exercise} is right{exact}. {words['why']}")
         return True
-    hint = words["hints"][min(_wrong[exercise], len(words["hints"]) - 1)]
+    hint = hints[min(_wrong[exercise], len(hints) - 1)]
     _wrong[exercise] += 1
     print(f"{exercise}: {answer!r} is not it ({_wanted(expected, words)}). Hint: {hint}")
     return False
@@ -68,14 +69,8 @@ def check(exercise, answer=None, dataset="synthetic", *, seed=0):
 def matches(answer, expected, *, relative=0.0, absolute=0.0):
     """Whether an answer is right.
 
-    Parameters
-    ----------
-    answer : number, str or collection
-    expected : number, set of str or frozenset of str
-        A number within the tolerances; one name out of a set (more than one where several tie); all names of a
-        frozenset, in any order. Upper and lower case are the same.
-    relative, absolute : float
-        The larger of the two allowances holds.
+    `expected` is a number, which the answer must meet within the larger tolerance, a set of names
+    one of which is asked for, or a frozenset of names all of which are, in any order and case.
     """
     if isinstance(expected, frozenset):
         given = [answer] if isinstance(answer, str) else answer
@@ -90,11 +85,6 @@ def matches(answer, expected, *, relative=0.0, absolute=0.0):
 
 def _names(values):
     return {str(value).strip().casefold() for value in values}
-
-
-def _value(expected):
-    """The exact number beside an answer that was only near."""
-    return "" if isinstance(expected, set | frozenset) else f" ({expected:.5g})"
 
 
 def _wanted(expected, words):

@@ -1,4 +1,4 @@
-"""The driver, on tiny notebooks in a temporary folder; most tests run their cells here instead of in a kernel."""
+"""The driver on two tiny notebooks; most tests run their cells here instead of in a kernel."""
 
 import io
 import json
@@ -13,19 +13,20 @@ from pathlib import Path
 import nbformat
 import pytest
 
-import semlib.run
+import semlib
 from semlib import paths
-from semlib.driver import fingerprint as fp
-from semlib.driver import notebook as nb
-from semlib.driver.execute import Line
-from semlib.run import NotebookError, reproduce
+from semlib.reproduce import notebook as nb
+from semlib.reproduce import run as module
+from semlib.reproduce import state
 
 HEAD = 'dataset: str = "synthetic"  # data set\nseed: int = 0  # seed\n'
-FIRST = "from semlib import paths\nplace = paths.of(dataset)\n(place.data / 'a.txt').write_text(f'{n} {seed}')"
+STEPS = "n: int = 3  # steps"
+FIRST = "(place.data / 'a.txt').write_text(f'{n} {seed}')"
 SECOND = (
-    "from semlib import paths\nfrom semlib.images import pyramid\nplace = paths.of(dataset)\n"
+    "from semlib.images import pyramid\n"
     "(place.figures / 'b.txt').write_text((place.data / 'a.txt').read_text() * times)"
 )
+PLACE = "from semlib import paths\nplace = paths.of(dataset)\n"
 
 
 def write_notebook(name, parameters, *code, inputs=(), outputs=()):
@@ -36,9 +37,12 @@ def write_notebook(name, parameters, *code, inputs=(), outputs=()):
         "semlib": {"inputs": list(inputs), "outputs": list(outputs)},
     }
     paths.NOTEBOOKS.mkdir(exist_ok=True)
-    nbformat.write(
-        nbformat.v4.new_notebook(cells=cells, metadata=metadata), paths.NOTEBOOKS / f"{name}.ipynb"
-    )
+    book = nbformat.v4.new_notebook(cells=cells, metadata=metadata)
+    nbformat.write(book, paths.NOTEBOOKS / f"{name}.ipynb")
+
+
+def write_first(*more, parameters=STEPS, **declared):
+    write_notebook("01_first", parameters, PLACE + FIRST, *more, **declared)
 
 
 @pytest.fixture
@@ -46,13 +50,10 @@ def suite(tmp_path, monkeypatch):
     """Two notebooks, 01_first -> data/a.txt -> 02_second -> figures/b.txt, with two profiles."""
     monkeypatch.setattr(paths, "NOTEBOOKS", tmp_path / "notebooks")
     monkeypatch.setattr(paths, "PROFILES", tmp_path / "notebooks" / "profiles")
-    monkeypatch.setenv("SEMLIB_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("SEMLIB_FIGURES", str(tmp_path / "figures"))
-    write_notebook("01_first", "n: int = 3  # steps", FIRST, outputs=["data/a.txt"])
-    second = {"inputs": ["data/a.txt"], "outputs": ["figures/b.txt"]}
-    write_notebook(
-        "02_second", "times: int = 1  # copies\nrate: float = 0.1  # rate", SECOND, **second
-    )
+    write_first(outputs=["data/a.txt"])
+    parameters = "times: int = 1  # copies\nrate: float = 0.1  # rate"
+    declared = {"inputs": ["data/a.txt"], "outputs": ["figures/b.txt"]}
+    write_notebook("02_second", parameters, PLACE + SECOND, **declared)
     paths.PROFILES.mkdir()
     (paths.PROFILES / "standard.yaml").write_text("# the notebooks' own defaults\n")
     (paths.PROFILES / "quick.yaml").write_text("01_first: {n: 1}\n")
@@ -61,23 +62,23 @@ def suite(tmp_path, monkeypatch):
 
 @pytest.fixture
 def in_process(monkeypatch):
-    """Run the cells of a notebook here, without a kernel; returns the list of notebooks that ran."""
+    """Run the cells of a notebook here, without a kernel; returns the notebooks that ran."""
     ran = []
 
-    def execute(notebook, target, parameters, label, stream):
+    def execute(notebook, target, values, label, stream):
         names = {}
         for cell in notebook.cells:
             exec(cell["source"], names)
-            names.update(parameters)
-        target.write_text("executed")
+            names.update(values)
+        shutil.copy(notebook.path, target)
         ran.append(notebook.name)
 
-    monkeypatch.setattr(semlib.run, "execute", execute)
+    monkeypatch.setattr(module, "execute", execute)
     return ran
 
 
 def run(dataset="synthetic", **options):
-    return reproduce(dataset, **{"stream": io.StringIO(), **options})
+    return module.reproduce(dataset, **{"stream": io.StringIO(), **options})
 
 
 def test_runs_in_order_then_skips_everything(suite, in_process):
@@ -94,8 +95,7 @@ def test_runs_in_order_then_skips_everything(suite, in_process):
 
 def test_changed_parameter_reruns_it_and_what_reads_its_output(suite, in_process):
     run()
-    again = run(parameters={"n": 5})
-    assert again == {
+    assert run(parameters={"n": 5}) == {
         "01_first": ["parameters changed: n 3 -> 5"],
         "02_second": ["input changed: data/a.txt"],
     }
@@ -103,9 +103,8 @@ def test_changed_parameter_reruns_it_and_what_reads_its_output(suite, in_process
 
 def test_output_with_the_same_content_reruns_nothing_behind_it(suite, in_process):
     run()
-    again = run(only=["01"], force=True)
+    assert run(only=["01"], force=True) == {"01_first": ["--force"]}
     os.utime(suite.data / "a.txt", (1, 1))
-    assert again == {"01_first": ["--force"]}
     assert run()["02_second"] == []
 
 
@@ -117,7 +116,7 @@ def test_edited_cell_and_missing_output_say_so(suite, in_process):
         "01_first": ["output missing: figures/notebooks/01_first.ipynb"],
         "02_second": ["output missing: figures/b.txt"],
     }
-    write_notebook("01_first", "n: int = 3  # steps", FIRST, "1 + 1", outputs=["data/a.txt"])
+    write_first("1 + 1", outputs=["data/a.txt"])
     assert run() == {"01_first": ["notebook changed"], "02_second": []}
 
 
@@ -125,14 +124,39 @@ def test_changed_module_reruns_only_the_notebooks_that_import_it(
     suite, in_process, tmp_path, monkeypatch
 ):
     copy = tmp_path / "semlib"
-    shutil.copytree(
-        Path(semlib.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__")
-    )
-    monkeypatch.setattr(fp, "_PACKAGE", copy)
+    unwanted = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(Path(semlib.__file__).parent, copy, ignore=unwanted)
+    monkeypatch.setattr(state, "_PACKAGE", copy)
     run()
-    with open(copy / "images" / "pyramid.py", "a") as module:
-        module.write("# edited\n")
+    with open(copy / "images" / "pyramid.py", "a") as file:
+        file.write("# edited\n")
     assert run() == {"01_first": [], "02_second": ["semlib changed: images/pyramid.py"]}
+
+
+def test_modules_follow_imports_inside_functions_and_relative_ones(tmp_path, monkeypatch):
+    package = tmp_path / "semlib"
+    for name, code in {
+        "__init__.py": "",
+        "paths.py": "import os",
+        "images/__init__.py": "",
+        "images/film.py": "def f():\n    from . import noise",
+        "images/noise.py": "from ..paths import of",
+        "images/unused.py": "",
+        "images/words.csv": "",
+    }.items():
+        (package / name).parent.mkdir(exist_ok=True, parents=True)
+        (package / name).write_text(code)
+    monkeypatch.setattr(state, "_PACKAGE", package)
+    names = "__init__.py images/__init__.py images/film.py images/noise.py images/words.csv"
+    expected = [*names.split(), "paths.py"]
+    assert state.modules("import numpy\nfrom semlib.images.film import sample") == expected
+    assert state.modules("import semlib.paths") == ["__init__.py", "paths.py"]
+    assert state.modules("this is not python") == []
+
+
+def test_magic_lines_do_not_hide_imports(suite):
+    write_notebook("01_first", "", "%matplotlib inline\nimport semlib.paths\n!ls")
+    assert state.modules(nb.numbered()[0].code) == ["__init__.py", "paths.py"]
 
 
 def test_force_only_and_from_select(suite, in_process):
@@ -143,32 +167,29 @@ def test_force_only_and_from_select(suite, in_process):
         run(only=["01"], start="02")
 
 
-@pytest.mark.parametrize("options", [{"only": ["03"]}, {"start": "third"}])
-def test_unknown_notebook_lists_the_known(suite, options):
-    with pytest.raises(ValueError, match="unknown notebook .*use one of 01_first, 02_second"):
-        run(**options)
-
-
 def test_profile_and_given_parameters(suite, in_process):
     run(profile="quick", seed=7)
     assert (suite.data / "a.txt").read_text() == "1 7"
-    assert run(profile="quick", seed=7, parameters={"n": "4"})["01_first"] == [
-        "parameters changed: n 1 -> 4"
-    ]
+    again = run(profile="quick", seed=7, parameters={"n": "4"})
+    assert again["01_first"] == ["parameters changed: n 1 -> 4"]
     assert (suite.data / "a.txt").read_text() == "4 7"
 
 
-def test_unknown_names_are_refused_before_anything_runs(suite, in_process):
-    with pytest.raises(ValueError, match="unknown parameter 'typo'; known: n, rate, times"):
-        run(parameters={"typo": 1})
-    with pytest.raises(ValueError, match="unknown parameter 'n'; known: rate, times"):
-        run(only=["02"], parameters={"n": 1})
-    with pytest.raises(ValueError, match="give seed with --seed"):
-        run(parameters={"seed": 1})
-    with pytest.raises(ValueError, match="unknown profile 'huge': use one of quick, standard"):
-        run(profile="huge")
-    with pytest.raises(ValueError, match="unknown dataset 'nowhere'"):
-        run("nowhere")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"parameters": {"typo": 1}}, "unknown parameter 'typo'; known: n, rate, times"),
+        ({"only": ["02"], "parameters": {"n": 1}}, "unknown parameter 'n'; known: rate, times"),
+        ({"parameters": {"seed": 1}}, "give seed with --seed"),
+        ({"profile": "huge"}, "unknown profile 'huge': use one of quick, standard"),
+        ({"dataset": "nowhere"}, "unknown dataset 'nowhere'"),
+        ({"only": ["03"]}, "unknown notebook '03': use one of 01_first, 02_second"),
+        ({"start": "third"}, "unknown notebook 'third'"),
+    ],
+)
+def test_unknown_names_are_refused_before_anything_runs(suite, in_process, options, message):
+    with pytest.raises(ValueError, match=message):
+        run(**options)
     assert in_process == []
 
 
@@ -196,11 +217,7 @@ def test_bad_profile_is_refused(suite, content, message):
         ("float", 2, 2.0),
         ("bool", "true", True),
         ("str", "123", "123"),
-        ("str | None", "null", None),
-        ("int | str", "full", "full"),
         ("list", "[1, a]", [1, "a"]),
-        ("list[int]", "[0, 1]", [0, 1]),
-        ("list[float]", [1, "1e-2"], [1.0, 0.01]),
         ("dict", "{a: 1}", {"a": 1}),
     ],
 )
@@ -212,33 +229,23 @@ def test_parameter_takes_yaml_of_its_type(kind, given, value):
 
 @pytest.mark.parametrize(
     ("kind", "given"),
-    [
-        ("int", "3.5"),
-        ("int", True),
-        ("float", "fast"),
-        ("bool", "1"),
-        ("list[int]", "[a]"),
-        ("str", 3),
-        ("int", "["),
-    ],
+    [("int", "3.5"), ("int", True), ("float", "fast"), ("float", True), ("bool", "1")]
+    + [("list", "a"), ("str", 3), ("int", "["), ("unheard", 1)],
 )
 def test_parameter_refuses_another_type(kind, given):
     with pytest.raises(ValueError, match=r"01_first: parameter p is|not valid YAML"):
         nb.Parameter("p", kind, None).convert(given, "01_first")
 
 
-def test_missing_input_names_the_notebook_that_makes_it(suite, in_process):
-    with pytest.raises(
-        FileNotFoundError,
-        match=r"02_second needs .*a\.txt, which does not exist; 01_first makes it",
-    ):
+def test_missing_input_names_what_makes_it_and_the_command(suite, in_process):
+    said = r"02_second needs .*a\.txt, which does not exist; 01_first makes it: "
+    said += 'python -m semlib reproduce --dataset "synthetic" --only 01 '
+    with pytest.raises(FileNotFoundError, match=said):
         run(only=["02"])
 
 
 def test_promised_output_that_was_not_made_is_said(suite, in_process):
-    write_notebook(
-        "01_first", "n: int = 3  # steps", FIRST, outputs=["data/a.txt", "figures/table*.csv"]
-    )
+    write_first(outputs=["data/a.txt", "figures/table*.csv"])
     stream = io.StringIO()
     run(only=["01"], stream=stream)
     assert "01_first  made no figures/table*.csv" in stream.getvalue()
@@ -249,9 +256,7 @@ def test_folder_of_images_is_an_input(suite, in_process, tmp_path):
     folder = tmp_path / "my images"
     (folder / "masks").mkdir(parents=True)
     (folder / "masks" / "a.png").write_text("mask")
-    write_notebook(
-        "01_first", "n: int = 3  # steps", FIRST, inputs=["source/*"], outputs=["data/a.txt"]
-    )
+    write_first(inputs=["source/*"], outputs=["data/a.txt"])
     assert list(run(folder)) == ["01_first", "02_second"]
     record = json.loads(paths.of(folder).run_json.read_text())
     assert record["notebooks"]["01_first"]["parameters"]["dataset"] == str(folder)
@@ -260,14 +265,15 @@ def test_folder_of_images_is_an_input(suite, in_process, tmp_path):
     assert run(folder)["01_first"] == ["input changed: source/*"]
 
 
-def test_record_says_with_what_and_from_what(suite, in_process):
+def test_record_says_with_what_and_from_what(suite, in_process, monkeypatch):
+    monkeypatch.setenv("PATH", "")  # no git, no matter
     suite.data.mkdir(parents=True)
     suite.manifest.write_text("image_id\n")
     run(profile="quick", seed=3)
     record = json.loads(suite.run_json.read_text())
-    assert {"git", "python", "platform", "cpu_count", "started"} <= set(record)
+    assert {"python", "platform", "cpu_count", "started"} <= set(record)
     assert (record["dataset"], record["profile"], record["seed"]) == ("synthetic", "quick", 3)
-    assert record["packages"]["numpy"]
+    assert record["packages"]["numpy"] and record["git"] is None
     assert len(record["data_sha256"]) == 64
     first = record["notebooks"]["01_first"]
     assert first["parameters"] == {"dataset": "synthetic", "seed": 3, "n": 1}
@@ -291,12 +297,6 @@ def test_damaged_record_counts_as_none(suite, in_process, content):
     assert in_process == ["01_first", "02_second"] * 2
 
 
-def test_no_git_no_matter(suite, in_process, monkeypatch):
-    monkeypatch.setenv("PATH", "")
-    run(only=["01"])
-    assert json.loads(suite.run_json.read_text())["git"] is None
-
-
 @pytest.mark.parametrize("variable", ["SEMLIB_DATA", "SEMLIB_FIGURES"])
 def test_folder_that_cannot_be_written_is_named(suite, in_process, tmp_path, monkeypatch, variable):
     (tmp_path / "file").write_text("")
@@ -312,70 +312,30 @@ def test_no_notebooks_at_all(suite, tmp_path, monkeypatch):
         run()
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("03_bad", "not json", "03_bad.ipynb is not a notebook"),
-        ("03_bad", '{"nbformat": 3}', "03_bad.ipynb is not a notebook"),
-    ],
-)
-def test_broken_notebook_file_is_named(suite, name, content, message):
-    (paths.NOTEBOOKS / f"{name}.ipynb").write_text(content)
-    with pytest.raises(ValueError, match=message):
+@pytest.mark.parametrize("content", ["not json", '{"nbformat": 3}'])
+def test_broken_notebook_file_is_named(suite, content):
+    (paths.NOTEBOOKS / "03_bad.ipynb").write_text(content)
+    with pytest.raises(ValueError, match="03_bad.ipynb is not a notebook"):
         run()
 
 
-@pytest.mark.parametrize("line", ["x: int = n + 1", "x: int", "x: int = "])
-def test_parameters_must_be_plain_lines(suite, line):
-    write_notebook("01_first", line, FIRST)
-    with pytest.raises(
-        ValueError, match=r"01_first.ipynb: parameters must be lines 'name: type = value"
-    ):
+def test_parameters_must_be_plain_lines(suite):
+    write_first(parameters="x: int = n + 1")
+    with pytest.raises(ValueError, match=r"parameters must be lines 'name: type = value"):
         run()
 
 
 def test_declared_files_must_have_a_known_place(suite, in_process):
     write_notebook("01_first", "", "1", inputs=["elsewhere/a.txt"])
-    with pytest.raises(
-        ValueError, match=r"'elsewhere/a.txt' .* must start with data/, figures/ or source/"
-    ):
+    with pytest.raises(ValueError, match=r"'elsewhere/a.txt' .* must start with data/"):
         run()
 
 
 def test_hidden_and_temporary_files_are_no_outputs(suite):
     suite.data.mkdir(parents=True)
-    for name in ("level0.npy", ".level0-12.tmp.npy", ".hidden.npy"):
+    for name in ("level0.npy", ".level0.tmp.npy", ".hidden.npy"):
         (suite.data / name).write_text("")
-    assert fp.files("data/*.npy", suite) == [suite.data / "level0.npy"]
-
-
-def test_modules_follow_imports_inside_functions_and_relative_ones(tmp_path, monkeypatch):
-    for name, code in {
-        "__init__.py": "",
-        "paths.py": "import os",
-        "images/__init__.py": "",
-        "images/simulate.py": "def f():\n    from . import noise",
-        "images/noise.py": "from ..paths import of",
-        "images/unused.py": "",
-    }.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(code)
-    monkeypatch.setattr(fp, "_PACKAGE", tmp_path)
-    found = fp.modules("import numpy\nfrom semlib.images.simulate import sample")
-    assert found == [
-        "__init__.py",
-        "images/__init__.py",
-        "images/noise.py",
-        "images/simulate.py",
-        "paths.py",
-    ]
-    assert fp.modules("import semlib.paths") == ["__init__.py", "paths.py"]
-    assert fp.modules("this is not python") == []
-
-
-def test_magic_lines_do_not_hide_imports(suite):
-    write_notebook("01_first", "", "%matplotlib inline\nimport semlib.paths\n!ls")
-    assert fp.modules(nb.numbered()[0].code) == ["__init__.py", "paths.py"]
+    assert state.files("data/*.npy", suite) == [suite.data / "level0.npy"]
 
 
 class Terminal(io.StringIO):
@@ -386,47 +346,40 @@ class Terminal(io.StringIO):
 @pytest.mark.parametrize("terminal", [True, False])
 def test_bars_move_on_a_terminal_and_only_finished_lines_stay_in_a_file(terminal):
     stream = Terminal() if terminal else io.StringIO()
-    with Line("[1/2] 01_first", stream) as line:
-        line.cells.write("\rcell 1/3")
-        line.write("\repochs:  50%|##  |")
-        line.write("\repochs: 100%|####|\n")
-        line.write("a warning\n")
-    moved = "[1/2] 01_first  epochs:  50%|##  |" in stream.getvalue()
-    assert moved == terminal
-    assert ("[1/2] 01_first  cell 1/3" in stream.getvalue()) == terminal
-    stay = [text for text in stream.getvalue().split("\n")[:-1]]
-    assert [text.rpartition("\r")[2] for text in stay] == [
-        "      epochs: 100%|####|",
-        "      a warning",
-    ]
+    line = module.Line("[1/2] 01_first", stream)
+    for text in (
+        "\rcell 1/3\r",
+        "a warning\n",
+        "\rcell 2/3\r  ",
+        "\repochs:  50%|##  |",
+        "\repochs: 100%|####|\n",
+        "\rcell 3/3\r",
+    ):
+        line.write(text)
+    line.show("")
+    for moving in ("epochs:  50%|##  |", "cell 1/3", "cell 3/3"):
+        assert (f"[1/2] 01_first  {moving}" in stream.getvalue()) == terminal
+    stays = [text.rpartition("\r")[2] for text in stream.getvalue().split("\n")[:-1]]
+    assert stays == ["      a warning", "      epochs: 100%|####|"]
     assert stream.getvalue().rpartition("\r")[2] == "" or not terminal
 
 
 def test_kernel_runs_with_this_python_and_a_failing_cell_stops_it(suite):
-    code = "import sys\nfrom tqdm import tqdm\nprint(sys.executable)\nfor i in tqdm(range(3), desc='steps'): pass"
-    write_notebook("01_first", "n: int = 3  # steps", code)
-    write_notebook(
-        "02_second",
-        "",
-        "print('before')",
-        "raise ValueError('bad image\\n  foo.png')",
-        "print('after')",
-    )
+    code = "import sys\nfrom tqdm import tqdm\nprint(sys.executable)\n"
+    write_notebook("01_first", STEPS, code + "for i in tqdm(range(3), desc='steps'): pass")
+    cells = "print('before')", "raise ValueError('bad image\\n  foo.png')", "print('after')"
+    write_notebook("02_second", "", *cells)
     stream = io.StringIO()
-    with pytest.raises(
-        NotebookError, match=r"02_second, cell \[4\]: ValueError: bad image foo.png \(see .*failed"
-    ):
+    said = r"02_second, cell \[4\]: ValueError: bad image foo.png \(see .*failed"
+    with pytest.raises(module.NotebookError, match=said):
         run(stream=stream, parameters={"n": 4})
     assert "      steps: 100%" in stream.getvalue()
     copy = nbformat.read(suite.notebooks / "01_first.ipynb", as_version=4)
-    assert [out.text.strip() for out in copy.cells[-1].outputs if out.name == "stdout"] == [
-        sys.executable
-    ]
+    printed = [out.text.strip() for out in copy.cells[-1].outputs if out.name == "stdout"]
+    assert printed == [sys.executable]
     assert "n = 4" in copy.cells[1].source
-    assert sorted(p.name for p in suite.notebooks.iterdir()) == [
-        "01_first.ipynb",
-        "02_second.failed.ipynb",
-    ]
+    kept = sorted(path.name for path in suite.notebooks.iterdir())
+    assert kept == ["01_first.ipynb", "02_second.failed.ipynb"]
     failed = nbformat.read(suite.notebooks / "02_second.failed.ipynb", as_version=4)
     assert "before" in str(failed) and "foo.png" in str(failed)
     assert list(json.loads(suite.run_json.read_text())["notebooks"]) == ["01_first"]
@@ -472,22 +425,27 @@ def is_running(pid):
         return False
 
 
+@pytest.fixture
+def waiting(suite, monkeypatch):
+    """A run of its own process that is in the middle of 02_second, after a finished 01_first."""
+    write_notebook("02_second", "", WAIT, inputs=["data/a.txt"])
+    suite.data.mkdir(parents=True)
+    (suite.data / "a.txt").write_text("3 0")
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "execute", lambda book, target, *_: shutil.copy(book.path, target))
+        run(only=["01"])
+    process = start()
+    wait_until((suite.data / "pid").exists)
+    yield process
+    process.kill()
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_interrupted_run_leaves_no_kernel_and_continues(suite, number):
-    write_notebook("02_second", "", WAIT, inputs=["data/a.txt"])
-    with pytest.MonkeyPatch.context() as patch:  # 01_first as a finished run, without a kernel
-        patch.setattr(
-            semlib.run, "execute", lambda notebook, target, *rest: target.write_text("executed")
-        )
-        suite.data.mkdir(parents=True)
-        (suite.data / "a.txt").write_text("3 0")
-        run(only=["01"])
-    first = start()
-    wait_until((suite.data / "pid").exists)
-    first.send_signal(number)
-    said = first.communicate(timeout=30)[1]
+def test_interrupted_run_leaves_no_kernel_and_continues(suite, waiting, number):
+    waiting.send_signal(number)
+    said = waiting.communicate(timeout=30)[1]
     kernel = int((suite.data / "pid").read_text())
     wait_until(lambda: not is_running(kernel))
     assert not (suite.notebooks / "02_second.ipynb").exists()
@@ -497,10 +455,20 @@ def test_interrupted_run_leaves_no_kernel_and_continues(suite, number):
         said = second.communicate(timeout=60)[1]
         assert second.returncode == 0, said
         assert "01_first  skipped: unchanged" in said and "02_second  done" in said
-        assert sorted(path.name for path in suite.notebooks.iterdir()) == [
-            "01_first.ipynb",
-            "02_second.ipynb",
-        ]
+        assert "WARNING" not in said, "the kernel says nothing of its own"
+        kept = sorted(path.name for path in suite.notebooks.iterdir())
+        assert kept == ["01_first.ipynb", "02_second.ipynb"]
     else:
-        assert first.returncode == 130
+        assert waiting.returncode == 130
         assert said.rstrip().endswith("interrupted: rerun the same command to continue")
+
+
+@pytest.mark.slow
+def test_second_run_of_a_data_set_says_at_once_who_runs_and_harms_nothing(suite, waiting):
+    second = start()
+    said = second.communicate(timeout=30)[1]
+    assert second.returncode == 2
+    assert f"another run of synthetic is going on (process {waiting.pid}, started 2" in said
+    (suite.data / "go").write_text("")
+    assert waiting.wait(timeout=60) == 0
+    assert run() == {"01_first": [], "02_second": []}

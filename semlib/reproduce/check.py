@@ -1,0 +1,114 @@
+"""What ``python -m semlib check`` says: what is here, what is missing, and how to get it."""
+
+import json
+import os
+import platform
+import shutil
+
+import click
+import psutil
+
+from semlib import paths, weights
+
+
+def report():
+    """Print the state of machine, data, figures and weights."""
+    for title, lines in (
+        ("machine", _machine()),
+        (f"data in {paths.data_root()}", _data()),
+        (f"figures in {paths.figures_root()}", _figures()),
+        ("weights (optional)", _weights()),
+    ):
+        click.secho(title, bold=True)
+        for status, what, *hint in lines:
+            click.echo(f"  {status:8}{what}" + "".join(f"\n          -> {text}" for text in hint))
+
+
+def _machine():
+    import torch
+
+    memory = psutil.virtual_memory()
+    yield (
+        "ok",
+        f"Python {platform.python_version()}, {os.cpu_count()} cores, "
+        f"{memory.total / 2**30:.0f} GiB memory ({memory.available / 2**30:.0f} free)",
+    )
+    folder = paths.data_root().absolute()
+    free = shutil.disk_usage(next(above for above in (folder, *folder.parents) if above.exists()))
+    status = "ok" if free.free > 10 * 2**30 else "LOW"
+    yield status, f"{free.free / 2**30:.0f} GiB disk free at {folder}"
+    cpu = torch.cpu.get_capabilities()
+    native = cpu.get("avx512_bf16") or cpu.get("amx_bf16")
+    yield "device", f"cpu, bf16 {'native' if native else 'emulated: float32 is faster'}"
+    for i in range(torch.cuda.device_count()):
+        bf16 = "native" if torch.cuda.is_bf16_supported() else "not supported"
+        yield "device", f"cuda:{i}, {torch.cuda.get_device_name(i)}, bf16 {bf16}"
+    if torch.backends.mps.is_available():
+        yield "device", "mps"
+
+
+def _data():
+    from semlib.images.datasets import ARCHIVES
+
+    for name in paths.BUILT_IN:
+        place = paths.of(name)
+        archive = ARCHIVES.get(name)
+        command = f"python -m semlib fetch {name}"
+        if place.manifest.is_file():
+            yield "ok", f"{name}: {_contents(place.data)}"
+        elif place.archive.is_file() or (place.raw / "data").is_dir():
+            yield "partly", f"{name}: raw files, no manifest yet", command
+        elif archive:
+            size = f"{archive.bytes / 1e6:.0f} MB; or place data.zip as {place.archive}"
+            yield "missing", name, f"{command} ({size})"
+        else:
+            yield "missing", name, f"{command} (simulated)"
+        if place.archive.is_file():
+            yield _checksum(place, archive, command)
+    for manifest in sorted(paths.data_root().glob("*/manifest.csv")):
+        folder = manifest.parent
+        if folder.name not in paths.BUILT_IN:
+            yield "ok", f"{folder.name} (an own folder): {_contents(folder)}"
+
+
+def _contents(folder):
+    with open(folder / "manifest.csv", encoding="utf-8") as lines:
+        count = sum(1 for _ in lines) - 1
+    names = ("level0.npy", "level1.npy", "level2.npy", "ssl", "features")
+    made = [name for name in names if (folder / name).exists()]
+    return "; ".join([f"{count} images in the manifest", *([", ".join(made)] if made else [])])
+
+
+def _checksum(place, archive, command):
+    """data.zip against its published checksum, the synthetic one against its own record."""
+    record = place.raw / "simulation.json"
+    expected = archive.sha256 if archive else None
+    if not archive and record.is_file():
+        expected = json.loads(record.read_text(encoding="utf-8")).get("sha256")
+    if expected is None:
+        return "unknown", f"{place.archive}: no checksum on record", command
+    if paths.sha256(place.archive) != expected:
+        return "WRONG", f"{place.archive}: sha256 is not {expected}", "remove it, then: " + command
+    origin = "published" if archive else "recorded"
+    return "ok", f"{place.archive}: sha256 {expected[:12]}... as {origin}"
+
+
+def _figures():
+    suite = {path.stem for path in paths.NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")}
+    runs = sorted(paths.figures_root().glob("*/run.json"))
+    for file in runs:
+        run = json.loads(file.read_text(encoding="utf-8"))
+        done = f"{len(run['notebooks'])} notebooks run, profile {run['profile']}, {run['started']}"
+        if left := sorted(suite - set(run["notebooks"])):
+            options = f'--dataset "{run["dataset"]}" --profile {run["profile"]}'
+            what = f"{file.parent.name}: {done}; not run: {', '.join(left)}"
+            yield "partly", what, f"python -m semlib reproduce {options}"
+        else:
+            yield "ok", f"{file.parent.name}: {done}"
+    if not runs:
+        yield "missing", "no run yet", "make reproduce, or: python -m semlib reproduce"
+
+
+def _weights():
+    for name, here, hint in weights.status():
+        yield ("ok", name) if here else ("missing", name, hint)

@@ -1,0 +1,193 @@
+"""Run the numbered notebooks in order with papermill, and skip what is unchanged."""
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+import time
+
+import semlib
+from semlib import paths
+from semlib.reproduce import notebook as nb
+from semlib.reproduce import report, state
+
+
+class NotebookError(RuntimeError):
+    """A cell of a notebook raised an error, or its kernel died."""
+
+
+def reproduce(
+    dataset="synthetic",
+    profile="standard",
+    *,
+    only=(),
+    start=None,
+    force=False,
+    seed=0,
+    parameters=None,
+    stream=None,
+):
+    """Run the notebooks that are not up to date, then write the report of the run.
+
+    A notebook is up to date if its cells, its parameters, the semlib modules that it imports and
+    the content of its inputs are those of its last finished run, and the outputs are there.
+    Returns {notebook: reasons why it ran}, no reasons for one that was skipped. ValueError for
+    names and values that do not fit, OSError for a missing input, a folder that cannot be written
+    to and another run going on, NotebookError for a failing cell.
+
+    Parameters
+    ----------
+    dataset : "synthetic", "carinthia", "carinthia-s", or a folder of images
+    profile : name of a file in ``notebooks/profiles``
+    only, start : run these notebooks only; leave out those before this one
+    force : run also what is up to date
+    seed : seed of every notebook
+    parameters : {name: value} for every selected notebook that declares the name
+    stream : where progress goes; standard error by default
+    """
+    stream = stream or sys.stderr
+    place = paths.of(dataset)
+    request = {"dataset": place.dataset, "profile": profile, "seed": seed}
+    suite = nb.numbered()
+    selected = nb.select(suite, only, start)
+    values = nb.assign(suite, selected, parameters=parameters or {}, **request)
+    for folder in (place.data, place.notebooks):
+        _check_writable(folder)
+    with _alone(place):
+        record = state.Record(place, **request)
+        said = f"{place.dataset}, profile {profile}, seed {seed}"
+        print(f"semlib {semlib.__version__}: {said}", file=stream)
+        begin = time.monotonic()
+        reasons = {}
+        for number, notebook in enumerate(selected, 1):
+            label = f"[{number}/{len(selected)}] {notebook.name}"
+            state.check_inputs(notebook, suite, place)
+            own = values[notebook.name]
+            fingerprint = state.fingerprint(notebook, own, place)
+            why = ["--force"] if force else record.reasons(notebook.name, fingerprint)
+            reasons[notebook.name] = why
+            if why:
+                print(f"{label}  {'; '.join(why)}", file=stream)
+                seconds = _run(notebook, own, fingerprint, record, label, stream)
+                print(f"{label}  done in {seconds:.1f} s", file=stream)
+            else:
+                seconds = record.notebooks[notebook.name]["seconds"]
+                print(f"{label}  skipped: unchanged ({seconds:.1f} s when it ran)", file=stream)
+        ran = sum(map(bool, reasons.values()))
+        said = f"{ran} run, {len(reasons) - ran} skipped in {time.monotonic() - begin:.1f} s"
+        print(f"{said}: {place.figures}", file=stream)
+        if page := report.write(dataset):
+            print(f"report: {page}", file=stream)
+    return reasons
+
+
+def _run(notebook, values, fingerprint, record, label, stream):
+    """Execute one notebook and record it; returns the seconds it took."""
+    place = record.place
+    copy = place.notebooks / notebook.path.name
+    record.forget(notebook.name)
+    started = state.now()
+    begin = time.monotonic()
+    execute(notebook, copy, values, label, stream)
+    seconds = time.monotonic() - begin
+    outputs = [state.relative(copy, place)]
+    for pattern in notebook.outputs:
+        made = state.files(pattern, place)
+        outputs += [state.relative(path, place) for path in made]
+        if not made:
+            print(f"{label}  made no {pattern}", file=stream)
+    record.finish(notebook.name, fingerprint, outputs=outputs, seconds=seconds, started=started)
+    return seconds
+
+
+def _check_writable(folder):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        hint = "SEMLIB_DATA and SEMLIB_FIGURES name other folders"
+        raise PermissionError(f"cannot write to {folder} ({error.strerror}): {hint}") from error
+
+
+@contextlib.contextmanager
+def _alone(place):
+    """Keep other runs of the same data set out; the system frees the lock of a killed run."""
+    from filelock import FileLock, Timeout
+
+    holder = place.data / ".run.txt"
+    try:
+        with FileLock(place.data / ".run.lock", timeout=0):
+            holder.write_text(f"process {os.getpid()}, started {state.now()}", encoding="utf-8")
+            yield
+    except Timeout:
+        who = holder.read_text(encoding="utf-8") if holder.exists() else "just started"
+        raise BlockingIOError(
+            f"another run of {place.name} is going on ({who}): wait for its end, or stop it"
+        ) from None
+
+
+def execute(notebook, target, values, label, stream):
+    """Run a notebook with papermill and write its executed copy to `target`.
+
+    A notebook that fails leaves ``NAME.failed.ipynb`` instead; one that is interrupted, nothing.
+    """
+    from nbclient.exceptions import DeadKernelError
+    from papermill import PapermillExecutionError, execute_notebook
+
+    failed = target.with_suffix(".failed.ipynb")
+    for old in (target, failed):
+        old.unlink(missing_ok=True)
+    line = Line(label, stream)
+    # The "\r" at the end tells Line that whatever comes next stands in place of the count
+    count = {"file": line, "bar_format": "cell {n}/{total}\r", "mininterval": 0, "leave": False}
+    os.environ["TQDM_NCOLS"] = str(line.width - len(label) - 2)  # for the bars of the kernel
+    with paths.atomic(target) as copy:
+        try:
+            options = {"kernel_name": "python3", "progress_bar": count, "stderr_file": line}
+            options |= {"coalesce_streams": True, "extra_arguments": ["--log-level=ERROR"]}
+            execute_notebook(notebook.path, copy, values, **options)
+        except PapermillExecutionError as error:
+            os.replace(copy, failed)
+            said = " ".join(f"{error.ename}: {error.evalue}".split())
+            place = f"{notebook.name}, cell [{error.exec_count}]"
+            raise NotebookError(f"{place}: {said} (see {failed})") from None
+        except DeadKernelError:
+            os.replace(copy, failed)
+            said = "its kernel died, perhaps for lack of memory"
+            raise NotebookError(f"{notebook.name}: {said} (see {failed})") from None
+        finally:
+            line.show("")
+
+
+class Line:
+    """The last line of the terminal: a notebook's label and, beside it, the bar that moves.
+
+    It stands in for a file that takes papermill's count of cells and the kernel's standard error.
+    What ends in a line feed stays. Where the output is no terminal, only that is written.
+    """
+
+    def __init__(self, label, stream):
+        self.label = label
+        self.stream = stream
+        self.width = shutil.get_terminal_size((100, 24)).columns - 1
+        self.moving = ""
+
+    def write(self, text):
+        *finished, last = (self.moving + text).split("\n")
+        for line in finished:
+            if stays := line.rpartition("\r")[2].rstrip():
+                self.show("")
+                self.stream.write(f"      {stays}\n")
+        # Of several redrawings only the last counts; its own final "\r" does not begin another
+        self.moving = last[max(last.rstrip("\r ").rfind("\r"), 0) :]
+        self.show(f"{self.label}  {self.moving.strip()}")
+
+    def show(self, text):
+        if self.stream.isatty():
+            self.stream.write(f"\r{text[: self.width].ljust(self.width)}\r{text[: self.width]}")
+            self.stream.flush()
+
+    def flush(self):
+        self.stream.flush()

@@ -1,0 +1,217 @@
+"""What a notebook's results depend on, and ``run.json``, the record of finished notebooks."""
+
+import contextlib
+import datetime
+import fnmatch
+import functools
+import hashlib
+import importlib.metadata
+import json
+import modulefinder
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+import semlib
+from semlib import paths
+
+_DATA = (".csv", ".json", ".safetensors")
+_PACKAGE = Path(__file__).resolve().parent.parent
+_VERSIONS = "numpy scipy pandas scikit-image scikit-learn PyWavelets torch umap-learn openTSNE"
+
+
+def fingerprint(notebook, parameters, place):
+    """All that decides whether a notebook must run again: cells, parameters, code, inputs."""
+    cells = [(cell["cell_type"], cell["source"]) for cell in notebook.cells]
+    return {
+        "source": _short_digest([notebook.metadata, *cells]),
+        "parameters": json.loads(json.dumps(parameters)),
+        "semlib": {module: digest(_PACKAGE / module)[:16] for module in modules(notebook.code)},
+        "inputs": {pattern: _content(pattern, place) for pattern in notebook.inputs},
+    }
+
+
+def modules(code):
+    """Files of semlib that Python source imports, directly or through other semlib modules.
+
+    Imports inside functions count. Of each subpackage that occurs, the files that are not code
+    (weights, tables of words) count, too.
+    """
+    finder = _Finder()
+    with contextlib.suppress(SyntaxError):
+        finder.scan_code(compile(code, "cells", "exec"), finder.add_module("__main__"))
+    files = {Path(m.__file__) for name, m in finder.modules.items() if name != "__main__"}
+    names = {file.relative_to(_PACKAGE) for file in files}
+    folders = {_PACKAGE / name.parts[0] for name in names if len(name.parts) > 1}
+    beside = [path for folder in folders for path in folder.rglob("*") if path.suffix in _DATA]
+    names |= {path.relative_to(_PACKAGE) for path in beside}
+    return sorted(name.as_posix() for name in names)
+
+
+class _Finder(modulefinder.ModuleFinder):
+    """Follows imports in compiled code, and none that lead out of semlib."""
+
+    def find_module(self, name, path, parent=None):
+        if path is None and name != "semlib":  # a package on its own, not a part of one
+            raise ImportError(name)
+        return super().find_module(name, path or [str(_PACKAGE.parent)], parent)
+
+
+def files(pattern, place):
+    """Files that a declared glob such as ``data/ssl/*/embeddings.npy`` names; no hidden ones.
+
+    ``source/*`` is every file of an own folder, and nothing for a set whose files a run makes.
+    """
+    if pattern.startswith("source/"):
+        own = not place.raw.is_relative_to(place.data)
+        matching = place.raw.rglob(pattern.removeprefix("source/")) if own else []
+    else:
+        root, rest = _split(pattern, place)
+        matching = root.glob(rest)
+    return sorted(path for path in matching if path.is_file() and not path.name.startswith("."))
+
+
+def _split(name, place):
+    root, _, rest = name.partition("/")
+    if root not in ("data", "figures") or not rest:
+        raise ValueError(f"{name!r} of a notebook must start with data/, figures/ or source/")
+    return getattr(place, root), rest
+
+
+def locate(name, place):
+    """Path of a file named as notebooks name it: "data/level0.npy", "figures/table1.csv"."""
+    root, rest = _split(name, place)
+    return root / rest
+
+
+def relative(path, place):
+    """The name of a file as notebooks name it; `locate` the other way round."""
+    root = "data" if path.is_relative_to(place.data) else "figures"
+    return f"{root}/{path.relative_to(getattr(place, root)).as_posix()}"
+
+
+def check_inputs(notebook, suite, place):
+    """FileNotFoundError where an input is missing: which, what makes it, and the command for it."""
+    earlier = " ".join(book.name[:2] for book in suite if book.name < notebook.name)
+    command = f'python -m semlib reproduce --dataset "{place.dataset}" --only {earlier}'
+    for pattern in notebook.inputs:
+        if not pattern.startswith("source/") and not files(pattern, place):
+            makers = [book.name for book in suite if fnmatch.filter(book.outputs, pattern)]
+            raise FileNotFoundError(
+                f"{notebook.name} needs {locate(pattern, place)}, which does not exist; "
+                f"{', '.join(makers)} makes it: {command} (--profile quick for a first look)"
+            )
+
+
+def digest(path):
+    """SHA-256 of a file, read once as long as its size and time of change stay the same."""
+    stat = path.stat()
+    return _sha256(path, stat.st_size, stat.st_mtime_ns)
+
+
+@functools.cache
+def _sha256(path, size, mtime_ns):
+    return paths.sha256(path)
+
+
+def _short_digest(items):
+    return hashlib.sha256(json.dumps(items).encode()).hexdigest()[:16]
+
+
+def _content(pattern, place):
+    """Digest of the files of a glob: by content; an own folder by names, sizes and times."""
+    if pattern.startswith("source/"):
+        stats = [(str(path), path.stat()) for path in files(pattern, place)]
+        return _short_digest([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])
+    return _short_digest([(relative(path, place), digest(path)) for path in files(pattern, place)])
+
+
+class Record:
+    """``run.json``, written whole after each notebook: a killed run keeps what was finished.
+
+    `request` is what this run was asked for (dataset, profile, seed).
+    """
+
+    def __init__(self, place, **request):
+        self.place = place
+        self.request = request
+        self.notebooks = {}
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            content = json.loads(place.run_json.read_text(encoding="utf-8"))
+            self.notebooks = dict(content["notebooks"])
+        self.run = {**request, "started": now(), **_machine()}
+
+    def reasons(self, name, fingerprint):
+        """Why a notebook must run, in sentences; empty if it need not."""
+        before = self.notebooks.get(name)
+        if before is None:
+            return ["no finished run on record"]
+        said = ["notebook changed"] if before["source"] != fingerprint["source"] else []
+        for what, key in (("semlib", "semlib"), ("input", "inputs")):
+            if names := _differing(before[key], fingerprint[key]):
+                said.append(f"{what} changed: {', '.join(names)}")
+        old = before["parameters"]
+        new = fingerprint["parameters"]
+        if names := _differing(old, new):
+            changes = [f"{n} {old.get(n, 'default')} -> {new.get(n, 'default')}" for n in names]
+            said.append(f"parameters changed: {', '.join(changes)}")
+        if gone := [out for out in before["outputs"] if not locate(out, self.place).exists()]:
+            said.append(f"output missing: {', '.join(gone)}")
+        return said
+
+    def forget(self, name):
+        """Drop a notebook that is about to run: its outputs may soon be of two runs."""
+        if self.notebooks.pop(name, None):
+            self._write()
+
+    def finish(self, name, fingerprint, *, outputs, seconds, started):
+        """Record a notebook that ran to its end; `outputs` as in "data/level0.npy"."""
+        facts = {"started": started, "seconds": round(seconds, 2), "outputs": outputs}
+        self.notebooks[name] = {**self.request, **facts, **fingerprint}
+        self._write()
+
+    def _write(self):
+        manifest = self.place.manifest
+        content = {
+            **self.run,
+            "data_sha256": digest(manifest) if manifest.is_file() else None,
+            "notebooks": dict(sorted(self.notebooks.items())),
+        }
+        with paths.atomic(self.place.run_json) as temporary:
+            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _differing(old, new):
+    return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+
+
+def now():
+    """Universal time to the second, as text."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _machine():
+    versions = {}
+    for package in _VERSIONS.split():
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    return {
+        "semlib": semlib.__version__,
+        "git": _git("rev-parse", "HEAD"),
+        "git_changed": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu_count": os.cpu_count(),
+        "packages": versions,
+    }
+
+
+def _git(*arguments):
+    """What git says about the project's folder; None without git or outside a clone."""
+    command = ["git", "-C", str(paths.ROOT), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

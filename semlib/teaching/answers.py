@@ -1,0 +1,231 @@
+"""What is right, computed from the files of one's own run.
+
+Each function returns a number, a set of names one of which is asked for (several where they tie),
+or a frozenset of names all of which are. Nothing here imports one of the three works, so that a
+change in them does not make every notebook run again.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from semlib.images.datasets import CLASS_TOTALS
+from semlib.paths import Paths
+
+
+@dataclass
+class Run:
+    """The files of a run, and the first of its seeds."""
+
+    place: Paths
+    seed: int
+
+    def table(self, name):
+        """A table with full precision."""
+        return pd.read_csv(self.place.figures / f"{name}.csv")
+
+    def labels(self):
+        """The labels of the labelled images."""
+        labels = pd.read_csv(self.place.manifest, dtype=str, keep_default_na=False)["label"]
+        if not labels.ne("").any():
+            raise ValueError(f"this exercise needs labels, and {self.place.manifest} has none")
+        return labels[labels.ne("")]
+
+    def level(self, k):
+        """A level of the pyramid, (N, S, S)."""
+        return np.load(self.place.level(k), mmap_mode="r")
+
+    def embeddings(self, later=0):
+        """Embeddings (N, 128) of the paper's recipe, of the first training or a later one."""
+        return np.load(self.place.ssl(self.seed + later) / "embeddings.npy").astype(float)
+
+    def controls(self):
+        """The scores of methods and controls in their own dimensions."""
+        return self.table("table1_controls").query("space == 'as it is'").set_index("method")
+
+
+def highest(run, table, name, column, rows="index >= 0"):
+    """All names that reach the maximum of a column, in the chosen rows of a table."""
+    chosen = run.table(table).query(rows)
+    return set(chosen.loc[chosen[column] == chosen[column].max(), name])
+
+
+def lowest(run, table, name, column, rows="index >= 0"):
+    """All names that reach the minimum of a column, in the chosen rows of a table."""
+    chosen = run.table(table).query(rows)
+    return set(chosen.loc[chosen[column] == chosen[column].min(), name])
+
+
+def _clusters(points, seed):
+    """Cluster of each point, k = 6."""
+    from sklearn.cluster import KMeans
+
+    return KMeans(6, n_init=10, random_state=seed).fit_predict(points)
+
+
+def _nearest(points):
+    """Index of the nearest other point of each point."""
+    from sklearn.neighbors import NearestNeighbors
+
+    return NearestNeighbors(n_neighbors=1).fit(points).kneighbors(return_distance=False)[:, 0]
+
+
+# Notebook 01: images and masks
+def majority_share(run):
+    """Accuracy of an answer that is always the largest class."""
+    return run.labels().value_counts(normalize=True).iloc[0]
+
+
+def majority_recall(run):
+    """The same averaged over classes: all of one class, none of the others."""
+    return 1 / run.labels().nunique()
+
+
+def images_for_a_dozen(run):
+    """Images to draw at Carinthia's class shares until a dozen of the rarest are expected."""
+    return math.ceil(12 * sum(CLASS_TOTALS.values()) / min(CLASS_TOTALS.values()))
+
+
+# Notebook 02: what the instrument writes
+def dark_columns(run):
+    """Columns at the right edge of the first image that are darker than half of its mean."""
+    first = pd.read_csv(run.place.manifest)["path"].iloc[0]
+    with Image.open(run.place.raw / first) as image:
+        grey = np.asarray(image.convert("L"), dtype=float)
+    bright = grey.mean(axis=0)[::-1] >= grey.mean() / 2
+    return int(np.argmax(bright))
+
+
+def border_energy_ratio(run):
+    column = "gradient energy in the last 4 columns %"
+    with_border, cropped = run.table("preprocess_border")[column]
+    return with_border / cropped
+
+
+def stretch_factor(run):
+    """What stretching each image does to the spread of mean grey levels."""
+    before = []
+    after = []
+    for image in run.level(0):
+        low, high = np.percentile(image, [1, 99])
+        before.append(image.mean())
+        after.append(np.clip((image - low) / max(high - low, 1) * 255, 0, 255).mean())
+    return np.std(after) / np.std(before)
+
+
+# Notebook 03: the pyramid
+def pyramid_memory(run):
+    return (run.level(1).nbytes + run.level(2).nbytes) / run.level(0).nbytes
+
+
+def noise_ratio(run):
+    """Standard deviation in the upper left corner, L0 over L2, each a mean over images."""
+    return _corner_noise(run.level(0)) / _corner_noise(run.level(2))
+
+
+def decimated_ratio(run):
+    """The same with every fourth pixel of L0 in place of L2."""
+    return _corner_noise(run.level(0)) / _corner_noise(run.level(0)[:, ::4, ::4])
+
+
+def _corner_noise(level):
+    side = level.shape[1] // 8
+    return np.mean([image[:side, :side].std() for image in level])
+
+
+def aliasing(run):
+    return {"aliasing", "alias", "spectral folding", "folding"}
+
+
+# Notebook 04: the training
+def rankme_kept(run):
+    rankme = pd.read_csv(run.place.ssl(run.seed) / "history.csv")["rankme"]
+    return rankme.iloc[-1] / rankme.iloc[0]
+
+
+def first_component(run):
+    """Share of the variance along the first principal component, in per cent."""
+    points = run.embeddings()
+    variances = np.linalg.svd(points - points.mean(axis=0), compute_uv=False) ** 2
+    return 100 * variances[0] / variances.sum()
+
+
+def clusters_of_a_line(run):
+    """NMI between clusters of the embeddings and clusters of their first component alone."""
+    from sklearn.metrics import normalized_mutual_info_score
+
+    points = run.embeddings()
+    points -= points.mean(axis=0)
+    line = points @ np.linalg.svd(points, full_matrices=False)[2][0][:, None]
+    return normalized_mutual_info_score(_clusters(points, run.seed), _clusters(line, run.seed))
+
+
+# Notebook 05: Table 1 and its controls
+def above_noise(run):
+    scores = run.controls()["silhouette"]
+    return frozenset(scores.index[scores > scores["noise, 1-D"]])
+
+
+def silhouette_and_rankme(run):
+    """Spearman's rank correlation over the methods and controls."""
+    table = run.controls()
+    return table["silhouette"].corr(table["rankme"], method="spearman")
+
+
+def no_better_than_chance(run):
+    return frozenset(run.table("nmi_null").query("nmi <= null_q95")["method"])
+
+
+def uniform_line(run):
+    """Silhouette of six k-means clusters of as many uniform numbers as there are images."""
+    from sklearn.metrics import silhouette_score
+
+    line = np.random.default_rng(0).random((len(run.level(0)), 1))
+    return silhouette_score(line, _clusters(line, run.seed))
+
+
+# Notebook 06: views
+def ssl_and_pca_clusters(run):
+    from sklearn.metrics import adjusted_rand_score
+
+    table = run.table("embedding_2d")
+    return adjusted_rand_score(table["Proposed SSL cluster"], table["PCA (raw pixels) cluster"])
+
+
+def neighbours_kept_by_umap(run):
+    """Share of images whose nearest neighbour is the same in the embedding and in its UMAP."""
+    view = run.table("embedding_2d")[["Proposed SSL UMAP 1", "Proposed SSL UMAP 2"]]
+    return np.mean(_nearest(view.to_numpy()) == _nearest(run.embeddings()))
+
+
+def neighbours_kept_by_training(run):
+    """Share of images whose nearest neighbour is the same in the first two trainings."""
+    if not run.place.ssl(run.seed + 1).exists():
+        raise ValueError(
+            "exercise 06.4 compares two trainings: run notebook 04 with n_seeds of 2 or more"
+        )
+    return np.mean(_nearest(run.embeddings()) == _nearest(run.embeddings(later=1)))
+
+
+# Notebook 07: few shots
+def gain_of_shots(run):
+    """Image AUROC of SEM-CLIP with the most shots minus that with the fewest."""
+    table = run.table("semclip_segmentation").query("method == 'SEM-CLIP'").sort_values("k")
+    return table["iAUROC"].iloc[-1] - table["iAUROC"].iloc[0]
+
+
+# Notebook 08: denoisers
+def error_factor(run):
+    """By how much the best PSNR's root mean squared error is below that of the noisy image."""
+    psnr = run.table("semnr_profile").query("input == 'noisy'").set_index("denoiser")["psnr"]
+    return 10 ** ((psnr.max() - psnr["identity"]) / 20)
+
+
+def praised_while_losing(run):
+    """Damages that at full severity raise PSNR and lower the recall of the defect, on average."""
+    table = run.table("semnr_stress")
+    hardest = table[table["severity"] == table["severity"].max()]
+    return frozenset(hardest.query("d_psnr > 0 and d_recall < 0")["stress"])
