@@ -1,43 +1,43 @@
-"""Real micrographs with marked defects, cut into tiles, if they lie in ``../shared/real-sem`` beside the clone.
+"""Real micrographs with marked defects, if they lie in ``../shared/real-sem`` beside the clone.
 
 | data set | defect | tiles | shots and test come from |
 | --- | --- | --- | --- |
 | nanocomposites | particle (mask) | 120 px | different micrographs |
-| nasa_micronet | crack (mask) | 120 px, a fifth or more of it the oxide layer | different specimens |
+| nasa_micronet | crack (mask) | 120 px, a fifth or more oxide layer | different specimens |
 | patterned_wafer | marked point, a disc for a mask | 60 px | the tested point is left out |
 
-All of it is our choice, made before any method ran. A side of 120 pixels: in tiles of 240 pixels, which the backbone
-sees, six of the eight nanocomposites have no tile without a particle. The tiles are enlarged to 240 pixels. Cracks are
-marked in the oxide layer alone, so that elsewhere a tile without a mark need not be without a crack.
+All of it is our choice, made before any method ran. A side of 120 pixels: in tiles of 240 pixels,
+which the backbone sees, six of the eight nanocomposites have no tile without a particle. Tiles are
+enlarged to 240 pixels. Cracks are marked in the oxide layer alone: a tile elsewhere without a mark
+may hold one.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from semlib import paths
 from semlib.images.preprocess import decode
-from semlib.semclip.episodes import Pool
-from semlib.semclip.prompts import FILE, Prompts
-from semlib.semclip.shots import fitted
+from semlib.semclip.data import fitted
+from semlib.semclip.episodes import Episode, Pool
+from semlib.semclip.prompts import HERE, Prompts
 
 FOLDER = paths.ROOT.parent / "shared" / "real-sem"
-SOURCE = (
-    "real SEM images (nanocomposites, doi 10.1049/nde2.12034; NASA MicroNet; a patterned wafer)"
-)
+NAMES = ("nanocomposites", "nasa_micronet", "patterned_wafer")
 SIZE = 240  # pixels a side of every tile after enlarging
 SIDE = 120  # pixels a side before
+EACH = 6  # most tiles of a class from one micrograph
 OXIDE = 0.2  # least part of a tile that is oxide layer
-LEAST = 0.005  # least part of a tile that is defect; with less, but some, it counts neither as defective nor as free
+LEAST = 0.005  # least part of a tile that is defect; a tile with some, but less, takes no part
 POINTS = ((149, 334), (82, 245), (97, 82))  # x, y of the wafer's defects
 RADIUS = 8  # pixels of a disc; its true outlines are not published
 WAFER_SIDE = 60  # of two points 89 pixels apart each has a tile of its own
 JITTER = 14  # pixels that a point's tile may lie off the point; no two of these tiles meet
+TRIES = 1000  # random halves before giving up
 
 
 class Tiles(NamedTuple):
-    """Tiles of a data set as a `Pool`, and the micrograph, specimen or point that each comes from (str array (N,))."""
+    """Tiles of a data set, and the micrograph, specimen or point that each comes from (str (N,))."""
 
     pool: Pool
     groups: np.ndarray
@@ -45,145 +45,131 @@ class Tiles(NamedTuple):
 
 def prompts(name):
     """The two classes of a data set in words, see ``prompts_<name>.csv``."""
-    return Prompts.load(FILE.with_name(f"prompts_{name}.csv"), FILE.with_name("templates_real.csv"))
+    return Prompts.load(HERE / f"prompts_{name}.csv", HERE / "templates_real.csv")
 
 
-def pools(root=None, *, names=None, each=6):
-    """Read the data sets that are there; those that are not are left out with a message.
-
-    Parameters
-    ----------
-    root : Path, optional
-        Holds a folder for each data set; ``../shared/real-sem`` by default.
-    names : sequence of str, optional
-        Some of the data sets; all by default.
-    each : int
-        Most tiles of each class from one micrograph, drawn with a fixed seed.
-
-    Returns
-    -------
-    dict of str to Tiles
-
-    Raises
-    ------
-    FileNotFoundError
-        If a mask has no image, or one of the wafer's two images is missing.
-    ValueError
-        If a file is no image, an image and its mask differ in size, or a folder holds no mask.
-    """
-    root, found = FOLDER if root is None else root, {}
-    for name in READERS if names is None else names:
-        if (root / name).is_dir():
-            found[name] = READERS[name](root / name, prompts(name), each)
-        else:
+def pools(root=FOLDER):
+    """Read the data sets that are there, dict of `Tiles`; those that are not are said and left out."""
+    sets = {}
+    for name in NAMES:
+        if not (root / name).is_dir():
             print(f"real images: no folder {name} in shared/real-sem beside the clone, left out")
-    return found
+            continue
+        read = _wafer if name == "patterned_wafer" else _masked
+        parts = read(name, root / name)
+        cuts, marks, groups = (np.concatenate(part) for part in zip(*parts, strict=True))
+        images = np.stack([fitted(cut, SIZE) for cut in cuts])
+        times = SIZE // cuts.shape[1]
+        masks = marks.repeat(times, 1).repeat(times, 2)
+        words = prompts(name)
+        labels = marks.any((1, 2)).astype(int)
+        sets[name] = Tiles(Pool(images, labels, masks, words.classes, words.normal), groups)
+    return sets
 
 
-def summary(sets):
-    """DataFrame of what `pools` found: dataset, class, groups, tiles, defect area (part of these tiles)."""
-    rows = []
-    for name, (pool, groups) in sets.items():
-        for label, kind in enumerate(pool.classes):
-            own = pool.labels == label
-            head = {
-                "dataset": name,
-                "class": kind,
-                "groups": len(set(groups[own])),
-                "tiles": int(own.sum()),
-            }
-            rows.append(head | {"defect area": float(pool.masks[own].mean())})
-    return pd.DataFrame(rows)
-
-
-def _nanocomposites(folder, words, each):
-    """0 is particle in these masks, 255 background."""
-    pairs = _pairs(folder, ".jpg")
-    return _tiles(
-        [(name, image, mask < 128, np.ones_like(mask)) for name, image, mask in pairs], words, each
-    )
-
-
-def _nasa_micronet(folder, words, each):
-    """0 background, 1 oxide, 2 crack; a file is called <specimen>_<micrograph>."""
-    pairs = _pairs(folder, ".png")
-    return _tiles(
-        [(name.rsplit("_", 1)[0], image, mask == 2, mask > 0) for name, image, mask in pairs],
-        words,
-        each,
-    )
-
-
-def _pairs(folder, ending):
-    """Name, image and mask (uint8) of every micrograph of a folder."""
-    if not (files := sorted(folder.glob("*_mask.png"))):
+def _masked(name, folder):
+    """(tiles, marks, groups) of every micrograph of a folder, at most `EACH` of a class."""
+    files = sorted(folder.glob("*_mask.png"))
+    if not files:
         raise ValueError(f"{folder} holds no <name>_mask.png")
-    found = []
-    for file in files:
-        name = file.stem.removesuffix("_mask")
-        image, mask = decode(folder / f"{name}{ending}"), decode(file)
-        if image.shape != mask.shape:
-            raise ValueError(f"{file} has {mask.shape} pixels, its image {image.shape}")
-        found.append((name, image, mask))
-    return found
-
-
-def _tiles(micrographs, words, each):
-    """At most `each` tiles of a class from every (group, image, mask, layer), where there is enough of the layer."""
+    composites = name == "nanocomposites"
     parts = []
-    for number, (group, image, mask, layer) in enumerate(micrographs):
+    for number, file in enumerate(files):
+        stem = file.stem.removesuffix("_mask")
+        image = decode(folder / f"{stem}{'.jpg' if composites else '.png'}")
+        values = decode(file)
+        if image.shape != values.shape:
+            raise ValueError(f"{file} has {values.shape} pixels, its image {image.shape}")
+        if composites:  # 0 is particle, 255 background
+            mask, layer, group = values < 128, np.ones_like(values), stem
+        else:  # 0 background, 1 oxide, 2 crack; a file is called <specimen>_<micrograph>
+            mask, layer, group = values == 2, values > 0, stem.rsplit("_", 1)[0]
         cuts, marks, layers = (_cut(array, SIDE) for array in (image, mask, layer))
-        marked, usable, rng = (
-            marks.mean((1, 2)),
-            layers.mean((1, 2)) >= OXIDE,
-            np.random.default_rng(number),
-        )
+        usable = layers.mean((1, 2)) >= OXIDE
+        marked = marks.mean((1, 2))
+        rng = np.random.default_rng(number)
         for chosen in (marked == 0, marked >= LEAST):
-            rows = rng.permutation(np.flatnonzero(usable & chosen))[:each]
-            parts.append((cuts[rows], marks[rows], [group] * len(rows)))
-    return _pool(parts, words)
+            some = rng.permutation(np.flatnonzero(usable & chosen))[:EACH]
+            parts.append((cuts[some], marks[some], [group] * len(some)))
+    return parts
 
 
-def _patterned_wafer(folder, words, _):
+def _wafer(_, folder):
     """All tiles that the episodes may draw from, the points' ones with the point off their centre."""
-    inspected, reference = (
-        decode(folder / f"case1_{kind}_image.png") for kind in ("inspected", "reference")
-    )
-    rng, rows, columns = np.random.default_rng(0), *np.indices(inspected.shape)
-    near, marks, parts = np.zeros(inspected.shape, bool), np.zeros(inspected.shape, bool), []
+    inspected = decode(folder / "case1_inspected_image.png")
+    reference = decode(folder / "case1_reference_image.png")
+    rng = np.random.default_rng(0)
+    rows, columns = np.indices(inspected.shape)
+    marks = np.zeros(inspected.shape, bool)
     for x, y in POINTS:
         marks |= np.hypot(rows - y, columns - x) <= RADIUS
+    near = np.zeros(inspected.shape, bool)
+    parts = []
     for number, (x, y) in enumerate(POINTS):
-        top, left = np.array([y, x]) - WAFER_SIDE // 2 + rng.integers(-JITTER, JITTER + 1, 2)
-        tile = np.s_[None, top : top + WAFER_SIDE, left : left + WAFER_SIDE]
-        near[tile[1:]] = True
-        parts.append((inspected[tile], marks[tile], [f"point {number}"]))
+        off = rng.integers(-JITTER, JITTER + 1, 2)
+        top, left = np.array([y, x]) - WAFER_SIDE // 2 + off
+        tile = np.s_[top : top + WAFER_SIDE, left : left + WAFER_SIDE]
+        near[tile] = True
+        parts.append((inspected[tile][None], marks[tile][None], [f"point {number}"]))
     free = _cut(inspected, WAFER_SIDE)[~_cut(near, WAFER_SIDE).any((1, 2))]
     for kind, cuts in {"inspected": free, "reference": _cut(reference, WAFER_SIDE)}.items():
         parts.append((cuts, np.zeros(cuts.shape, bool), [kind] * len(cuts)))
-    return _pool(parts, words)
-
-
-READERS = {
-    "nanocomposites": _nanocomposites,
-    "nasa_micronet": _nasa_micronet,
-    "patterned_wafer": _patterned_wafer,
-}
+    return parts
 
 
 def _cut(array, side):
-    """Square tiles (n, side, side) of an array, row by row from its upper left corner; what is left over is dropped."""
+    """Square tiles (n, side, side), row by row; what is left over to the right and below is dropped."""
     rows, columns = (length // side for length in array.shape)
-    array = array[: rows * side, : columns * side]
-    return array.reshape(rows, side, columns, side).swapaxes(1, 2).reshape(-1, side, side)
+    tiles = array[: rows * side, : columns * side].reshape(rows, side, columns, side)
+    return tiles.swapaxes(1, 2).reshape(-1, side, side)
 
 
-def _pool(parts, words):
-    """`Tiles` of (tiles, marks, groups), enlarged to `SIZE`: the tiles bicubically, a mark's pixels repeated."""
-    cuts, marks, groups = (np.concatenate(part) for part in zip(*parts, strict=True))
-    times = SIZE // cuts.shape[1]
-    images = np.stack([fitted(cut, SIZE) for cut in cuts])
-    masks = marks.repeat(times, 1).repeat(times, 2)
-    return Tiles(
-        Pool(images, marks.any((1, 2)).astype(int), masks, words.classes, words.normal), groups
+def episodes(name, tiles, *, shots=(2, 4), seeds=range(3), n_test=20):
+    """Draw the episodes of a data set; no micrograph gives both shots and tests.
+
+    A seed halves the micrographs (nanocomposites) or specimens (nasa_micronet), such that both
+    halves hold enough tiles of each class; the shots come from one half and up to `n_test` tests a
+    class from the other. The wafer has one inspected image and one reference: seed s leaves out its
+    point s, the shots are the other two points and two tiles of the reference, the tests the tile
+    of point s and tiles of the inspected image away from all points: three episodes at most, of two
+    shots.
+    """
+    if name == "patterned_wafer":
+        return _leave_one_out(tiles, seeds, n_test) if 2 in shots else []
+    drawn = [one for seed in seeds for one in _halved(name, tiles, shots, seed, n_test)]
+    return sorted(drawn, key=lambda episode: episode.k)
+
+
+def _halved(name, tiles, shots, seed, n_test):
+    """One seed's episodes, their supports nested."""
+    labels = tiles.pool.labels
+    groups = np.unique(tiles.groups)
+    rng = np.random.default_rng(seed)
+    for _ in range(TRIES):
+        chosen = np.isin(tiles.groups, rng.permutation(groups)[: len(groups) // 2])
+        counts = [np.bincount(labels[half], minlength=2) for half in (chosen, ~chosen)]
+        if np.min(counts) >= max(shots):
+            break
+    else:
+        raise ValueError(
+            f"{name}: no halves of its {len(groups)} groups hold {max(shots)} tiles of each class"
+        )
+    support, test = (
+        [rng.permutation(np.flatnonzero(half & (labels == c))) for c in (0, 1)]
+        for half in (chosen, ~chosen)
     )
+    test = np.concatenate([some[:n_test] for some in test])
+    return [Episode(k, seed, np.concatenate([some[:k] for some in support]), test) for k in shots]
+
+
+def _leave_one_out(tiles, seeds, n_test):
+    points = [np.flatnonzero(tiles.groups == f"point {i}")[0] for i in range(len(POINTS))]
+    inspected = np.flatnonzero(tiles.groups == "inspected")
+    reference = np.flatnonzero(tiles.groups == "reference")
+    drawn = []
+    for left_out in sorted(set(seeds) & set(range(len(POINTS)))):
+        rng = np.random.default_rng(left_out)
+        support = np.array([*rng.permutation(reference)[:2], *np.delete(points, left_out)])
+        test = np.array([*rng.permutation(inspected)[:n_test], points[left_out]])
+        drawn.append(Episode(2, left_out, support, test))
+    return drawn

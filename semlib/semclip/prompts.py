@@ -1,6 +1,7 @@
 """Prompts: templates x states, kept in CSV files that a domain expert edits.
 
-``python -m semlib.semclip.prompts [FILE]`` prints each prompt and the class that the embedded model finds nearest.
+``python -m semlib.semclip.prompts [FILE]`` prints each prompt and the class that the embedded model
+finds nearest.
 """
 
 import sys
@@ -10,11 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-FILE = Path(__file__).parent / "prompts.csv"
-TEMPLATES = Path(__file__).parent / "templates.csv"
-CARINTHIA = (
-    Path(__file__).parent / "prompts_carinthia.csv"
-)  # neutral: the names of its classes are not published
+HERE = Path(__file__).parent
+CARINTHIA = HERE / "prompts_carinthia.csv"  # neutral: the names of its classes are not published
 NORMAL = ("defect-free", "no visible defect")  # what the class without a defect may be called
 
 
@@ -22,14 +20,10 @@ NORMAL = ("defect-free", "no visible defect")  # what the class without a defect
 class Prompts:
     """Text descriptions of the classes (arXiv 2502.14884: one set of prompts for all images).
 
-    Attributes
-    ----------
-    states : dict of str to tuple of str
-        What a class may look like, by class, in the order of the labels.
-    labels : tuple of int
-        Ascending.
-    templates : tuple of str
-        Sentences with ``{state}`` in them. The first of ours is the paper's; the others are our choice.
+    states : dict of str to tuple of str, what a class may look like, in the order of the labels.
+    labels : tuple of int, ascending.
+    templates : tuple of str with ``{state}`` in them. The first of ours is the paper's, the others
+    are our choice.
     """
 
     states: dict
@@ -38,47 +32,41 @@ class Prompts:
 
     @classmethod
     def load(cls, path=None, templates=None):
-        """Read and check the files.
-
-        Parameters
-        ----------
-        path : str or Path, optional
-            CSV of columns label, class and state, several rows a class; that of the semclip preset when not given.
-        templates : str or Path, optional
-            CSV of one column, template.
+        """Read and check a CSV of label, class and state, and one of templates; ours by default.
 
         Raises
         ------
         ValueError
-            Naming the file, if a column is missing, a cell is empty, a row stands twice, a label is no number or has
-            two classes, a template lacks ``{state}``, or not exactly one class is called as in `NORMAL`.
+            Naming the file, if a column is missing, a cell is empty, a row stands twice, a label is
+            no number or has two classes, a template lacks ``{state}``, or not exactly one class is
+            called as in `NORMAL`.
         """
-        path, templates = Path(path or FILE), Path(templates or TEMPLATES)
-        rows, forms = (
-            _table(path, ["label", "class", "state"]),
-            _table(templates, ["template"])["template"],
-        )
-        if wrong := [form for form in forms if form.count("{state}") != 1]:
-            raise ValueError(f"{templates}: {wrong[0]!r} must hold {{state}} exactly once")
-        if wrong := [label for label in rows["label"] if not label.isdecimal()]:
-            raise ValueError(f"{path}: label {wrong[0]!r} is not a whole number")
-        rows["label"] = rows["label"].astype(int)
-        names = rows.groupby("label")["class"].unique()
-        if wrong := [
-            f"label {k} has the classes {', '.join(v)}" for k, v in names.items() if len(v) > 1
-        ]:
-            raise ValueError(f"{path}: {wrong[0]}; use one class a label")
-        names = names.str[0]
-        if not names.is_unique:
+        path = Path(path or HERE / "prompts.csv")
+        templates = Path(templates or HERE / "templates.csv")
+        table = _table(path, ["label", "class", "state"])
+        forms = _table(templates, ["template"])["template"]
+        for form in forms:
+            if form.count("{state}") != 1:
+                raise ValueError(f"{templates}: {form!r} must hold {{state}} exactly once")
+        for label in table["label"]:
+            if not label.isdecimal():
+                raise ValueError(f"{path}: label {label!r} is not a whole number")
+        table["label"] = table["label"].astype(int)
+        pairs = table[["label", "class"]].drop_duplicates().sort_values("label")
+        for column, other in (("label", "class"), ("class", "label")):
+            twice = pairs[pairs[column].duplicated(keep=False)]
+            if len(twice):
+                values = ", ".join(map(str, twice[other]))
+                raise ValueError(
+                    f"{path}: {column} {twice[column].iloc[0]} has several {other} values ({values}); use one"
+                )
+        names = pairs["class"].to_list()
+        if pairs["class"].isin(NORMAL).sum() != 1 or len(names) < 2:
             raise ValueError(
-                f"{path}: class {names[names.duplicated()].iloc[0]!r} has several labels; use one"
+                f"{path}: one class of several must be called {' or '.join(NORMAL)}; got {names}"
             )
-        if names.isin(NORMAL).sum() != 1 or len(names) < 2:
-            raise ValueError(
-                f"{path}: one class of several must be called {' or '.join(NORMAL)}; got {list(names)}"
-            )
-        states = {name: tuple(rows.loc[rows["class"] == name, "state"]) for name in names}
-        return cls(states, tuple(int(label) for label in names.index), tuple(forms))
+        states = {name: tuple(table.loc[table["class"] == name, "state"]) for name in names}
+        return cls(states, tuple(pairs["label"].to_list()), tuple(forms))
 
     @property
     def classes(self):
@@ -90,19 +78,32 @@ class Prompts:
         """Position in `classes` of the class without a defect."""
         return next(i for i, name in enumerate(self.states) if name in NORMAL)
 
-    def sentences(self, name):
-        """All prompts of a class, templates x states.
+    def positions(self, labels):
+        """Labels (names of classes, or labels as int or str) as positions in `classes`, int (N,).
 
         Raises
         ------
         ValueError
-            If there is no such class.
+            For a label that the prompts do not know.
         """
+        numbers = {name: i for i, name in enumerate(self.states)}
+        numbers |= {kind(label): i for i, label in enumerate(self.labels) for kind in (int, str)}
+        labels = np.asarray(labels).tolist()
+        if unknown := sorted({str(label) for label in labels if label not in numbers}):
+            pairs = zip(self.labels, self.classes, strict=True)
+            raise ValueError(
+                f"unknown class {', '.join(unknown)}: the prompts have "
+                f"{', '.join(f'{label} {name}' for label, name in pairs)}; "
+                "name others in a copy of semlib/semclip/prompts.csv (--prompts)"
+            )
+        return np.array([numbers[label] for label in labels], int)
+
+    def sentences(self, name):
+        """All prompts of a class, templates x states."""
         if name not in self.states:
             raise ValueError(f"unknown class {name!r}: the prompts have {', '.join(self.states)}")
-        return [
-            form.replace("{state}", state) for form in self.templates for state in self.states[name]
-        ]
+        states = self.states[name]
+        return [form.replace("{state}", state) for form in self.templates for state in states]
 
     def without(self, names):
         """The same prompts without some classes."""
@@ -111,22 +112,20 @@ class Prompts:
         return replace(self, states=states, labels=tuple(self.labels[i] for i in kept))
 
     def plain(self):
-        """The same classes with one prompt each, "a photo of a <class>", as CLIP's own (arXiv 2103.00020)."""
-        return replace(
-            self,
-            states={name: (name,) for name in self.states},
-            templates=("a photo of a {state}",),
-        )
+        """The same classes with one prompt each, "a photo of a <class>", as CLIP's own."""
+        states = {name: (name,) for name in self.states}
+        return replace(self, states=states, templates=("a photo of a {state}",))
 
     def embed(self, backbone):
-        """Text embeddings of the classes, float32 (C, e): mean of the prompts' embeddings, L2-normalised again."""
+        """Text embeddings (C, e): mean of the prompts' embeddings, L2-normalised again."""
         means = [backbone.encode_texts(self.sentences(name)).mean(0) for name in self.states]
         return _unit(np.stack(means))
 
     def check(self, backbone):
         """Nearest class of each prompt, to find prompts that a model confuses.
 
-        A prompt is compared with the mean embedding of every class, in its own class with that of the other prompts.
+        A prompt is compared with the mean embedding of every class, in its own class with that of
+        the other prompts.
 
         Returns
         -------
@@ -150,23 +149,20 @@ class Prompts:
 def _table(path, columns):
     """Rows of a CSV as text, stripped; complete and each once."""
     if not path.is_file():
-        raise ValueError(
-            f"{path} does not exist: give a CSV file with the columns {', '.join(columns)}"
-        )
+        raise ValueError(f"{path} does not exist: give a CSV file of {', '.join(columns)}")
     table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    if missing := [name for name in columns if name not in table.columns]:
-        raise ValueError(
-            f"{path}: column {missing[0]!r} is missing; found {', '.join(table.columns)}"
-        )
+    for name in columns:
+        if name not in table.columns:
+            raise ValueError(
+                f"{path}: column {name!r} is missing; it has {', '.join(table.columns)}"
+            )
     table = table[columns].apply(lambda column: column.str.strip())
     if table.empty:
         raise ValueError(f"{path} has no rows")
-    for problem, rows in {
-        "has an empty cell": (table == "").any(axis=1),
-        "stands twice": table.duplicated(),
-    }.items():
-        if rows.any():
-            raise ValueError(f"{path}: the row {','.join(table[rows].iloc[0])!r} {problem}")
+    problems = {"has an empty cell": (table == "").any(axis=1), "stands twice": table.duplicated()}
+    for problem, bad in problems.items():
+        if bad.any():
+            raise ValueError(f"{path}: the row {','.join(table[bad].iloc[0])!r} {problem}")
     return table
 
 
@@ -176,13 +172,13 @@ def _unit(vectors):
 
 def main(path=None):
     """Print the check of the embedded model, and the words it never met."""
-    from semlib.semclip import vlm
+    from semlib.semclip import clip
     from semlib.semclip.backbone import Backbone
 
     prompts = Prompts.load(path)
     print(prompts.check(Backbone()).to_string(index=False, float_format="{:.3f}".format))
     sentences = [sentence for name in prompts.classes for sentence in prompts.sentences(name)]
-    print("words the model never met:", ", ".join(vlm.unknown_words(sentences)) or "none")
+    print("words the model never met:", ", ".join(clip.unknown_words(sentences)) or "none")
 
 
 if __name__ == "__main__":

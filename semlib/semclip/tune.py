@@ -2,22 +2,17 @@
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from tqdm import tqdm
 
-from semlib.semclip.maps import (
-    defect_logit,
-    dice_loss,
-    enlarge,
-    focal_loss,
-    reduce_masks,
-    similarity,
-)
+from semlib.semclip.maps import defect_logit, enlarge, similarity
 
 BATCH = 8  # images a step
 FINER = 4  # cells of the training maps along one patch
 DECAY = 0.01
 PATIENCE = 60  # seconds until training shows its progress; a small model is done by then
 SHARPNESS = 8  # power of the anomaly map when it weighs tokens
+TINY = 1e-12  # a smaller probability counts as this, so that its logarithm is finite
 HEAD = ("weight", "bias", "mean")
 
 
@@ -26,12 +21,10 @@ def transformation_layers(
 ):
     """Train one linear map for each path and level on the shots' masks.
 
-    Each map starts as the backbone's projection, so that without a step the segmentation is the zero-shot one, and
-    weight decay draws it back there. Every path and level has to explain the masks by itself (the losses of their maps
-    are averaged): its focal plus its dice loss, on a grid `FINER` times that of the patches. In the focal loss defects
-    and the rest of the shots weigh alike: so few steps would else end with empty maps, as defects are small. The paper
-    trains the layer without saying how; start, losses (those of APRIL-GAN, arXiv 2305.17382), weights, optimiser
-    (AdamW, cosine decay) and grid are our choice.
+    Each map starts as the backbone's projection, so that without a step the segmentation is the
+    zero-shot one. Every path and level has to explain the masks by itself. The paper does not say
+    how it trains the layer: start, losses (those of APRIL-GAN, arXiv 2305.17382), optimiser (AdamW,
+    cosine decay) and grid are our choice.
 
     Parameters
     ----------
@@ -39,15 +32,12 @@ def transformation_layers(
     masks : bool array (N, H, W)
     projection : tensor (d, e)
     texts : tensor (C, e)
-        What the maps compare with, L2-normalised.
-    normal : int
-        The defect-free class.
+        L2-normalised; class `normal` is the defect-free one.
     grid : (int, int)
         Rows and columns of patches.
-    temperature : float
-    steps : int
     learning_rate : float
-        In units of the projection's standard deviation, since a layer's scale does not reach the cosines.
+        In units of the projection's standard deviation, as a layer's scale does not reach the
+        cosines.
     seed : int
         Order of the shots.
 
@@ -55,21 +45,21 @@ def transformation_layers(
     -------
     tensor (p, L, d, e)
     """
-    covered = reduce_masks(masks, [FINER * side for side in grid])
+    covered = reduce_masks(masks, [FINER * side for side in grid])  # N 4h 4w
+    # defects are small: weighed like the rest of the shots, or so few steps would end with empty maps
     weight = float((1 - covered).sum() / covered.sum().clamp_min(1))
-    tokens = tokens.permute(1, 2, 0, 3, 4).contiguous()
-    change = torch.zeros(*tokens.shape[:2], *projection.shape, requires_grad=True)
+    tokens = tokens.permute(1, 2, 0, 3, 4).contiguous()  # p L N P d
+    change = torch.zeros(*tokens.shape[:2], *projection.shape, requires_grad=True)  # p L d e
     rate = learning_rate * float(projection.std())
+    # decay acts on the change: it draws a layer back to the projection
     optimiser = torch.optim.AdamW([change], lr=rate, weight_decay=DECAY, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(steps, 1))
-    for rows in tqdm(
-        batches(len(masks), steps, seed), desc="train", unit="step", delay=PATIENCE, leave=False
-    ):
-        some = tokens[:, :, rows].float().flatten(2, 3)
+    order = batches(len(masks), steps, seed)
+    for rows in tqdm(order, desc="train", unit="step", delay=PATIENCE, leave=False):
+        some = tokens[:, :, rows].float().flatten(2, 3)  # p L nP d
         logits = defect_logit(similarity(some, projection + change, texts), normal, temperature)
-        maps = enlarge(logits.sigmoid().unflatten(2, (len(rows), *grid)), covered.shape[1:]).clamp(
-            0, 1
-        )
+        maps = logits.sigmoid().unflatten(2, (len(rows), *grid))  # p L n h w
+        maps = enlarge(maps, covered.shape[1:]).clamp(0, 1)  # p L n 4h 4w
         target = covered[rows].expand_as(maps)
         loss = focal_loss(maps, target, weight) + dice_loss(maps, target)
         optimiser.zero_grad(set_to_none=True)
@@ -81,42 +71,67 @@ def transformation_layers(
 
 def batches(count, steps, seed):
     """Row numbers of each step: shuffled passes over the shots, `BATCH` at a time or all where there are fewer."""
-    rng, size = np.random.default_rng(seed), min(BATCH, count)
-    passes = -(-steps * size // count)
+    rng = np.random.default_rng(seed)
+    size = min(BATCH, count)
+    passes = -(-steps * size // count)  # rounded up
     order = np.concatenate([rng.permutation(count) for _ in range(passes)] or [[]])
     return [order[k * size : (k + 1) * size] for k in range(steps)]
+
+
+def reduce_masks(masks, shape):
+    """Masks (N, H, W) as the covered part of each cell of a grid `shape`, float32 tensor (N, h, w)."""
+    masks = torch.as_tensor(masks).float()
+    return F.adaptive_avg_pool2d(masks[:, None], shape)[:, 0]
+
+
+def focal_loss(maps, covered, weight=1.0, gamma=2.0):
+    """Binary focal loss (arXiv 1708.02002, Eq. 5), weighted mean over all cells.
+
+    `maps` are probabilities of a defect, `covered` (same shape) the part of a cell that is defect;
+    a cell within a defect weighs `weight`, one outside 1. `gamma` says how much less weight goes to
+    what is right already.
+    """
+    weights = 1 + (weight - 1) * covered
+    # logarithms written out: five times as fast as torch's own binary cross-entropy
+    log_defect = maps.clamp_min(TINY).log()
+    log_rest = (1 - maps).clamp_min(TINY).log()
+    losses = (maps - covered).abs() ** gamma * torch.lerp(log_rest, log_defect, covered)
+    return -(weights * losses).sum() / weights.sum()
+
+
+def dice_loss(maps, covered, smooth=1.0):
+    """1 - Dice, the loss of V-Net (arXiv 1606.04797) without squares; `smooth` keeps 0 / 0 away.
+
+    All cells together: pooled over the batch, images without a defect neither dominate nor collapse
+    it.
+    """
+    overlap = (maps * covered).sum()
+    return 1 - (2 * overlap + smooth) / (maps.sum() + covered.sum() + smooth)
 
 
 def describe(image, tokens, maps):
     """What the Classification Head sees of each image, float32 (N, e + L d): the whole and where it looks odd.
 
-    The image embedding beside the original path's tokens of each level, averaged with a power of the anomaly map as
-    weights, as small defects would else drown (our choice; the paper does not name the head's input); each of these
-    vectors L2-normalised.
-
-    Parameters
-    ----------
-    image : float32 array (N, e)
-    tokens : tensor (N, p, L, P, d)
-    maps : tensor (N, P), 0 to 1
+    The image embedding (N, e) beside the original path's tokens (N, p, L, P, d) of each level,
+    averaged with a power of the anomaly map (N, P) as weights, as small defects would else drown
+    (our choice; the paper does not name the head's input). Each of these vectors is L2-normalised.
     """
     weights = (maps / maps.amax(1, keepdim=True).clamp_min(1e-6)) ** SHARPNESS
     weights = weights / weights.sum(1, keepdim=True).clamp_min(1e-6)
     pooled = torch.einsum("np,nlpd->nld", weights, tokens[:, 0].float())
-    pooled = torch.nn.functional.normalize(pooled, dim=-1).flatten(1)
+    pooled = F.normalize(pooled, dim=-1).flatten(1)
     return np.concatenate([image, pooled.numpy()], 1)
 
 
-def classification_head(seen, classes, count, *, strength):
+def classification_head(inputs, classes, count, *, strength):
     """Fit a linear head by cross-entropy with balanced classes and an L2 penalty.
 
     Parameters
     ----------
-    seen : float32 array (N, D)
+    inputs : float32 array (N, D)
         See `describe`.
     classes : int array (N,)
         0 to `count` - 1, each at least once.
-    count : int
     strength : float
         Inverse of the penalty (scikit-learn's C).
 
@@ -127,11 +142,12 @@ def classification_head(seen, classes, count, *, strength):
     """
     from sklearn.linear_model import LogisticRegression
 
-    mean = seen.mean(0)
-    model = LogisticRegression(C=strength, class_weight="balanced", max_iter=1000).fit(
-        seen - mean, classes
-    )
-    weight, bias = model.coef_, model.intercept_
+    mean = inputs.mean(0)
+    model = LogisticRegression(C=strength, class_weight="balanced", max_iter=1000)
+    model.fit(inputs - mean, classes)
+    weight = model.coef_
+    bias = model.intercept_
     if count == 2:  # scikit-learn gives one row of log odds
-        weight, bias = np.concatenate([0 * weight, weight]), np.concatenate([0 * bias, bias])
+        weight = np.concatenate([0 * weight, weight])
+        bias = np.concatenate([0 * bias, bias])
     return {"weight": weight.astype(np.float32), "bias": bias.astype(np.float32), "mean": mean}

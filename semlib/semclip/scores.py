@@ -1,0 +1,170 @@
+"""Scores of the SEM-CLIP protocol: image and pixel AUROC, F1-max, AP, PRO, and classification.
+
+For the pixel scores each defect pixel is ranked among the defect-free ones: every threshold at
+which a curve can turn is a defect pixel's value. Image and class scores are scikit-learn's.
+"""
+
+import numpy as np
+from scipy import ndimage
+from sklearn.metrics import balanced_accuracy_score, precision_recall_fscore_support, roc_auc_score
+
+SEGMENTATION = ("iAUROC", "pAUROC", "F1-max", "AP", "PRO")
+CLASSIFICATION = ("accuracy", "balanced accuracy", "precision", "recall", "F1")
+PRO_LIMIT = 0.3  # largest false positive rate of PRO (Bergmann et al.)
+STEPS = 2**20  # of the quick ranking
+TOLERANCE = 1e-4  # error of the quick ranking above which values are sorted
+
+
+def segmentation(maps, masks, image_scores, is_defective):
+    """All segmentation scores of one test set, 0 to 1.
+
+    Parameters
+    ----------
+    maps : float array (n, H, W) or None
+        Anomaly maps, higher is more anomalous; None makes the pixel scores NaN.
+    masks : bool array (n, H, W)
+    image_scores : float array (n,) or None
+        None makes iAUROC NaN.
+    is_defective : bool array (n,)
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, a value is NaN or infinite, or one of the two kinds is missing.
+    """
+    scores = dict.fromkeys(SEGMENTATION, float("nan"))
+    if image_scores is not None:
+        scores["iAUROC"] = image_auroc(image_scores, is_defective)
+    return scores if maps is None else scores | pixels(maps, masks)
+
+
+def image_auroc(image_scores, is_defective):
+    """Area under the ROC curve over images (scikit-learn)."""
+    image_scores = np.asarray(image_scores)
+    is_defective = np.asarray(is_defective, bool)
+    _check(image_scores, is_defective, "scores", "is_defective")
+    if is_defective.all() or not is_defective.any():
+        kind = "defective" if is_defective.all() else "defect-free"
+        raise ValueError(f"all {len(is_defective)} images are {kind}: image AUROC needs both kinds")
+    return float(roc_auc_score(is_defective, image_scores))
+
+
+def pixels(maps, masks):
+    """Scores over all pixels of all images together: dict of pAUROC, F1-max, AP, PRO, 0 to 1.
+
+    - pAUROC: area under the ROC curve.
+    - F1-max: largest F1 over all thresholds.
+    - AP: average precision, sum of (R_n - R_(n-1)) P_n over thresholds.
+    - PRO: mean over the defects (8-connected regions) of the part of each that is above a
+      threshold,
+      integrated over the false positive rate from 0 to 0.3 and divided by 0.3 (Bergmann et al.,
+      IJCV 2021, doi 10.1007/s11263-020-01400-4).
+    """
+    maps = np.asarray(maps)
+    masks = np.asarray(masks, bool)
+    _check(maps, masks, "maps", "masks")
+    if masks.all() or not masks.any():
+        kind = "every" if masks.all() else "no"
+        raise ValueError(f"{kind} pixel of the {len(masks)} masks is defective: need both")
+    order, bad, above, reached = _ranked(maps, masks)
+    share = _region_shares(masks)[order]
+    last = np.append(bad[1:] != bad[:-1], True)  # of the defect pixels with one value
+    true = np.flatnonzero(last) + 1
+    precision = true / (true + reached[last])
+    free = masks.size - len(bad)
+    rates = above / free, reached / free
+    return {
+        "pAUROC": _area(np.full(len(bad), 1 / len(bad)), *rates, 1.0),
+        "F1-max": float((2 * true / (true + reached[last] + len(bad))).max()),
+        "AP": float(np.sum(np.diff(true, prepend=0) * precision) / len(bad)),
+        "PRO": _area(share, *rates, PRO_LIMIT),
+    }
+
+
+def _ranked(maps, masks):
+    """Defect pixels from the largest value down: order, values, defect-free pixels above, not below.
+
+    The values are counted in `STEPS` equal steps. Where pixels that share a step could change a
+    score by more than `TOLERANCE`, they are sorted instead: exact and several times slower.
+    """
+    maps = maps.astype(np.result_type(maps, np.float32), copy=False)
+    low = maps.min()
+    high = maps.max()
+    steps = ((maps - low) * ((STEPS - 1) / (high - low) if high > low else 0)).astype(np.int32)
+    order = np.argsort(-steps[masks], kind="stable")
+    bad = steps[masks][order]
+    good = np.bincount(steps.ravel(), minlength=STEPS) - np.bincount(bad, minlength=STEPS)
+    reached = np.cumsum(good[::-1])[::-1][bad]
+    if np.mean(good[bad] / (reached + np.arange(1, len(bad) + 1))) <= TOLERANCE:
+        return order, bad, reached - good[bad], reached
+    order = np.argsort(-maps[masks], kind="stable")
+    bad = maps[masks][order]
+    good = np.sort(maps[~masks])
+    return order, bad, *(len(good) - np.searchsorted(good, bad, side) for side in ("right", "left"))
+
+
+def _region_shares(masks):
+    """Weight of each defect pixel, 1 / (regions * size of its region); they sum to 1."""
+    within_image = np.zeros((3, 3, 3), int)
+    within_image[1] = 1  # neighbours in the same image, corners too
+    regions, count = ndimage.label(masks, within_image)
+    regions = regions[masks]
+    return 1 / (count * np.bincount(regions)[regions])
+
+
+def _area(shares, before, after, limit):
+    """Area under the curve of found share against false positive rate up to `limit`, over it.
+
+    A defect pixel is found while the rate goes from `before` (defect-free pixels with larger
+    values) to `after` (or equal values); ties count as a straight line, the trapezoid rule.
+    """
+    reach = np.minimum(after, limit)
+    width = np.maximum(after - before, np.finfo(float).tiny)
+    areas = limit - reach + np.maximum(reach - before, 0) ** 2 / (2 * width)
+    return float(np.sum(shares * areas) / limit)
+
+
+def classification(probabilities, labels):
+    """Accuracy and class means of one test set, 0 to 1 (scikit-learn).
+
+    Macro means are over the classes among `labels`; macro recall and balanced accuracy are the same
+    by definition, and a class never predicted has precision 0.
+
+    Parameters
+    ----------
+    probabilities : float array (n, C)
+        Any scores of which the largest names the class.
+    labels : int array (n,), 0 to C - 1
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ, a value is NaN or infinite, or a label is outside 0 to C - 1.
+    """
+    probabilities = np.asarray(probabilities)
+    labels = np.asarray(labels)
+    if probabilities.ndim != 2 or len(probabilities) != len(labels):
+        raise ValueError(f"probabilities {probabilities.shape} do not fit {labels.shape} labels")
+    _finite(probabilities, "probabilities")
+    count = probabilities.shape[1]
+    if labels.min() < 0 or labels.max() >= count:
+        raise ValueError(f"labels {labels.min()} to {labels.max()} for {count} classes")
+    predicted = probabilities.argmax(axis=1)
+    accuracy = (predicted == labels).mean()
+    balanced = balanced_accuracy_score(labels, predicted)
+    look = {"labels": np.unique(labels), "average": "macro", "zero_division": 0}
+    precision, recall, f1, _ = precision_recall_fscore_support(labels, predicted, **look)
+    values = map(float, (accuracy, balanced, precision, recall, f1))
+    return dict(zip(CLASSIFICATION, values, strict=True))
+
+
+def _check(values, truth, name, truth_name):
+    if values.shape != truth.shape:
+        raise ValueError(f"{name} {values.shape} and {truth_name} {truth.shape} differ in shape")
+    _finite(values, name)
+
+
+def _finite(values, name):
+    if not np.isfinite(values).all():
+        count = (~np.isfinite(values)).sum()
+        raise ValueError(f"{name} hold {count} values that are NaN or infinite")
