@@ -1,18 +1,21 @@
-"""``python -m semlib.semclip.pretrain``: SEM-VLM trained from scratch on simulated image-caption pairs.
+"""SEM-VLM trained from scratch on simulated image-caption pairs: ``python -m training.sem_vlm``.
 
-Contrastive learning as in CLIP (arXiv 2103.00020, Fig. 3), with two changes, both our choice, for a model this small:
-each view shows only a part of the patches (arXiv 2212.00794), and single patches are contrasted with the captions too,
-those on a defect (the simulator knows where it is) with captions of their class, the others with defect-free ones.
+Contrastive learning as in CLIP (arXiv 2103.00020, Fig. 3), with two changes for a model this small,
+both our choice: each view shows only a part of the patches (arXiv 2212.00794), and single patches
+are contrasted with the captions too. The simulator knows which patches lie on a defect: these
+belong to captions of its class, the others to defect-free ones.
 """
 
 import json
 import math
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
 import numpy as np
+import open_clip
 import pandas as pd
 import torch
 import torch.nn.functional as F
@@ -20,39 +23,37 @@ from safetensors.torch import save_file
 from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
-from semlib import paths
+from semlib import checkpoint, paths
 from semlib.images import simulate
-from semlib.semclip import vlm
-from semlib.semclip.contrast import ON_DEFECT, image_text_loss, patch_text_loss, see
+from semlib.semclip import clip
 
-MEAN, STD = 0.40, 0.17
-SIZE, PATCH = 240, 16
+MEAN, STD = 0.40, 0.17  # of the training images on [0, 1]
+SIZE, PATCH = 240, 16  # pixels a side
 GRID = SIZE // PATCH
-LOG_EVERY = 50
+ON_DEFECT = 0.1  # part of a patch that a defect must cover
+EACH = 4  # patches of an image on the defect, and as many beside it, in the patch loss
+LOG_EVERY = 50  # steps
 SUFFIX = " on wafer surface"  # of the paper's template, which the simulator's captions lack
+RARE = 3  # a word that occurs less often is not in the vocabulary
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides the outcome.
-
-    `cycles`: the learning rate falls along so many cosines (arXiv 1608.03983); `shown`: part of the patches in a view;
-    `patch_weight`: of the patch-caption term.
-    """
+    """What decides the outcome."""
 
     n_images: int = 20_000
     steps: int = 4_000
-    cycles: int = 2
+    cycles: int = 2  # the learning rate falls along so many cosines (arXiv 1608.03983)
     batch_size: int = 64
     learning_rate: float = 1e-3
     weight_decay: float = 0.1
-    shown: float = 0.4
-    patch_weight: float = 0.5
+    shown: float = 0.4  # part of the patches in a view
+    patch_weight: float = 0.5  # of the patch-caption term
     seed: int = 0
 
 
 class Pairs:
-    """Simulated images with masks, labels and captions, read from the files of `simulate.write_arrays`."""
+    """Simulated images with masks, labels and captions, from files of `simulate.write_arrays`."""
 
     def __init__(self, folder):
         self.images = np.load(folder / "images.npy", mmap_mode="r")
@@ -60,10 +61,26 @@ class Pairs:
         self.labels = np.load(folder / "labels.npy")
         self.captions = json.loads((folder / "captions.json").read_text(encoding="utf-8"))
 
-    def covered(self, rows):
+    def covered(self, chosen):
         """Part of each patch that is defect, float32 (n, 225)."""
-        masks = np.asarray(self.masks[rows], np.float32).reshape(-1, GRID, PATCH, GRID, PATCH)
+        masks = np.asarray(self.masks[chosen], np.float32).reshape(-1, GRID, PATCH, GRID, PATCH)
         return torch.from_numpy(masks.mean((2, 4)).reshape(len(masks), -1))
+
+
+def architecture(words):
+    """open_clip's configuration of a small ViT and text tower, for so many words."""
+    vision = {"image_size": SIZE, "patch_size": PATCH, "width": 128, "layers": 8}
+    vision |= {"head_width": 32, "mlp_ratio": 4.0}
+    text = {"context_length": clip.CONTEXT, "vocab_size": words}
+    text |= {"width": 128, "heads": 4, "layers": 3}
+    return {"embed_dim": 128, "vision_cfg": vision, "text_cfg": text}
+
+
+def vocabulary(captions, least=RARE):
+    """Words that occur `least` times or more, sorted, between the special tokens."""
+    counts = Counter(word for caption in captions for word in clip.split(caption))
+    words = sorted(word for word, count in counts.items() if count >= least)
+    return [clip.PAD, clip.START, clip.UNKNOWN, *words, clip.END]
 
 
 def to_input(images):
@@ -72,49 +89,84 @@ def to_input(images):
     return x[:, None].expand(-1, 3, -1, -1)
 
 
+def see(model, images, covered, shown, draw):
+    """Class and patch embeddings of a random part of the patches; those on a defect always show.
+
+    Takes images (n, 3, 240, 240) and covered (n, 225); returns image (n, e) and patches (n, m, e),
+    both L2-normalised, and the numbers of the patches (n, m).
+    """
+    visual = model.visual
+    order = torch.rand(covered.shape, generator=draw) + (covered > ON_DEFECT)
+    which = order.topk(round(shown * covered.shape[1]), dim=1).indices  # n m
+    tokens = visual._embeds(images)  # n 1+225 d
+    kept = torch.cat([torch.zeros_like(which[:, :1]), which + 1], 1)  # the class token comes first
+    tokens = tokens.gather(1, kept[..., None].expand(-1, -1, tokens.shape[-1]))  # n 1+m d
+    tokens = F.normalize(visual.ln_post(visual.transformer(tokens)) @ visual.proj, dim=-1)
+    return tokens[:, 0], tokens[:, 1:], which
+
+
+def image_text_loss(image, text, same, scale):
+    """Symmetric InfoNCE; captions that read the same are positives of each other (`same` (n, n))."""
+    logits = scale * image @ text.T
+    target = same / same.sum(1, keepdim=True)
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+
+
+def patch_text_loss(patches, covered, labels, text, scale, draw, each=EACH):
+    """InfoNCE of patches on the defect and beside it with the captions of their class.
+
+    Positives are all captions in the batch of the same class: defect-free ones for a patch beside
+    a defect.
+    """
+    kinds, chosen = [], []
+    for wanted, kind in ((covered > ON_DEFECT, labels), (covered == 0, torch.zeros_like(labels))):
+        order = torch.rand(covered.shape, generator=draw) + 2 * wanted
+        best = order.topk(each, dim=1).indices
+        valid = wanted.gather(1, best)
+        chosen.append(patches.gather(1, best[..., None].expand(-1, -1, patches.shape[-1]))[valid])
+        kinds.append(kind[:, None].expand(-1, each)[valid])
+    same = (torch.cat(kinds)[:, None] == labels[None]).float()
+    some = same.sum(1) > 0  # patches whose class has a caption in the batch
+    logits = scale * torch.cat(chosen)[some] @ text.T
+    return F.cross_entropy(logits, same[some] / same[some].sum(1, keepdim=True))
+
+
 def train(folder, settings, *, data, held_out, progress=True):
-    """Train SEM-VLM and write ``sem_vlm.safetensors`` (float16), ``.json`` and ``.csv`` (the log) into `folder`.
+    """Train SEM-VLM and write ``sem_vlm.safetensors`` (float16), ``.json`` and ``.csv`` (the log).
 
-    A killed run goes on from its last checkpoint and ends with the same weights.
-
-    Parameters
-    ----------
-    folder : Path
-    settings : Settings
-    data, held_out : Pairs
-        Training pairs, and others that only the log's last columns are measured on.
+    A killed run goes on from its last checkpoint and ends with the same weights. `held_out` are
+    `Pairs` that only the log's last columns are measured on.
     """
     torch.manual_seed(settings.seed)
-    words = vlm.vocabulary([*data.captions, *3 * [SUFFIX]])
-    model = vlm.build(vlm.architecture(len(words)))
-    optimiser = torch.optim.AdamW(
-        _groups(model, settings.weight_decay), lr=settings.learning_rate, betas=(0.9, 0.98)
-    )
-    checkpoint = folder / "sem_vlm_checkpoint.pt"
-    log, spent = _resume(checkpoint, settings, model, optimiser)
+    words = vocabulary([*data.captions, *RARE * [SUFFIX]])
+    model = open_clip.CLIP(**architecture(len(words)))
+    groups = _groups(model, settings.weight_decay)
+    optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))
+    file = folder / "sem_vlm_checkpoint.pt"
+    parts = {"model": model, "optimiser": optimiser}
+    log, spent = checkpoint.resume(file, asdict(settings), parts, ([], 0.0))
     first = log[-1]["step"] if log else 0
-    recent, start = [], time.monotonic() - spent
-    with tqdm(
-        total=settings.steps, initial=first, desc="SEM-VLM", unit="step", disable=not progress
-    ) as bar:
+    start = time.monotonic() - spent
+    recent = []
+    look = {"desc": "SEM-VLM", "unit": "step", "disable": not progress}
+    with tqdm(total=settings.steps, initial=first, **look) as bar:
         for step in range(first, settings.steps):
             recent.append(_step(model, optimiser, settings, data, words, step))
             bar.update()
-            if (step + 1) % LOG_EVERY and step + 1 != settings.steps:
+            last = step + 1 == settings.steps
+            if (step + 1) % LOG_EVERY and not last:
                 continue
-            row = dict(
-                zip(
-                    ("image_text_loss", "patch_text_loss"), np.mean(recent, 0).tolist(), strict=True
-                )
-            )
-            log.append({"step": step + 1, "seconds": round(time.monotonic() - start)} | row)
-            if (step + 1) % (10 * LOG_EVERY) == 0 or step + 1 == settings.steps:
+            image_text, patch_text = np.mean(recent, 0).tolist()
+            seconds = time.monotonic() - start
+            log.append({"step": step + 1, "seconds": round(seconds)})
+            log[-1] |= {"image_text_loss": image_text, "patch_text_loss": patch_text}
+            if (step + 1) % (10 * LOG_EVERY) == 0 or last:
                 log[-1] |= examine(model, held_out, words)
                 bar.write(str(log[-1]))
             recent = []
-            _save(checkpoint, settings, model, optimiser, log, time.monotonic() - start)
+            checkpoint.keep(file, asdict(settings), parts, (log, seconds))
     _finish(folder, settings, model, words, log)
-    checkpoint.unlink()
+    file.unlink()
 
 
 def _groups(model, decay):
@@ -125,33 +177,33 @@ def _groups(model, decay):
 
 
 def _step(model, optimiser, settings, data, words, step):
-    """One step; its images and their jitter depend on (seed, step) alone. One word in 25 is made unknown."""
+    """One step; its images and their jitter depend on (seed, step) alone: mean losses."""
     model.train()
-    rng, draw = (
-        np.random.default_rng([settings.seed, step]),
-        torch.Generator().manual_seed(settings.seed + 7919 * step),
-    )
-    rows = np.sort(rng.choice(len(data.labels), settings.batch_size, replace=False))
-    images, covered = to_input(data.images[rows]), data.covered(rows)
-    gain, offset = (
-        torch.from_numpy(rng.normal(0, s, (len(rows), 1, 1, 1)).astype(np.float32))
-        for s in (0.15, 0.2)
-    )
-    captions = [data.captions[i] + SUFFIX * bool(rng.random() < 0.15) for i in rows]
-    labels = torch.from_numpy(data.labels[rows].astype(np.int64))
+    rng = np.random.default_rng([settings.seed, step])
+    draw = torch.Generator().manual_seed(settings.seed + 7919 * step)
+    chosen = np.sort(rng.choice(len(data.labels), settings.batch_size, replace=False))
+    images = to_input(data.images[chosen])
+    covered = data.covered(chosen)
+    # brightness and contrast differ between microscopes: a gain and an offset for each image
+    shape = (len(chosen), 1, 1, 1)
+    gain, offset = (rng.normal(0, spread, shape).astype(np.float32) for spread in (0.15, 0.2))
+    images = images * (1 + torch.from_numpy(gain)) + torch.from_numpy(offset)
+    captions = [data.captions[i] + SUFFIX * bool(rng.random() < 0.15) for i in chosen]
+    labels = torch.from_numpy(data.labels[chosen].astype(np.int64))
     same = torch.tensor([[a == b for b in captions] for a in captions], dtype=torch.float32)
 
     cycle = settings.steps // settings.cycles
     done = step % cycle
-    rate = min((done + 1) / (0.05 * cycle), 0.5 * (1 + math.cos(math.pi * done / cycle)))
+    rate = min((done + 1) / (0.05 * cycle), 0.5 * (1 + math.cos(math.pi * done / cycle)))  # warm-up
     for group in optimiser.param_groups:
         group["lr"] = settings.learning_rate * rate
-    tokens = vlm.tokenize(captions, words)
-    hidden = (
-        torch.from_numpy(rng.random(tokens.shape) < 0.04) & (tokens > 2) & (tokens < len(words) - 1)
-    )
-    text = model.encode_text(tokens.masked_fill(hidden, words.index(vlm.UNKNOWN)), normalize=True)
-    image, patches, which = see(model, images * (1 + gain) + offset, covered, settings.shown, draw)
+    tokens = clip.tokenize(captions, words)
+    # one word in 25 is made unknown, so that an unknown word later does no harm
+    hidden = torch.from_numpy(rng.random(tokens.shape) < 0.04)
+    hidden = hidden & (tokens > words.index(clip.UNKNOWN)) & (tokens < len(words) - 1)
+    tokens = tokens.masked_fill(hidden, words.index(clip.UNKNOWN))
+    text = model.encode_text(tokens, normalize=True)
+    image, patches, which = see(model, images, covered, settings.shown, draw)
     scale = model.logit_scale.exp().clamp(max=100)
     whole = image_text_loss(image, text, same, scale)
     parts = patch_text_loss(patches, covered.gather(1, which), labels, text, scale, draw)
@@ -164,22 +216,22 @@ def _step(model, optimiser, settings, data, words, step):
 
 @torch.inference_mode()
 def examine(model, pairs, words):
-    """On held-out pairs: zero-shot accuracy over the classes, and AUROC of patches on a defect (same captions).
+    """On held-out pairs: zero-shot accuracy, and AUROC of patches on a defect (same captions).
 
     The text embedding of a class is the mean over its captions among `pairs`.
     """
     model.eval()
-    text = model.encode_text(vlm.tokenize(pairs.captions, words), normalize=True)
+    text = model.encode_text(clip.tokenize(pairs.captions, words), normalize=True)
     classes = np.unique(pairs.labels)
     text = F.normalize(torch.stack([text[pairs.labels == c].mean(0) for c in classes]), dim=-1)
     right, scores, truth = 0, [], []
     for start in range(0, len(pairs.labels), 50):
-        rows = np.arange(start, min(start + 50, len(pairs.labels)))
-        covered = pairs.covered(rows)
-        image, patches, which = see(
-            model, to_input(pairs.images[rows]), covered, 1.0, torch.Generator()
-        )
-        right += int((classes[(image @ text.T).argmax(1).numpy()] == pairs.labels[rows]).sum())
+        chosen = np.arange(start, min(start + 50, len(pairs.labels)))
+        images = to_input(pairs.images[chosen])
+        covered = pairs.covered(chosen)
+        image, patches, which = see(model, images, covered, 1.0, torch.Generator())
+        named = classes[(image @ text.T).argmax(1).numpy()]
+        right += int((named == pairs.labels[chosen]).sum())
         similarity = patches @ text.T
         scores.append((similarity[..., 1:].amax(-1) - similarity[..., 0]).ravel())
         truth.append(covered.gather(1, which).ravel() > ON_DEFECT)
@@ -187,64 +239,32 @@ def examine(model, pairs, words):
     return {"held_out_accuracy": right / len(pairs.labels), "held_out_patch_auroc": float(auroc)}
 
 
-def _save(file, settings, model, optimiser, log, spent):
-    state = {
-        "model": model.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "log": log,
-        "spent": spent,
-    }
-    with paths.atomic(file) as temporary:
-        torch.save(state | {"settings": asdict(settings)}, temporary)
-
-
-def _resume(file, settings, model, optimiser):
-    if not file.is_file():
-        return [], 0.0
-    state = torch.load(file, map_location="cpu", weights_only=True)
-    if state["settings"] != asdict(settings):
-        return [], 0.0
-    model.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimiser"])
-    return state["log"], state["spent"]
-
-
 def _finish(folder, settings, model, words, log):
-    with paths.atomic(folder / f"{vlm.NAME}.safetensors") as temporary:
-        save_file(
-            {name: tensor.half().contiguous() for name, tensor in model.state_dict().items()},
-            temporary,
-        )
-    with paths.atomic(folder / f"{vlm.NAME}.csv") as temporary:
+    tensors = {name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}
+    with paths.atomic(folder / f"{clip.NAME}.safetensors") as temporary:
+        save_file(tensors, temporary)
+    with paths.atomic(folder / f"{clip.NAME}.csv") as temporary:
         pd.DataFrame(log).to_csv(temporary, index=False, float_format="%.5g")
-    config = vlm.architecture(len(words)) | {"mean": MEAN, "std": STD, "training": asdict(settings)}
-    with paths.atomic(folder / f"{vlm.NAME}.json") as temporary:
-        temporary.write_text(
-            json.dumps(config | {"vocabulary": words}, indent=1) + "\n", encoding="utf-8"
-        )
+    config = architecture(len(words)) | {"mean": MEAN, "std": STD, "training": asdict(settings)}
+    text = json.dumps(config | {"vocabulary": words}, indent=1)
+    with paths.atomic(folder / f"{clip.NAME}.json") as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 @click.command()
-@click.option(
-    "--folder", type=click.Path(path_type=Path), default=vlm.MODELS, help="Where the model goes."
-)
-@click.option(
-    "--images", default=Settings.n_images, show_default=True, help="Simulated training images."
-)
+@click.option("--folder", type=click.Path(path_type=Path), default=clip.MODELS, show_default=True)
+@click.option("--images", default=Settings.n_images, show_default=True, help="Simulated images.")
 @click.option("--steps", default=Settings.steps, show_default=True)
 @click.option("--seed", default=Settings.seed, show_default=True)
 def main(folder, images, steps, seed):
     """Simulate the pairs (kept in data/sem-vlm) and train SEM-VLM; a killed run continues."""
-    settings, cache = (
-        Settings(n_images=images, steps=steps, seed=seed),
-        paths.data_root() / "sem-vlm",
-    )
-    sets = {"train": (images, seed), "held-out": (350, seed + 1)}
-    for name, (count, own) in sets.items():
-        simulate.write_arrays(
-            cache / f"{name}-{count}-{own}", count, seed=own, preset="semvlm", size=SIZE
-        )
-    data, held_out = (Pairs(cache / f"{name}-{count}-{own}") for name, (count, own) in sets.items())
+    pairs = []
+    for name, count, own in (("train", images, seed), ("held-out", 350, seed + 1)):
+        place = paths.data_root() / "sem-vlm" / f"{name}-{count}-{own}"
+        simulate.write_arrays(place, count, seed=own, preset="semvlm", size=SIZE)
+        pairs.append(Pairs(place))
+    data, held_out = pairs
+    settings = Settings(n_images=images, steps=steps, seed=seed)
     train(folder, settings, data=data, held_out=held_out)
 
 

@@ -1,4 +1,4 @@
-"""APRIL-GAN (Chen et al., arXiv 2305.17382): linear maps from patch tokens to texts, trained on masks."""
+"""APRIL-GAN (Chen et al., arXiv 2305.17382): linear maps of patch tokens, trained on masks."""
 
 import numpy as np
 import torch
@@ -14,10 +14,9 @@ def april_gan(
     """One linear map per level of the original path, from random weights, by focal plus dice loss.
 
     As the paper's method, without its memory bank and trained on the support instead of on another
-    data set: no V-V path, no redundant features removed, two texts ("defect-free" and the mean of
-    all defect classes). Training and losses are those of SEM-CLIP's Transformation Layers, so that
-    the two differ by what the methods differ in. The image's score is the mean of its text score
-    and of the map's maximum. Parameters as in `winclip.winclip` and `tune.transformation_layers`.
+    data set: no V-V path, no redundant features removed, two texts. All else is as in SEM-CLIP, so
+    that the two differ by what the methods differ in. The image's score is the mean of its text
+    score and of the map's maximum. Parameters as in `winclip.winclip`.
     """
     texts = two_texts(prompts, backbone)
     width, length = backbone.projection.shape
@@ -27,14 +26,12 @@ def april_gan(
     training = {"steps": steps, "learning_rate": learning_rate, "seed": seed}
 
     def run(pool, episode):
-        tokens = torch.from_numpy(features.tokens[episode.support, :1])
-        masks = shot_masks(pool, episode)
+        shots = torch.from_numpy(features.tokens[episode.support, :1])
         layers = tune.transformation_layers(
-            tokens, masks, start, texts, grid=backbone.grid, **look, **training
+            shots, shot_masks(pool, episode), start, texts, backbone.grid, **look, **training
         )
         patches = maps.anomaly(features.tokens[episode.test, :1], layers, texts, **look)
-        grids = patches.unflatten(1, backbone.grid)
-        anomaly = maps.enlarge(grids, pool.images.shape[1:])
+        anomaly = maps.enlarge(patches.unflatten(1, backbone.grid), pool.images.shape[1:])
         whole = image_scores(features.image[episode.test], texts, temperature)
         return Result(maps=anomaly.numpy(), scores=((whole + anomaly.amax((1, 2))) / 2).numpy())
 

@@ -14,40 +14,29 @@ from semlib.semclip import clip
 
 @dataclass(frozen=True)
 class Features:
-    """What a backbone sees in N images.
+    """What a backbone sees in N images."""
 
-    image : float32 (N, e), the unchanged model's embedding of the image, L2-normalised.
-    tokens : float16 (N, 2, L, P, d), patch tokens: original path and V-V path, L levels from
-    shallow to deep, P patches row by row.
-    """
-
-    image: np.ndarray
-    tokens: np.ndarray
+    image: np.ndarray  # float32 (N, e): the unchanged model's embedding, L2-normalised
+    tokens: np.ndarray  # float16 (N, 2, L, P, d): original and V-V path, levels, patches row by row
 
     def __len__(self):
         return len(self.image)
 
     def __getitem__(self, index):
-        """Features of some of the images; `index` is a slice, or an int or bool array."""
         return Features(self.image[index], self.tokens[index])
 
 
 class Backbone(nn.Module):
-    """A vision-language model whose image encoder also runs a V-V path (SEM-CLIP, arXiv 2502.14884).
+    """A vision-language model whose image encoder also runs a V-V path (arXiv 2502.14884).
 
     Parameters
     ----------
     name, pretrained
-        See `semlib.semclip.clip.read`; `name` may also be a `clip.Source`, a model at hand.
+        See `clip.read`; `name` may also be a `clip.Source`, a model at hand.
     vv_blocks : int
         Dual blocks, the last ones (the paper does not say how many; 6 and all are usual).
     levels : int
-        Dual blocks whose output is used, equally spaced, the last one among them.
-
-    Raises
-    ------
-    ValueError
-        If `vv_blocks` or `levels` do not fit the depth, or V-V is not defined for the model.
+        Dual blocks whose output is used: equally spaced, the last one among them.
     """
 
     def __init__(self, name=clip.OURS, pretrained=None, *, vv_blocks=6, levels=4, device="cpu"):
@@ -88,10 +77,9 @@ class Backbone(nn.Module):
         return self.model.visual.proj.detach().cpu()
 
     def two_paths(self, x):
-        """Image embedding (N, e) and tokens of both paths (N, 2, L, P, d) of images (N, 3, H, W).
+        """Image embedding (N, e) and tokens of both paths (N, 2, L, P, d) of x (N, 3, H, W).
 
-        Our choice: both streams are taken as they are behind a block, through the model's last
-        layer norm.
+        Our choice: both streams are taken as they are, through the model's last layer norm.
         """
         with self._watch(self.dual) as streams:
             image = self.model.encode_image(x, normalize=True)  # N e: the model as it is
@@ -107,22 +95,15 @@ class Backbone(nn.Module):
 
     @torch.inference_mode()
     def encode_images(self, images, batch_size=32, progress=False):
-        """`Features` of uint8 images (N, H, W), which are resized to the model's square.
-
-        Raises
-        ------
-        ValueError
-            If the images are not uint8 (N, H, W), or there is none.
-        """
+        """`Features` of uint8 images (N, H, W), which are resized to the model's square."""
         if not len(images):
             raise ValueError("there is no image to encode")
-        embeddings = []
-        tokens = []
+        embeddings, tokens = [], []
         starts = range(0, len(images), batch_size)
         for start in tqdm(starts, desc=f"encode, {self.label}", unit="batch", disable=not progress):
-            image, token = self.two_paths(self.to_input(images[start : start + batch_size]))
+            image, both = self.two_paths(self.to_input(images[start : start + batch_size]))
             embeddings.append(image.cpu().numpy())
-            tokens.append(token.half().cpu().numpy())
+            tokens.append(both.half().cpu().numpy())
         return Features(np.concatenate(embeddings), np.concatenate(tokens))
 
     @torch.inference_mode()
@@ -133,13 +114,10 @@ class Backbone(nn.Module):
 
     @torch.inference_mode()
     def attention(self, images, block, patch):
-        """How much a patch looks at each other one in block number `block`, in both paths.
+        """How much one patch looks at each other in block number `block`: two arrays (N, P).
 
-        Returns
-        -------
-        original, vv : float32 (N, P)
-            softmax(s q k^T) and softmax(s v v^T), mean over the heads, weight of the class token
-            left out.
+        softmax(s q k^T) of the original path and softmax(s v v^T), means over the heads, without
+        the weight of the class token.
         """
         if not 1 <= block <= len(self.blocks):
             raise ValueError(f"block={block}: use 1 to {len(self.blocks)}")
@@ -147,11 +125,11 @@ class Backbone(nn.Module):
             self.model.encode_image(self.to_input(images))
         before, _ = streams[block]
         q, k, v = (heads(self.blocks[block - 1], before, part) for part in range(3))
-        weights = []
+        looks = []
         for queries, keys in ((q, k), (v, v)):
-            weight = (queries @ keys.mT * keys.shape[-1] ** -0.5).softmax(-1).mean(1)  # N 1+P 1+P
-            weights.append(weight[:, 1 + patch, 1:].cpu().numpy())
-        return tuple(weights)
+            weights = (queries @ keys.mT * keys.shape[-1] ** -0.5).softmax(-1).mean(1)  # N 1+P 1+P
+            looks.append(weights[:, 1 + patch, 1:].cpu().numpy())
+        return tuple(looks)
 
     def to_input(self, images):
         """uint8 (N, H, W) to normalised float32 (N, 3, image_size, image_size)."""
@@ -167,7 +145,7 @@ class Backbone(nn.Module):
 
     @contextmanager
     def _watch(self, numbers):
-        """Dict that fills with (input, output) of blocks while the model runs; nothing stays in it."""
+        """Dict that fills with (input, output) of blocks while the model runs, then leaves it."""
         streams = {}
 
         def note(number):
@@ -184,15 +162,9 @@ class Backbone(nn.Module):
 def vv_attention(block, x):
     """What a dual block adds to the V-V path: Proj(softmax(s v v^T) v) in each head.
 
-    Queries and keys are replaced by the values v of the original stream, so that a token attends to
-    tokens like itself (after CLIP Surgery, arXiv 2304.05653). s = (width of a head)^-1/2; the
-    projections are the block's own.
-
-    Parameters
-    ----------
-    block : open_clip's ResidualAttentionBlock
-    x : tensor (N, T, d)
-        The original stream before the block.
+    Queries and keys are replaced by the values v of the original stream x (N, T, d), so that a
+    token attends to tokens like itself (CLIP Surgery, arXiv 2304.05653). s = (d / heads)^-1/2;
+    the projections are those of the block, open_clip's ResidualAttentionBlock.
     """
     v = heads(block, x, 2)  # N h T d/h
     mixed = F.scaled_dot_product_attention(v, v, v)  # softmax(v v^T / sqrt(d/h)) v
@@ -201,7 +173,7 @@ def vv_attention(block, x):
 
 
 def heads(block, x, part):
-    """Queries (part 0), keys (1) or values (2) of a block behind its first norm, (N, heads, T, d / heads)."""
+    """Queries (part 0), keys (1) or values (2) of a block's heads, (N, heads, T, d / heads)."""
     weight = block.attn.in_proj_weight.chunk(3)[part]
     bias = block.attn.in_proj_bias.chunk(3)[part]
     projected = F.linear(block.ln_1(x), weight, bias)  # N T d

@@ -1,4 +1,4 @@
-"""From a name and weights to a vision-language model: SEM-VLM (ours, simulated images, not CLIP), or one of open_clip's."""
+"""SEM-VLM (ours, trained on simulated images, not CLIP) or another ViT, in open_clip's form."""
 
 import json
 import pickle
@@ -22,13 +22,13 @@ NOT_OPEN_CLIPS = {"custom_text", "mean", "std", "training", "vocabulary"}  # key
 
 
 class Source(NamedTuple):
-    """An open_clip model, its tokeniser (list of str to LongTensor), its input's mean and deviation, its name."""
+    """A model in evaluation mode with all that belongs to it."""
 
     model: torch.nn.Module
-    tokenize: Callable
-    mean: float | tuple = open_clip.OPENAI_DATASET_MEAN
+    tokenize: Callable  # list of str to LongTensor (N, context)
+    mean: float | tuple = open_clip.OPENAI_DATASET_MEAN  # of the input on [0, 1]
     std: float | tuple = open_clip.OPENAI_DATASET_STD
-    label: str = "open_clip model"
+    label: str = "open_clip model"  # in tables
 
 
 def split(text):
@@ -39,8 +39,8 @@ def split(text):
 def tokenize(texts, words=None):
     """Token numbers of sentences, LongTensor (N, 40); longer ones are cut.
 
-    `words` is a vocabulary, the embedded model's by default. Its last word has the highest number,
-    which is where open_clip's text tower takes a sentence's embedding from.
+    `words` is a vocabulary, SEM-VLM's by default. Its last word has the highest number, which is
+    where open_clip's text tower takes a sentence's embedding from.
     """
     words = words or config()["vocabulary"]
     numbers = {word: i for i, word in enumerate(words)}
@@ -53,13 +53,13 @@ def tokenize(texts, words=None):
 
 
 def unknown_words(texts):
-    """Words of the sentences that the embedded model never met, sorted."""
+    """Words of the sentences that SEM-VLM never met, sorted."""
     return sorted({word for text in texts for word in split(text)} - set(config()["vocabulary"]))
 
 
 @cache
 def config():
-    """The embedded model's architecture in open_clip's form, mean, std, vocabulary, how it was trained."""
+    """SEM-VLM's architecture in open_clip's form, mean, std, vocabulary and training."""
     return json.loads((MODELS / f"{NAME}.json").read_text(encoding="utf-8"))
 
 
@@ -72,12 +72,12 @@ def build(settings):
 
 
 def read(name=OURS, pretrained=None):
-    """Open a model in evaluation mode, as a `Source`.
+    """Open a model as a `Source`.
 
     Parameters
     ----------
     name : str
-        "sem-vlm", our embedded model, or the name of an open_clip ViT such as "ViT-B-16-plus-240".
+        "sem-vlm", our embedded model, or an open_clip ViT such as "ViT-B-16-plus-240".
     pretrained : str or Path, optional
         A tag of open_clip ("laion400m_e32", which it downloads), a file (safetensors, or a torch
         file, from which nothing but tensors is read), or "random". Not needed for "sem-vlm".
@@ -85,8 +85,7 @@ def read(name=OURS, pretrained=None):
     Raises
     ------
     ValueError
-        If the name is unknown or not that of a ViT, `pretrained` is missing or unknown, or the file
-        is damaged, holds more than tensors or belongs to another architecture.
+        If the name is not that of a ViT, or the weights are missing, damaged or another model's.
     ConnectionError
         If open_clip cannot download the weights.
     """
@@ -96,10 +95,10 @@ def read(name=OURS, pretrained=None):
         return _downloaded(name, pretrained)
     embedded = name == OURS and pretrained is None
     file = MODELS / f"{NAME}.safetensors" if embedded else pretrained
-    if file != "random" and (file is None or not Path(file).is_file()):
+    if file != "random" and not Path(file or "").is_file():
         raise ValueError(
-            f"pretrained={file if file is None else repr(str(file))} is neither a file nor a tag of {name}: use a "
-            f"file, 'random', or one of open_clip's tags ({', '.join(tags) or 'none'})"
+            f"pretrained={file} is neither a file nor a tag of {name}: use a file, 'random' or one "
+            f"of open_clip's tags ({', '.join(tags) or 'none'})"
         )
     model = build(settings).eval()
     if file != "random":
@@ -117,24 +116,18 @@ def fill(model, file, name):
         model.load_state_dict(_tensors(file))
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:300]
-        raise ValueError(
-            f"{file} holds the weights of another architecture than {name}: {reason}"
-        ) from error
+        raise ValueError(f"{file} belongs to another architecture than {name}: {reason}") from error
 
 
 def _vit(name):
     """open_clip's configuration of a ViT whose class token is projected into the embedding."""
     settings = open_clip.get_model_config(name)
     if settings is None:
-        raise ValueError(
-            f"unknown backbone {name!r}: use '{OURS}' or a ViT of open_clip, such as ViT-B-16-plus-240"
-        )
+        raise ValueError(f"unknown backbone {name!r}: use {OURS} or ViT-B-16-plus-240")
     vision = settings["vision_cfg"]
     of_layers = isinstance(vision.get("layers"), int)  # a ResNet has a list of them
     if "timm_model_name" in vision or "multimodal_cfg" in settings or not of_layers:
-        raise ValueError(
-            f"{name} is not one of open_clip's own ViTs: the V-V path needs one, as ViT-B-16-plus-240 is"
-        )
+        raise ValueError(f"{name} is not one of open_clip's own ViTs, which the V-V path needs")
     return settings
 
 
@@ -146,20 +139,18 @@ def _downloaded(name, tag):
             f"open_clip could not download the weights {tag!r} of {name} ({error}); "
             "download them elsewhere and give the file as pretrained=FILE"
         ) from error
-    mean = model.visual.image_mean
-    std = model.visual.image_std
-    return Source(model, open_clip.get_tokenizer(name), mean, std, f"CLIP {name} ({tag})")
+    visual = model.visual
+    label = f"CLIP {name} ({tag})"
+    return Source(model, open_clip.get_tokenizer(name), visual.image_mean, visual.image_std, label)
 
 
 def _tensors(file):
-    """Tensors by name; open_clip's own training wraps them in "state_dict", and their names in "module."."""
+    """Tensors by name; open_clip's own training wraps them in "state_dict" and "module."."""
     try:
         if file.suffix == ".safetensors":
             return load_file(file)
         state = torch.load(file, map_location="cpu", weights_only=True)  # runs no code of a pickle
-    except SafetensorError as error:
-        raise ValueError(f"{file} is not a whole safetensors file ({error})") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise ValueError(f"{file} is damaged or holds more than tensors ({error})") from error
     state = state.get("state_dict", state) if isinstance(state, dict) else {}
     if not state or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):

@@ -35,24 +35,11 @@ def unusable(dataset, prompts):
 
 
 def images(dataset, *, n=1332, size=240, seed=0, prompts=None):
-    """`Pool` of all images of a study.
+    """`Pool` of all images of a study, `size` pixels a side.
 
-    Parameters
-    ----------
-    dataset : str
-        "synthetic": `n` images (the paper's counts) of the simulator's preset "semclip"; otherwise
-        the labelled images of the manifest; one without a mask shows no defect.
-    n, seed : int
-        For "synthetic".
-    size : int
-        Pixels a side.
-    prompts : Prompts, optional
-        Give the classes; those of the data set by default.
-
-    Raises
-    ------
-    ValueError
-        If the data set is `unusable`.
+    For "synthetic" these are `n` images (the paper's counts) of the simulator's preset "semclip",
+    drawn with `seed`; otherwise the labelled images of the manifest, of which one without a mask
+    shows no defect. The classes are those of the prompts. Raises ValueError if it is `unusable`.
     """
     prompts = prompts or prompts_of(dataset)
     if reason := unusable(dataset, prompts):
@@ -75,13 +62,8 @@ def images(dataset, *, n=1332, size=240, seed=0, prompts=None):
 def shots(place, size, normal):
     """Labelled images and masks of a folder, fitted into a square of `size` pixels.
 
-    Parameters
-    ----------
-    place : Path
-        Holds images, ``labels.csv`` and ``masks/<name of the image>.png``; a defect-free image
-        needs no mask. A pixel of the square is defect where any part of it is.
-    normal : str
-        Label of the defect-free class.
+    The folder holds images, ``labels.csv`` and ``masks/<name of the image>.png``; an image of class
+    `normal` needs no mask. A pixel of the square is defect where any part of it is.
 
     Returns
     -------
@@ -92,8 +74,7 @@ def shots(place, size, normal):
     Raises
     ------
     ValueError
-        If an image has no label, a defect has no mask though others have one, a mask differs in
-        size from its image, or a file cannot be read.
+        Naming the file that has no label or mask, a mask of another size, or cannot be read.
     """
     table = folder.rows(place)
     masked = any(row["mask_path"] for row in table)

@@ -26,37 +26,30 @@ OPACITY = 0.6  # of the colour where the anomaly is 1
 
 
 def run(images, out, *, shots=None, model=None, backbone=None, pretrained=None, prompts=None):
-    """Learn from labelled shots, or take a saved model, and write what it sees in a folder's images.
+    """Learn from labelled shots, or take a saved model, and write what it sees in a folder.
 
-    Images of any size and bit depth are fitted into the backbone's square, and the map goes back to
-    the image's own size. Files that cannot be read are listed in ``skipped.csv``. An interrupted
-    run continues; images are done again when they or the model are newer.
+    The whole image is fitted into the backbone's square, and the map goes back to the image's own
+    size. An interrupted run continues; images are done again when they or the model are newer.
 
     Parameters
     ----------
     images : Path
-        Folder; only its top level is searched.
+        Folder of images of any size and bit depth; only its top level is searched.
     out : Path
         Receives ``results.csv`` (file, class, a column for each class with its probability,
-        anomaly_score), ``overlays/<name>.png``, ``model/`` and perhaps ``skipped.csv``.
+        anomaly_score), ``overlays/<name>.png``, ``model/`` and, where files cannot be read,
+        ``skipped.csv``.
     shots : Path, optional
         Folder as `data.shots` reads it.
     model : Path, optional
         A ``model/`` that an earlier run wrote, in place of shots.
-    backbone, pretrained
-        See `backbone.Backbone`.
-    prompts : Path, optional
-        CSV of classes and their states.
+    backbone, pretrained, prompts
+        See `clip.read` and `Prompts.load`.
 
     Returns
     -------
     DataFrame
         ``results.csv``.
-
-    Raises
-    ------
-    ValueError
-        With both or neither of shots and model, bad shots, or no image that can be read.
     """
     images, out = Path(images), Path(out)
     files = [images / row["path"] for row in folder.rows(_existing(images))]
@@ -73,9 +66,9 @@ def run(images, out, *, shots=None, model=None, backbone=None, pretrained=None, 
 
 
 def overlay(image, anomaly):
-    """Image with the anomaly map in colour, more opaque where it is higher, outlined at `OUTLINED`.
+    """Image uint8 (H, W) with the anomaly map, 0 to 1, in colour: uint8 (H, W, 3).
 
-    image : uint8 (H, W); anomaly : float (H, W), 0 to 1. Returns uint8 (H, W, 3).
+    The colour is more opaque where the anomaly is higher; where it is `OUTLINED` there is a line.
     """
     colour = colormaps["inferno"](anomaly)[..., :3] * 255
     opacity = OPACITY * anomaly[..., None]
@@ -110,27 +103,29 @@ def _keep(model, place):
     return (place / store.TENSORS).stat().st_mtime
 
 
-def _detect(model, files, out, since):
-    """Work through the files by chunks; what is not done ends up in results.csv or skipped.csv."""
+def _detect(model, files, out, saved):
+    """Work through the files by chunks; all of them end up in results.csv or skipped.csv."""
     table = out / "results.csv"
     earlier = pd.read_csv(table).to_dict("records") if table.is_file() else []
     earlier = {row["file"]: row for row in earlier}
-    rows = {}
+    done = {}
     for file in files:
-        if file.name in earlier and _newer(out, file, since):
-            rows[file.name] = earlier[file.name]
-    todo = [file for file in files if file.name not in rows]
+        overlay = out / "overlays" / f"{file.stem}.png"
+        newest = max(file.stat().st_mtime, saved)
+        if file.name in earlier and overlay.is_file() and overlay.stat().st_mtime >= newest:
+            done[file.name] = earlier[file.name]
+    todo = [file for file in files if file.name not in done]
     unreadable = []
-    with tqdm(total=len(files), initial=len(rows), desc="detect", unit="image") as bar:
+    with tqdm(total=len(files), initial=len(done), desc="detect", unit="image") as bar:
         for start in range(0, len(todo), CHUNK):
             chunk = todo[start : start + CHUNK]
-            rows |= _chunk(model, chunk, out / "overlays", unreadable)
-            _write([rows[file.name] for file in files if file.name in rows], table)
+            done |= _chunk(model, chunk, out / "overlays", unreadable)
+            _write([done[file.name] for file in files if file.name in done], table)
             bar.update(len(chunk))
-    if unreadable and len(unreadable) == len(files):
+    if len(unreadable) == len(files):
         reason = unreadable[0]["reason"]
         raise ValueError(f"none of {len(files)} images can be used: {reason}")
-    ordered = [rows[file.name] for file in files if file.name in rows]
+    ordered = [done[file.name] for file in files if file.name in done]
     _write(ordered, table)
     _write(unreadable, out / "skipped.csv")
     if unreadable:
@@ -139,7 +134,7 @@ def _detect(model, files, out, since):
 
 
 def _chunk(model, files, overlays, unreadable):
-    """Write the overlays of some files; rows of results.csv by name; adds to the unreadable ones."""
+    """Write the overlays of some files; lines of results.csv by name; adds to the unreadable."""
     images = {}
     for file in files:
         image, reason = try_decode(file)
@@ -152,7 +147,7 @@ def _chunk(model, files, overlays, unreadable):
     side = model.backbone.image_size
     prediction = model.predict(np.stack([data.fitted(one, side) for one in images.values()]))
     scores = model.anomaly_scores(prediction)
-    rows = {}
+    lines = {}
     for i, (file, image) in enumerate(images.items()):
         small = Image.fromarray(prediction.anomaly_maps[i])
         anomaly = np.asarray(small.resize(image.shape[::-1], Image.Resampling.BILINEAR))
@@ -160,21 +155,15 @@ def _chunk(model, files, overlays, unreadable):
             Image.fromarray(overlay(image, anomaly)).save(temporary)
         odds = [round(float(p), 4) for p in prediction.class_probabilities[i]]
         odds = dict(zip(model.classes, odds, strict=True))
-        rows[file.name] = {"file": file.name, "class": max(odds, key=odds.get)} | odds
-        rows[file.name]["anomaly_score"] = round(float(scores[i]), 4)
-    return rows
+        lines[file.name] = {"file": file.name, "class": max(odds, key=odds.get)} | odds
+        lines[file.name]["anomaly_score"] = round(float(scores[i]), 4)
+    return lines
 
 
-def _newer(out, file, since):
-    """Whether the overlay of an image is there and newer than the image and the model."""
-    made = out / "overlays" / f"{file.stem}.png"
-    return made.is_file() and made.stat().st_mtime >= max(file.stat().st_mtime, since)
-
-
-def _write(rows, file):
-    """Write a table, or remove that of an earlier run where there is no row."""
-    if not rows:
+def _write(lines, file):
+    """Write a table, or remove that of an earlier run where there is no line."""
+    if not lines:
         file.unlink(missing_ok=True)
         return
     with atomic(file) as temporary:
-        pd.DataFrame(rows).to_csv(temporary, index=False, lineterminator="\n")
+        pd.DataFrame(lines).to_csv(temporary, index=False, lineterminator="\n")

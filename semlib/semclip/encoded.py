@@ -17,34 +17,22 @@ HERE = Path(__file__).parent
 
 
 def once(folder, images, encode, *, key, title):
-    """Encode each image once; a killed run goes on where it stopped.
+    """What `encode` gives for images (N, H, W), each encoded once and kept in a file of its own.
 
-    Parameters
-    ----------
-    folder : Path
-        Holds one safetensors file an image.
-    images : uint8 array (N, H, W)
-    encode : function
-        Takes images (n, H, W), returns a dict of arrays whose first axis is n.
-    key
-        All that the features depend on beside the image; joblib can hash it.
-
-    Returns
-    -------
-    dict of array
-        What `encode` gives, for all images in their order.
+    `encode` takes some of the images and returns a dict of arrays whose first axis is theirs; so
+    does this function for all of them. `key`: all that the arrays depend on beside the image.
     """
     files = [folder / f"{joblib.hash((key, np.asarray(one)))}.safetensors" for one in images]
     missing = [i for i, file in enumerate(files) if not file.is_file()]
     with tqdm(total=len(files), initial=len(files) - len(missing), desc=title, unit="image") as bar:
         for start in range(0, len(missing), BATCH):
-            rows = missing[start : start + BATCH]
-            arrays = encode(images[rows])
-            for i, row in enumerate(rows):
+            batch = missing[start : start + BATCH]
+            arrays = encode(images[batch])
+            for i, number in enumerate(batch):
                 one = {name: np.array(values[i], order="C") for name, values in arrays.items()}
-                with atomic(files[row]) as temporary:
+                with atomic(files[number]) as temporary:
                     save_file(one, temporary)
-            bar.update(len(rows))
+            bar.update(len(batch))
     kept = [load_file(file) for file in files]
     return {name: np.stack([one[name] for one in kept]) for name in kept[0]}
 
@@ -52,25 +40,19 @@ def once(folder, images, encode, *, key, title):
 def features(backbone, images, folder):
     """`Features` of all images."""
     parameters = [one.detach().cpu().numpy() for one in backbone.model.visual.parameters()]
-    key = (backbone.settings, (HERE / "backbone.py").read_bytes(), parameters)
+    key = joblib.hash((backbone.settings, (HERE / "backbone.py").read_bytes(), parameters))
     title = f"encode, {backbone.label}"
-    return Features(
-        **once(
-            folder, images, lambda some: vars(backbone.encode_images(some)), key=key, title=title
-        )
-    )
+    encode = lambda some: vars(backbone.encode_images(some))  # noqa: E731
+    return Features(**once(folder, images, encode, key=key, title=title))
 
 
-def vgg_features(images, folder, *, size=160):
+def vgg_features(images, folder, *, size):
     """`patchcore.VggFeatures` of all images, or None where VGG16's weights cannot be had."""
     try:
         weights.load("vgg16")
     except weights.WeightsError as error:
         print(error)
         return None
-
-    def encode(some):
-        return patchcore.vgg_features(some, size=size, progress=False)._asdict()
-
-    key = ("vgg16", size, (HERE / "patchcore.py").read_bytes())
+    key = joblib.hash(("vgg16", size, (HERE / "patchcore.py").read_bytes()))
+    encode = lambda some: patchcore.vgg_features(some, size=size, progress=False)._asdict()  # noqa: E731
     return patchcore.VggFeatures(**once(folder, images, encode, key=key, title="encode, VGG16"))

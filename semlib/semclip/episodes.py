@@ -11,19 +11,14 @@ SUPERVISION = ("none", "normals", "labels", "masks", "labels + masks")
 
 @dataclass(frozen=True)
 class Pool:
-    """All images of an experiment.
+    """All images of an experiment."""
 
-    images : uint8 (N, H, W); labels : int (N,), numbers in `classes`; masks : bool (N, H, W), the
-    defects; classes : list of str; normal : int, number of the defect-free class; text : bool (N,),
-    images with burnt-in text, None where that is not known.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-    masks: np.ndarray
-    classes: list
-    normal: int
-    text: np.ndarray | None = None
+    images: np.ndarray  # uint8 (N, H, W)
+    labels: np.ndarray  # int (N,), numbers in `classes`
+    masks: np.ndarray  # bool (N, H, W), the defects
+    classes: list  # of str
+    normal: int  # number of the defect-free class
+    text: np.ndarray | None = None  # bool (N,), images with burnt-in text, if that is known
 
     def __post_init__(self):
         if self.masks.shape != self.images.shape or self.labels.shape != self.images.shape[:1]:
@@ -36,10 +31,10 @@ class Pool:
         if not 0 <= self.normal < len(self.classes):
             raise ValueError(f"normal = {self.normal} is no number of the classes {self.classes}")
 
-    def take(self, rows):
+    def take(self, chosen):
         """The pool of these images alone."""
-        arrays = {name: getattr(self, name)[rows] for name in ("images", "labels", "masks")}
-        return replace(self, **arrays, text=None if self.text is None else self.text[rows])
+        arrays = {name: getattr(self, name)[chosen] for name in ("images", "labels", "masks")}
+        return replace(self, **arrays, text=None if self.text is None else self.text[chosen])
 
     def counts(self):
         """Images of each class, int array (C,)."""
@@ -48,24 +43,21 @@ class Pool:
 
 @dataclass(frozen=True)
 class Episode:
-    """`k` shots a class drawn with `seed`: indices of `support` (class by class) and `test`."""
+    """`k` shots a class drawn with `seed`; images by their number in the pool."""
 
     k: int
     seed: int
-    support: np.ndarray
+    support: np.ndarray  # class by class
     test: np.ndarray
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a method says of n test images; what it cannot say is None.
+    """What a method says of n test images; what it cannot say is None."""
 
-    probabilities : float (n, C); maps : float (n, H, W), higher is more anomalous; scores : (n,).
-    """
-
-    probabilities: np.ndarray | None = None
-    maps: np.ndarray | None = None
-    scores: np.ndarray | None = None
+    probabilities: np.ndarray | None = None  # (n, C)
+    maps: np.ndarray | None = None  # (n, H, W), higher is more anomalous
+    scores: np.ndarray | None = None  # (n,)
 
 
 @dataclass(frozen=True)
@@ -78,13 +70,12 @@ class Method:
 
     def __post_init__(self):
         if self.supervision not in SUPERVISION:
-            raise ValueError(
-                f"{self.name}: supervision {self.supervision!r} is none of {', '.join(SUPERVISION)}"
-            )
+            kinds = ", ".join(SUPERVISION)
+            raise ValueError(f"{self.name}: supervision {self.supervision!r} is none of {kinds}")
 
 
 def normal_shots(pool, episode):
-    """Indices of the defect-free images of the support, of which there must be one."""
+    """Numbers of the defect-free images of the support, of which there must be one."""
     shots = episode.support[pool.labels[episode.support] == pool.normal]
     if not len(shots):
         name = pool.classes[pool.normal]
@@ -96,14 +87,12 @@ def shot_masks(pool, episode):
     """Masks of the support, bool (n, H, W), of which one must mark a defect."""
     masks = pool.masks[episode.support]
     if not masks.any():
-        raise ValueError(
-            f"no mask of the support's {len(masks)} images marks a defect: this method learns from masks"
-        )
+        raise ValueError(f"no mask of the support's {len(masks)} images marks a defect: add masks")
     return masks
 
 
 def excluded(pool, shots=(1, 2, 5, 10), n_test_min=5):
-    """Classes with fewer images than `max(shots)` and `n_test_min`: DataFrame class, count, reason."""
+    """Classes too small for the largest number of shots and the tests: class, count, reason."""
     needed = max(shots) + n_test_min
     reason = f"{max(shots)} shots and {n_test_min} tests need {needed}"
     short = pd.DataFrame({"class": pool.classes, "count": pool.counts(), "reason": reason})
@@ -112,8 +101,6 @@ def excluded(pool, shots=(1, 2, 5, 10), n_test_min=5):
 
 def without(pool, names):
     """The pool without the images of some classes; the others are numbered anew, in their order."""
-    if unknown := sorted(set(names) - set(pool.classes)):
-        raise ValueError(f"unknown classes {unknown}: the pool has {pool.classes}")
     normal = pool.classes[pool.normal]
     if normal in set(names):
         raise ValueError(f"{normal!r} is the defect-free class, which every method needs")
@@ -125,15 +112,10 @@ def without(pool, names):
 
 
 def episodes(pool, *, shots=(1, 2, 5, 10), seeds=range(5), n_test=40, n_test_min=5):
-    """Draw the episodes: one test set for all, never met by a support; supports grow with k.
+    """Draw the episodes, for each number of shots all seeds: list of `Episode`.
 
-    The test set takes `n_test` images a class, at most half of the class and at least `n_test_min`
-    (our choice); no seed changes it. A seed's support for k shots holds its support for fewer.
-
-    Returns
-    -------
-    list of Episode
-        For each k all seeds.
+    All share one test set, which no support ever meets: `n_test` images a class, at most half of
+    it and at least `n_test_min` (our choice). A seed's support for k shots holds that for fewer.
 
     Raises
     ------
@@ -171,6 +153,6 @@ def only_used(pool, episodes):
     used = np.unique(np.concatenate([[*one.support, *one.test] for one in episodes]))
     moved = []
     for one in episodes:
-        support, test = (np.searchsorted(used, indices) for indices in (one.support, one.test))
+        support, test = (np.searchsorted(used, numbers) for numbers in (one.support, one.test))
         moved.append(replace(one, support=support, test=test))
     return pool.take(used), moved

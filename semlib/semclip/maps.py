@@ -1,4 +1,4 @@
-"""From patch tokens and texts to anomaly maps: similarity, redundant features, odds, and the image's size."""
+"""From patch tokens and texts to anomaly maps: similarity, redundant features, odds, image size."""
 
 import math
 from functools import cache
@@ -14,31 +14,29 @@ CHUNK = 8  # images whose tokens are in float32 at a time; few stay in the proce
 def distinct(texts):
     """Text features (C, e) without what is common to all classes, L2-normalised.
 
-    CLIP Surgery (arXiv 2304.05653) multiplies an image feature x with each text feature t_c,
-    element by element, and removes the mean of these products over the classes before it sums over
-    the channels: ``sum(x * t_c - mean_k(x * t_k)) = <x, t_c - mean_k t_k>``. So removing redundant
-    features means centring the texts. This shifts all similarities of a patch alike, which a
-    softmax over classes does not see. The normalisation of what is left (our choice) makes it
-    count. CLIP Surgery's class weights are left out.
+    CLIP Surgery (arXiv 2304.05653) multiplies an image feature x with each text feature t_c and
+    removes the mean of these products over the classes before it sums over the channels:
+    ``sum(x * t_c - mean_k(x * t_k)) = <x, t_c - mean_k t_k>``: it is enough to centre the texts.
+    This shifts all similarities of a patch alike, which a softmax over classes does not see; the
+    normalisation (our choice) makes it count. CLIP Surgery's class weights are left out.
     """
     return F.normalize(texts - texts.mean(0), dim=-1)
 
 
 def similarity(tokens, transform, texts):
-    """Cosine similarity (..., P, C) of transformed patch tokens (..., P, d) and unit text features (C, e).
+    """Cosine (..., P, C) of transformed tokens (..., P, d) and unit text features (C, e).
 
-    `transform` (..., d, e) is a Transformation Layer: the backbone's projection, or what training
-    made of it.
+    `transform` (..., d, e): the backbone's projection, or the Transformation Layer made of it.
     """
     features = tokens @ transform  # ... P e
     return features @ texts.T / features.norm(dim=-1, keepdim=True).clamp_min(1e-12)
 
 
 def defect_logit(similarities, normal, temperature):
-    """Log odds of "defect" against "defect-free", (...), of similarities (..., C) with class number `normal`.
+    """Log odds (...) of "defect" against class `normal` from similarities (..., C).
 
-    ``log(mean_{c != normal} exp(s_c / T)) - s_normal / T``: the mean makes the number of defect
-    classes irrelevant (our choice).
+    ``log(mean_{c != normal} exp(s_c / T)) - s_normal / T``; by the mean (our choice) the number of
+    defect classes makes no difference.
     """
     scaled = similarities / temperature
     defects = torch.cat([scaled[..., :normal], scaled[..., normal + 1 :]], -1)
@@ -47,33 +45,29 @@ def defect_logit(similarities, normal, temperature):
 
 @torch.inference_mode()
 def anomaly(tokens, layers, texts, *, normal, temperature):
-    """Anomaly of each patch, A = (A_F + A_V) / 2, float32 (N, P), halved to stay within 0 and 1.
+    """Anomaly of each patch, A = (A_F + A_V) / 2, tensor (N, P), halved to stay within 0 and 1.
 
     Parameters
     ----------
     tokens : float16 array (N, p, L, P, d)
         Of p paths (original, V-V) and L levels; the mean over both is taken.
     layers : tensor (p, L, d, e) or (d, e)
-        Transformation Layers.
-    texts : tensor (C, e)
-        L2-normalised; class `normal` is the defect-free one.
-    temperature : float
-        Of the similarities.
+        See `similarity`, as for `texts`; `normal` and `temperature` are those of `defect_logit`.
     """
     parts = []
     for start in range(0, len(tokens), CHUNK):
         some = torch.from_numpy(np.asarray(tokens[start : start + CHUNK])).float()
         some = some.permute(1, 2, 0, 3, 4)  # p L n P d
         similarities = similarity(some.flatten(2, 3), layers, texts)  # p L nP C
-        logits = defect_logit(similarities, normal, temperature)  # p L nP
-        parts.append(logits.sigmoid().mean((0, 1)).unflatten(0, some.shape[2:4]))  # n P
+        odds = defect_logit(similarities, normal, temperature).sigmoid()  # p L nP
+        parts.append(odds.mean((0, 1)).unflatten(0, some.shape[2:4]))  # n P
     return torch.cat(parts)
 
 
 @cache
 @torch.inference_mode(False)  # a cached matrix serves training, too
 def enlarging(cells, pixels, blur):
-    """Matrix (pixels, cells) that interpolates bilinearly, then blurs by `blur` cells; its rows sum to 1."""
+    """Matrix (pixels, cells): bilinear, then blurred by `blur` cells; its rows sum to 1."""
     eye = torch.eye(cells)[None, None]
     matrix = F.interpolate(eye, (pixels, cells), mode="bilinear", antialias=pixels < cells)[0, 0]
     if blur:
@@ -83,7 +77,7 @@ def enlarging(cells, pixels, blur):
 
 
 def enlarge(maps, shape, blur=0.0):
-    """Patch maps (..., h, w) at image size `shape`, bilinear, smoothed by `blur` patches; stays within its range."""
+    """Patch maps (..., h, w) at image size `shape`, bilinear, smoothed by `blur` patches."""
     down = enlarging(maps.shape[-2], shape[0], blur)
     across = enlarging(maps.shape[-1], shape[1], blur)
     return down @ maps @ across.T  # separable: one product for rows, one for columns

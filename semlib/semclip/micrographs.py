@@ -6,10 +6,9 @@
 | nasa_micronet | crack (mask) | 120 px, a fifth or more oxide layer | different specimens |
 | patterned_wafer | marked point, a disc for a mask | 60 px | the tested point is left out |
 
-All of it is our choice, made before any method ran. A side of 120 pixels: in tiles of 240 pixels,
-which the backbone sees, six of the eight nanocomposites have no tile without a particle. Tiles are
-enlarged to 240 pixels. Cracks are marked in the oxide layer alone: a tile elsewhere without a mark
-may hold one.
+All of it is our choice, made before any method ran. Tiles of 240 pixels, which the backbone sees,
+would leave six of the eight nanocomposites without a tile free of particles; so smaller ones are
+enlarged. Cracks are marked in the oxide layer alone: elsewhere a tile without a mark may hold one.
 """
 
 from typing import NamedTuple
@@ -37,10 +36,10 @@ TRIES = 1000  # random halves before giving up
 
 
 class Tiles(NamedTuple):
-    """Tiles of a data set, and the micrograph, specimen or point that each comes from (str (N,))."""
+    """Tiles of a data set, and where each comes from."""
 
     pool: Pool
-    groups: np.ndarray
+    groups: np.ndarray  # str (N,): micrograph, specimen or point
 
 
 def prompts(name):
@@ -49,7 +48,7 @@ def prompts(name):
 
 
 def pools(root=FOLDER):
-    """Read the data sets that are there, dict of `Tiles`; those that are not are said and left out."""
+    """`Tiles` of the data sets that are there, by name; the others are said and left out."""
     sets = {}
     for name in NAMES:
         if not (root / name).is_dir():
@@ -95,7 +94,7 @@ def _masked(name, folder):
 
 
 def _wafer(_, folder):
-    """All tiles that the episodes may draw from, the points' ones with the point off their centre."""
+    """All tiles that the episodes may draw from; those of points have them off their centre."""
     inspected = decode(folder / "case1_inspected_image.png")
     reference = decode(folder / "case1_reference_image.png")
     rng = np.random.default_rng(0)
@@ -118,7 +117,7 @@ def _wafer(_, folder):
 
 
 def _cut(array, side):
-    """Square tiles (n, side, side), row by row; what is left over to the right and below is dropped."""
+    """Square tiles (n, side, side), row by row; what is left over is dropped."""
     rows, columns = (length // side for length in array.shape)
     tiles = array[: rows * side, : columns * side].reshape(rows, side, columns, side)
     return tiles.swapaxes(1, 2).reshape(-1, side, side)

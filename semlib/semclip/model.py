@@ -1,4 +1,4 @@
-"""SEM-CLIP (arXiv 2502.14884): few-shot classes and maps from texts, two paths, two small layers."""
+"""SEM-CLIP (arXiv 2502.14884): few-shot classes and maps from words and two small layers."""
 
 from copy import copy
 from dataclasses import dataclass, replace
@@ -16,15 +16,15 @@ TOP = 0.01  # part of the pixels whose mean is the map's say in the anomaly scor
 
 
 class Prediction(NamedTuple):
-    """`class_probabilities` float32 (N, C), as `prompts.classes`; `anomaly_maps` float32 (N, H, W)."""
+    """What a model says of N images."""
 
-    class_probabilities: np.ndarray
-    anomaly_maps: np.ndarray
+    class_probabilities: np.ndarray  # float32 (N, C), in the order of the prompts' classes
+    anomaly_maps: np.ndarray  # float32 (N, H, W), 0 to 1
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the paper does not state, or what an ablation leaves out: our choice, a parameter each."""
+    """What the paper does not state (our choice), or what an ablation leaves out."""
 
     vv: bool = True  # add the V-V path's map (ablation: False)
     remove_redundant: bool = True  # from the texts, see `maps.distinct` (ablation: False)
@@ -39,27 +39,26 @@ class Options:
     seed: int = 0
 
     def __post_init__(self):
-        if self.levels not in ("all", "last"):
-            raise ValueError(f"levels {self.levels!r}: use 'all' or 'last'")
-        for name, good in {
+        good = {
+            "levels": self.levels in ("all", "last"),
             "fusion": 0 <= self.fusion <= 1,
             "temperature": self.temperature > 0,
             "blur": self.blur >= 0,
             "steps": self.steps >= 0,
             "strength": self.strength > 0,
-        }.items():
-            if not good:
-                raise ValueError(f"{name} {getattr(self, name)}: out of its range")
+        }
+        for name, is_good in good.items():
+            if not is_good:
+                raise ValueError(f"{name}={getattr(self, name)!r} is out of its range")
 
 
 class SemClip:
     """Few-shot defect detection: ``SemClip().fit(images, labels, masks).predict(images)``.
 
     Segmentation: each patch token of each path and level goes through its Transformation Layer and
-    is compared with the texts of all classes, from which the redundant part is removed. The log
-    odds of defect against defect-free become maps, and the maps of both paths are added, A = A_F +
-    A_V. Classification: ``P = w softmax(s <image, text>) + (1 - w) softmax(head)``, s CLIP's own
-    scale.
+    is compared with the texts of all classes, from which the redundant part is removed. The odds of
+    defect against defect-free become maps, and those of both paths are added, A = A_F + A_V.
+    Classification: ``P = w softmax(s <image, text>) + (1 - w) softmax(head)``, s CLIP's own scale.
 
     Parameters
     ----------
@@ -86,7 +85,7 @@ class SemClip:
         return self.prompts.classes
 
     def fit(self, images, labels, masks=None):
-        """Train the Transformation Layers and the Classification Head on a few shots of each class.
+        """Train both small layers on a few shots of each class; returns the model itself.
 
         Parameters
         ----------
@@ -95,11 +94,6 @@ class SemClip:
             Names of the prompts' classes, or their labels.
         masks : bool array (N, H, W), optional
             Defects; needed unless ``transformation=False``.
-
-        Returns
-        -------
-        SemClip
-            Itself.
 
         Raises
         ------
@@ -115,17 +109,13 @@ class SemClip:
             masks = _checked(masks, (len(images), *np.shape(like)[1:3]))
         features = self._features(images)
         if options.transformation:
+            tokens = torch.from_numpy(features.tokens)
+            start = self.backbone.projection
+            texts, look = self._map_settings()
+            names = ("steps", "learning_rate", "seed")
+            training = {name: getattr(options, name) for name in names}
             self.transform = tune.transformation_layers(
-                torch.from_numpy(features.tokens),
-                masks,
-                self.backbone.projection,
-                self._map_texts(),
-                normal=self.prompts.normal,
-                grid=self.backbone.grid,
-                temperature=options.temperature,
-                steps=options.steps,
-                learning_rate=options.learning_rate,
-                seed=options.seed,
+                tokens, masks, start, texts, self.backbone.grid, **look, **training
             )
         if options.fusion < 1:
             inputs = self._describe(features, self._patch_maps(features, self._layers()))
@@ -134,7 +124,7 @@ class SemClip:
         return self
 
     def predict(self, images, shape=None):
-        """`Prediction` of uint8 images (N, H, W) or Features.
+        """`Prediction` for uint8 images (N, H, W) or Features.
 
         `shape` is the size of the maps: that of the images, or the backbone's own for Features,
         when not given. Raises ValueError before `fit`, where the options ask for trained parts.
@@ -143,7 +133,7 @@ class SemClip:
         return self._predict(images, shape, self._layers(), self.options.fusion)
 
     def zero_shot(self, images, shape=None):
-        """What `predict` gives without trained parts: the backbone's projection and CLIP's score."""
+        """What `predict` gives without trained parts: the projection and CLIP's score alone."""
         return self._predict(images, shape, self.backbone.projection, 1.0)
 
     def check_fitted(self):
@@ -153,7 +143,7 @@ class SemClip:
             raise ValueError("this model is not fitted: call fit first, or zero_shot")
 
     def anomaly_scores(self, prediction):
-        """One score an image (N,), 0 to 1: mean of the map's highest hundredth and 1 - P(defect-free).
+        """One score an image (N,): mean of the map's highest hundredth and of 1 - P(defect-free).
 
         Our choice; the paper reports an image-level AUROC without saying of what.
         """
@@ -164,13 +154,13 @@ class SemClip:
 
     def again(self, seed):
         """The same model with another seed, not fitted; the texts are not embedded again."""
-        other = self.fused(self.options.fusion)
+        other = copy(self)
         other.options = replace(self.options, seed=seed)
         other.transform = other.head = None
         return other
 
     def fused(self, fusion):
-        """The same model, fitted as it is, with another weight w; training does not depend on it."""
+        """The same fitted model with another weight w, on which training does not depend."""
         other = copy(self)
         other.options = replace(self.options, fusion=fusion)
         return other
@@ -198,19 +188,19 @@ class SemClip:
         levels = slice(-1 if self.options.levels == "last" else 0, None)
         return Features(features.image, features.tokens[:, paths, levels])
 
-    def _map_texts(self):
-        texts = torch.from_numpy(self.texts)
-        return maps.distinct(texts) if self.options.remove_redundant else texts
-
     def _layers(self):
         """The Transformation Layers (p, L, d, e), or the projection (d, e) in their place."""
         return self.backbone.projection if self.transform is None else self.transform
 
+    def _map_settings(self):
+        """Texts that the maps compare with, and the other settings of `maps.anomaly`."""
+        texts = torch.from_numpy(self.texts)
+        texts = maps.distinct(texts) if self.options.remove_redundant else texts
+        return texts, {"normal": self.prompts.normal, "temperature": self.options.temperature}
+
     def _patch_maps(self, features, layers):
-        normal = self.prompts.normal
-        texts = self._map_texts()
-        temperature = self.options.temperature
-        return maps.anomaly(features.tokens, layers, texts, normal=normal, temperature=temperature)
+        texts, look = self._map_settings()
+        return maps.anomaly(features.tokens, layers, texts, **look)
 
     def _describe(self, features, patches):
         return tune.describe(features.image, torch.from_numpy(features.tokens), patches)
@@ -219,12 +209,10 @@ class SemClip:
         """Labels as positions of their classes, each of which must have a shot."""
         numbers = self.prompts.positions(labels)
         missing = [name for i, name in enumerate(self.classes) if i not in numbers]
-        if self.classes[self.prompts.normal] in missing:
-            name = self.classes[self.prompts.normal]
-            raise ValueError(f"no defect-free shot: give at least one of class {name!r}")
         if missing:
+            names = ", ".join(missing)
             raise ValueError(
-                f"no shot of {', '.join(missing)}: give one or more of each, or take it off the prompts"
+                f"no shot of {names}: give one or more of each, or take off the prompt"
             )
         return numbers
 
@@ -232,14 +220,10 @@ class SemClip:
 def _checked(masks, shape):
     """Masks as bool array of such a shape (N, H, W), one of which marks a defect."""
     if masks is None:
-        raise ValueError(
-            "the Transformation Layers need masks; without any, use SemClip(transformation=False)"
-        )
+        raise ValueError("the Transformation Layers need masks, or SemClip(transformation=False)")
     masks = np.asarray(masks)
     if masks.shape != shape:
-        raise ValueError(
-            f"masks have shape {masks.shape}, expected {shape}: one for each image, and of its size"
-        )
+        raise ValueError(f"masks have shape {masks.shape}, expected {shape}: as the images")
     if not masks.any():
         raise ValueError("no mask marks a defect: draw them, or use SemClip(transformation=False)")
     return masks.astype(bool)

@@ -1,4 +1,4 @@
-"""PatchCore (Roth et al., CVPR 2022, arXiv 2106.08265) on VGG16: how far a patch is from fine ones."""
+"""PatchCore (Roth et al., arXiv 2106.08265) on VGG16: distance to defect-free patches."""
 
 from math import isqrt
 from typing import NamedTuple
@@ -18,35 +18,21 @@ TOGETHER = 4  # images that go through VGG16 at a time
 
 
 class VggFeatures(NamedTuple):
-    """`tokens` float16 (N, P, D), patches of a square grid; `pooled` float32 (N, 768), one an image."""
+    """What VGG16 sees in N images."""
 
-    tokens: np.ndarray
-    pooled: np.ndarray
+    tokens: np.ndarray  # float16 (N, P, D), patches of a square grid
+    pooled: np.ndarray  # float32 (N, 768), whole images
 
 
 @torch.inference_mode()
 def vgg_features(images, *, size=160, dimension=128, seed=0, progress=True):
-    """What VGG16 sees in patches and in whole images.
+    """`VggFeatures` of uint8 images (N, H, W), resized to `size`, a multiple of 16.
 
-    Patches (section 3.1): relu3_3 and relu4_3, each averaged over 3 x 3 neighbours, the coarser one
-    enlarged to the finer grid, concatenated. Our choice: each level has unit length, so that
-    neither outweighs the other, and a random Gaussian matrix shortens the patches so that they fit
-    into memory. Whole images: the largest value of each channel of both levels (our choice; a small
-    defect hardly moves the mean).
-
-    Parameters
-    ----------
-    images : uint8 array (N, H, W)
-    size : int
-        Pixels a side for VGG16, a multiple of 16; the grid has size / 4 patches a side.
-    dimension : int
-        D, length of a patch; distances are kept to about 1 / sqrt(2 D).
-    seed : int
-        Of the random matrix.
-
-    Returns
-    -------
-    VggFeatures
+    Patches (section 3.1), size / 4 a side: relu3_3 and relu4_3, each averaged over 3 x 3
+    neighbours, the coarser one enlarged to the finer grid, concatenated. Our choice: each level has
+    unit length, so that neither outweighs the other, and a random matrix shortens the patches to
+    `dimension` D, which keeps distances to about 1 / sqrt(2 D). Whole images: the largest value of
+    each channel (our choice; a small defect hardly moves the mean).
     """
     images = np.asarray(images)
     if images.ndim != 3 or images.dtype != np.uint8:
@@ -61,9 +47,9 @@ def vgg_features(images, *, size=160, dimension=128, seed=0, progress=True):
             x = F.interpolate(x, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
             fine, coarse = levels(x)  # n 256 h w, n 512 h/2 w/2
             pooled.append(torch.cat([fine.amax((2, 3)), coarse.amax((2, 3))], 1))
-            tokens.append((to_patches(fine, coarse) @ mix).half())
+            tokens += [(one @ mix).half() for one in patches(fine, coarse)]
             bar.update(len(x))
-    return VggFeatures(torch.cat(tokens).numpy(), torch.cat(pooled).numpy())
+    return VggFeatures(torch.stack(tokens).numpy(), torch.cat(pooled).numpy())
 
 
 def levels(x):
@@ -72,7 +58,7 @@ def levels(x):
     return [torch.stack(level).permute(0, 3, 1, 2) for level in zip(*both, strict=True)]
 
 
-def to_patches(fine, coarse):
+def patches(fine, coarse):
     """Levels (n, C, h, w) and (n, C', h/2, w/2) as patches (n, h w, C + C')."""
     # count_include_pad: at an edge the mean is over the neighbours there are
     fine, coarse = (F.avg_pool2d(x, 3, 1, 1, count_include_pad=False) for x in (fine, coarse))
@@ -82,19 +68,12 @@ def to_patches(fine, coarse):
 
 
 def patchcore(tokens, *, bank=1000, neighbours=9, seed=0, name="PatchCore (VGG16)"):
-    """PatchCore from the defect-free shots alone.
+    """PatchCore from the defect-free shots alone; `tokens` as `vgg_features` of the whole pool.
 
-    The map is the distance to the nearest patch of the memory bank (section 3.3), enlarged and
+    The map is the distance to the nearest patch of a memory bank (section 3.3), enlarged and
     smoothed. The image's score is the largest distance s* = ||m_test - m*||, weighted as in Eq. 7
     over the `neighbours` patches m of the bank nearest to m*:
     ``(1 - exp(s*) / sum_m exp ||m_test - m||) s*``.
-
-    Parameters
-    ----------
-    tokens : float16 array (N, P, D)
-        Of all images of the pool, see `vgg_features`.
-    bank : int
-        Patches kept, chosen by `coreset`; all of them where there are no more.
     """
 
     def run(pool, episode):
@@ -115,16 +94,15 @@ def patchcore(tokens, *, bank=1000, neighbours=9, seed=0, name="PatchCore (VGG16
     return Method(name, "normals", run)
 
 
-def coreset(patches, size, seed=0):
-    """Greedy coreset (Algorithm 1) of patches (n, D): each next one is the farthest from those chosen.
+def coreset(points, size, seed=0):
+    """At most `size` of the points (n, D), each next one the farthest from those chosen.
 
-    Distances are those of randomly projected patches; `seed` draws the projection, and the first
-    patch is always chosen.
+    Greedy (Algorithm 1), by distances of randomly projected points; the first is always chosen.
     """
-    if len(patches) <= size:
-        return patches
-    width = patches.shape[1]
-    short = patches @ random_projection(width, min(COARSE, width), seed)
+    if len(points) <= size:
+        return points
+    width = points.shape[1]
+    short = points @ random_projection(width, min(COARSE, width), seed)
     lengths = short.square().sum(1)
     chosen = [0]
     gap = torch.full_like(lengths, torch.inf)  # squared distance to the chosen ones
@@ -134,13 +112,13 @@ def coreset(patches, size, seed=0):
         squared = torch.addmv(lengths + lengths[last], short, short[last], alpha=-2)
         gap = torch.minimum(gap, squared)
         chosen.append(int(gap.argmax()))
-    return patches[chosen]
+    return points[chosen]
 
 
-def nearest(patches, memory):
-    """Squared distance of each patch (n, D) to the nearest of the memory (m, D), and which that is."""
-    least, which = torch.addmm(memory.square().sum(1), patches, memory.T, alpha=-2).min(1)
-    return (least + patches.square().sum(1)).clamp_(min=0), which  # rounding may fall below 0
+def nearest(points, memory):
+    """Squared distance of points (n, D) to the nearest of the memory (m, D), and which that is."""
+    least, which = torch.addmm(memory.square().sum(1), points, memory.T, alpha=-2).min(1)
+    return (least + points.square().sum(1)).clamp_(min=0), which  # rounding may fall below 0
 
 
 def random_projection(inside, outside, seed):
@@ -149,11 +127,11 @@ def random_projection(inside, outside, seed):
     return torch.from_numpy(values.astype(np.float32))
 
 
-def _judged(patches, memory, around):
+def _judged(points, memory, around):
     """Distance of each patch of an image to the memory (P,), and the image's weighted score."""
-    squared, closest = nearest(patches, memory)
+    squared, closest = nearest(points, memory)
     distances = squared.sqrt()
     worst = int(distances.argmax())
-    others = (memory[around[closest[worst]]] - patches[worst]).norm(dim=1)
+    others = (memory[around[closest[worst]]] - points[worst]).norm(dim=1)
     share = (distances[worst] - others.logsumexp(0)).exp() if len(memory) > 1 else 0.0
     return distances, (1 - share) * distances[worst]

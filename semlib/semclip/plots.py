@@ -14,17 +14,10 @@ HEAT = "viridis"  # read with any colour vision
 
 
 def overlays(images, masks, maps, names):
-    """A row for each image: the image, its mask, and the map of each method, the mask outlined.
+    """A row for each image (H, W): the image, its mask, and each method's map, mask outlined.
 
-    Parameters
-    ----------
-    images : uint8 array (n, H, W)
-    masks : bool array (n, H, W)
-    maps : dict of str to float array (n, H, W)
-        Method -> anomaly maps. Values of two methods are not comparable: each has its own colour
-        scale, from the 1st to the 99.9th percentile of its maps shown here.
-    names : sequence of str
-        Class of each image.
+    `maps` are (n, H, W) by method. Values of two methods are not comparable: each has its own
+    colour scale, from the 1st to the 99.9th percentile of its maps shown here.
     """
     figure, axes = _grid(names, ["image", "mask", *maps], 1.5)
     for i, (image, mask) in enumerate(zip(images, masks, strict=True)):
@@ -65,9 +58,8 @@ def confusions(labels, predicted, classes, *, columns=3):
 def shot_curves(summary, metrics, *, columns=3):
     """Score against shots a class: a panel for each metric, a line with 95 % intervals a method.
 
-    The shots are evenly spaced and the methods lie beside each other at each, so that no interval
-    hides another. A method without supervision is a horizontal line; SEM-CLIP is black, on top.
-    `summary` is that of `findings.summarise`.
+    The methods lie beside each other at each number of shots, so that no interval hides another. A
+    method without supervision is a horizontal line; SEM-CLIP is black. Takes `findings.summarise`.
     """
     methods = sorted(summary["method"].unique(), key=lambda name: name != FULL)  # ours first
     looks = dict(zip(methods, _looks(len(methods), methods[0] == FULL), strict=True))
@@ -124,15 +116,8 @@ def _curve(axis, part, metric, offset, look):
 def attention(images, original, vv, grid, names):
     """A row for each image: the image, and where each path looks.
 
-    Parameters
-    ----------
-    images : uint8 array (n, H, W)
-    original, vv : float array (n, P)
-        Attention weights over the patches; shown as multiples of the even weight 1 / P, every panel
-        on its own scale, from 0 to the largest, which is written below it.
-    grid : (int, int)
-        Rows and columns of patches, P of them.
-    names : sequence of str
+    `original` and `vv` (n, P) are weights of the patches on the `grid`, shown as multiples of the
+    even weight 1 / P, every panel on its own scale up to the largest, which is written below it.
     """
     figure, axes = _grid(names, ["image", "original path", "V-V path"], 2.0)
     for i, image in enumerate(images):
@@ -147,14 +132,8 @@ def attention(images, original, vv, grid, names):
 def false_alarms(images, text, before, after, names):
     """A row for each image with burnt-in text: the image, its map before and after tuning.
 
-    Parameters
-    ----------
-    images : uint8 array (n, H, W)
-    text : bool array (n, H, W)
-        Where the text stands; outlined. Below each map stands its mean over the text and elsewhere.
-    before, after : float array (n, H, W)
-        Anomaly maps of the same model, untuned and tuned, on one colour scale.
-    names : sequence of str
+    All maps are on one colour scale; below each stands its mean over the outlined text and
+    elsewhere.
     """
     without = np.flatnonzero(~text.any((1, 2))).tolist()
     if without:

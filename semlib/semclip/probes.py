@@ -16,7 +16,7 @@ from semlib.semclip.episodes import Method, Result
 def linear_probe(features, name):
     """Logistic regression on standardised features (N, D), one row for each image of the pool.
 
-    Gives probabilities and, as score, 1 - p(defect-free). `name` says what the features are.
+    The score is 1 - p(defect-free); `name` says what the features are.
     """
     features = _checked(features, name)
 
@@ -33,8 +33,7 @@ def linear_probe(features, name):
 def nearest_neighbour(features, name, *, temperature=0.07):
     """Class of the support image with the largest cosine similarity of features (N, D).
 
-    The probabilities are a softmax over the classes of the largest similarity to an image of the
-    class, divided by the temperature (our choice); the score is 1 - p(defect-free).
+    Probabilities (our choice): softmax over the classes of the largest similarity / temperature.
     """
     features = normalize(_checked(features, name))
 

@@ -18,53 +18,33 @@ NORMAL = ("defect-free", "no visible defect")  # what the class without a defect
 
 @dataclass(frozen=True)
 class Prompts:
-    """Text descriptions of the classes (arXiv 2502.14884: one set of prompts for all images).
+    """Text descriptions of the classes (arXiv 2502.14884: one set of prompts for all images)."""
 
-    states : dict of str to tuple of str, what a class may look like, in the order of the labels.
-    labels : tuple of int, ascending.
-    templates : tuple of str with ``{state}`` in them. The first of ours is the paper's, the others
-    are our choice.
-    """
-
-    states: dict
-    labels: tuple
-    templates: tuple
+    states: dict  # class: tuple of what it may look like, in the order of the labels
+    labels: tuple  # int, ascending
+    templates: tuple  # sentences with {state}; the first of ours is the paper's, the others are not
 
     @classmethod
     def load(cls, path=None, templates=None):
-        """Read and check a CSV of label, class and state, and one of templates; ours by default.
-
-        Raises
-        ------
-        ValueError
-            Naming the file, if a column is missing, a cell is empty, a row stands twice, a label is
-            no number or has two classes, a template lacks ``{state}``, or not exactly one class is
-            called as in `NORMAL`.
-        """
+        """Read and check a CSV of label, class, state, and one of templates; ours by default."""
         path = Path(path or HERE / "prompts.csv")
         templates = Path(templates or HERE / "templates.csv")
         table = _table(path, ["label", "class", "state"])
         forms = _table(templates, ["template"])["template"]
-        for form in forms:
-            if form.count("{state}") != 1:
-                raise ValueError(f"{templates}: {form!r} must hold {{state}} exactly once")
-        for label in table["label"]:
-            if not label.isdecimal():
-                raise ValueError(f"{path}: label {label!r} is not a whole number")
+        if not (good := forms.str.count(r"\{state\}") == 1).all():
+            raise ValueError(f"{templates}: {forms[~good].iloc[0]!r} needs {{state}} exactly once")
+        if not (good := table["label"].str.isdecimal()).all():
+            raise ValueError(f"{path}: label {table['label'][~good].iloc[0]!r} is no whole number")
         table["label"] = table["label"].astype(int)
         pairs = table[["label", "class"]].drop_duplicates().sort_values("label")
         for column, other in (("label", "class"), ("class", "label")):
-            twice = pairs[pairs[column].duplicated(keep=False)]
-            if len(twice):
-                values = ", ".join(map(str, twice[other]))
-                raise ValueError(
-                    f"{path}: {column} {twice[column].iloc[0]} has several {other} values ({values}); use one"
-                )
+            if len(twice := pairs[pairs[column].duplicated(keep=False)]):
+                several = ", ".join(map(str, twice[other]))
+                raise ValueError(f"{path}: {column} {twice[column].iloc[0]} has several: {several}")
         names = pairs["class"].to_list()
         if pairs["class"].isin(NORMAL).sum() != 1 or len(names) < 2:
-            raise ValueError(
-                f"{path}: one class of several must be called {' or '.join(NORMAL)}; got {names}"
-            )
+            kinds = " or ".join(NORMAL)
+            raise ValueError(f"{path}: one class of several must be called {kinds}; got {names}")
         states = {name: tuple(table.loc[table["class"] == name, "state"]) for name in names}
         return cls(states, tuple(pairs["label"].to_list()), tuple(forms))
 
@@ -79,13 +59,7 @@ class Prompts:
         return next(i for i, name in enumerate(self.states) if name in NORMAL)
 
     def positions(self, labels):
-        """Labels (names of classes, or labels as int or str) as positions in `classes`, int (N,).
-
-        Raises
-        ------
-        ValueError
-            For a label that the prompts do not know.
-        """
+        """Labels (names of classes, or labels as int or str) as positions in `classes`, (N,)."""
         numbers = {name: i for i, name in enumerate(self.states)}
         numbers |= {kind(label): i for i, label in enumerate(self.labels) for kind in (int, str)}
         labels = np.asarray(labels).tolist()
@@ -100,8 +74,6 @@ class Prompts:
 
     def sentences(self, name):
         """All prompts of a class, templates x states."""
-        if name not in self.states:
-            raise ValueError(f"unknown class {name!r}: the prompts have {', '.join(self.states)}")
         states = self.states[name]
         return [form.replace("{state}", state) for form in self.templates for state in states]
 
@@ -125,12 +97,7 @@ class Prompts:
         """Nearest class of each prompt, to find prompts that a model confuses.
 
         A prompt is compared with the mean embedding of every class, in its own class with that of
-        the other prompts.
-
-        Returns
-        -------
-        DataFrame
-            One row a prompt: prompt, class, nearest class, cosine (with the nearest).
+        the other prompts. Returns a DataFrame of prompt, class, nearest class and their cosine.
         """
         tables = []
         embedded = {name: backbone.encode_texts(self.sentences(name)) for name in self.states}
@@ -151,11 +118,9 @@ def _table(path, columns):
     if not path.is_file():
         raise ValueError(f"{path} does not exist: give a CSV file of {', '.join(columns)}")
     table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    for name in columns:
-        if name not in table.columns:
-            raise ValueError(
-                f"{path}: column {name!r} is missing; it has {', '.join(table.columns)}"
-            )
+    if missing := [name for name in columns if name not in table.columns]:
+        there = ", ".join(table.columns)
+        raise ValueError(f"{path}: column {missing[0]!r} is missing; it has {there}")
     table = table[columns].apply(lambda column: column.str.strip())
     if table.empty:
         raise ValueError(f"{path} has no rows")

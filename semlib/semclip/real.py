@@ -21,17 +21,9 @@ SHOWN = ("SEM-CLIP", "U-Net", "PatchCore (VGG16)")
 def evaluate(backbone, *, sets=None, seeds=range(3), folder=None, kept=None):
     """SEM-CLIP and its competitors on every data set that is there.
 
-    Parameters
-    ----------
-    backbone : Backbone
-    sets : dict, optional
-        As `micrographs.pools` returns it, which is called by default.
-    seeds
-        See `micrographs.episodes`.
-    folder : Path, optional
-        Keeps features and scores; ``data/real-sem`` by default.
-    kept : dict, optional
-        Receives for each data set its last episode and what the methods made of it, for `examples`.
+    `sets` are those of `micrographs.pools` by default; `folder` keeps features and scores,
+    ``data/real-sem`` by default; the dict `kept` receives for each data set its last episode and
+    what the methods made of it, for `examples`.
 
     Returns
     -------
@@ -63,7 +55,7 @@ def evaluate(backbone, *, sets=None, seeds=range(3), folder=None, kept=None):
 
 
 def methods(name, pool, backbone, folder):
-    """SEM-CLIP with the prompts of a data set and its competitors, PatchCore where VGG16 is there."""
+    """SEM-CLIP and its competitors, PatchCore only where VGG16 is there."""
     words = micrographs.prompts(name)
     features = encoded.features(backbone, pool.images, folder)
     given = features, words, backbone

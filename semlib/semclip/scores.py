@@ -16,21 +16,15 @@ TOLERANCE = 1e-4  # error of the quick ranking above which values are sorted
 
 
 def segmentation(maps, masks, image_scores, is_defective):
-    """All segmentation scores of one test set, 0 to 1.
+    """All `SEGMENTATION` scores of one test set, 0 to 1, NaN where a method gives nothing for it.
 
     Parameters
     ----------
     maps : float array (n, H, W) or None
-        Anomaly maps, higher is more anomalous; None makes the pixel scores NaN.
+        Anomaly maps, higher is more anomalous.
     masks : bool array (n, H, W)
     image_scores : float array (n,) or None
-        None makes iAUROC NaN.
     is_defective : bool array (n,)
-
-    Raises
-    ------
-    ValueError
-        If shapes differ, a value is NaN or infinite, or one of the two kinds is missing.
     """
     scores = dict.fromkeys(SEGMENTATION, float("nan"))
     if image_scores is not None:
@@ -40,49 +34,35 @@ def segmentation(maps, masks, image_scores, is_defective):
 
 def image_auroc(image_scores, is_defective):
     """Area under the ROC curve over images (scikit-learn)."""
-    image_scores = np.asarray(image_scores)
-    is_defective = np.asarray(is_defective, bool)
-    _check(image_scores, is_defective, "scores", "is_defective")
-    if is_defective.all() or not is_defective.any():
-        kind = "defective" if is_defective.all() else "defect-free"
-        raise ValueError(f"all {len(is_defective)} images are {kind}: image AUROC needs both kinds")
+    image_scores, is_defective = _checked(image_scores, is_defective, "images")
     return float(roc_auc_score(is_defective, image_scores))
 
 
 def pixels(maps, masks):
-    """Scores over all pixels of all images together: dict of pAUROC, F1-max, AP, PRO, 0 to 1.
+    """Scores over all pixels of all images (n, H, W) together: dict of pAUROC, F1-max, AP, PRO.
 
-    - pAUROC: area under the ROC curve.
-    - F1-max: largest F1 over all thresholds.
-    - AP: average precision, sum of (R_n - R_(n-1)) P_n over thresholds.
-    - PRO: mean over the defects (8-connected regions) of the part of each that is above a
-      threshold,
-      integrated over the false positive rate from 0 to 0.3 and divided by 0.3 (Bergmann et al.,
-      IJCV 2021, doi 10.1007/s11263-020-01400-4).
+    AP is the sum of (R_n - R_(n-1)) P_n over thresholds. PRO (Bergmann et al., doi
+    10.1007/s11263-020-01400-4) is the mean over the defects (8-connected regions) of the part of
+    each above a threshold, integrated over the false positive rate from 0 to 0.3, over 0.3.
     """
-    maps = np.asarray(maps)
-    masks = np.asarray(masks, bool)
-    _check(maps, masks, "maps", "masks")
-    if masks.all() or not masks.any():
-        kind = "every" if masks.all() else "no"
-        raise ValueError(f"{kind} pixel of the {len(masks)} masks is defective: need both")
-    order, bad, above, reached = _ranked(maps, masks)
-    share = _region_shares(masks)[order]
-    last = np.append(bad[1:] != bad[:-1], True)  # of the defect pixels with one value
+    maps, masks = _checked(maps, masks, "pixels")
+    order, values, above, reached = _ranked(maps, masks)
+    last = np.append(values[1:] != values[:-1], True)  # of the defect pixels with one value
     true = np.flatnonzero(last) + 1
-    precision = true / (true + reached[last])
-    free = masks.size - len(bad)
+    false = reached[last]
+    count = len(values)
+    free = masks.size - count
     rates = above / free, reached / free
     return {
-        "pAUROC": _area(np.full(len(bad), 1 / len(bad)), *rates, 1.0),
-        "F1-max": float((2 * true / (true + reached[last] + len(bad))).max()),
-        "AP": float(np.sum(np.diff(true, prepend=0) * precision) / len(bad)),
-        "PRO": _area(share, *rates, PRO_LIMIT),
+        "pAUROC": _area(np.full(count, 1 / count), *rates, 1.0),
+        "F1-max": float((2 * true / (true + false + count)).max()),
+        "AP": float(np.sum(np.diff(true, prepend=0) * (true / (true + false))) / count),
+        "PRO": _area(_region_shares(masks)[order], *rates, PRO_LIMIT),
     }
 
 
 def _ranked(maps, masks):
-    """Defect pixels from the largest value down: order, values, defect-free pixels above, not below.
+    """Defect pixels from the largest value down: order, values, defect-free above, and not below.
 
     The values are counted in `STEPS` equal steps. Where pixels that share a step could change a
     score by more than `TOLERANCE`, they are sorted instead: exact and several times slower.
@@ -125,46 +105,41 @@ def _area(shares, before, after, limit):
 
 
 def classification(probabilities, labels):
-    """Accuracy and class means of one test set, 0 to 1 (scikit-learn).
+    """The `CLASSIFICATION` scores of one test set, 0 to 1 (scikit-learn).
 
-    Macro means are over the classes among `labels`; macro recall and balanced accuracy are the same
-    by definition, and a class never predicted has precision 0.
-
-    Parameters
-    ----------
-    probabilities : float array (n, C)
-        Any scores of which the largest names the class.
-    labels : int array (n,), 0 to C - 1
-
-    Raises
-    ------
-    ValueError
-        If the lengths differ, a value is NaN or infinite, or a label is outside 0 to C - 1.
+    The largest of the probabilities (n, C) names the class. Means are over the classes among
+    `labels`, int (n,); so recall and balanced accuracy are the same by definition. A class never
+    predicted has precision 0.
     """
     probabilities = np.asarray(probabilities)
     labels = np.asarray(labels)
     if probabilities.ndim != 2 or len(probabilities) != len(labels):
         raise ValueError(f"probabilities {probabilities.shape} do not fit {labels.shape} labels")
-    _finite(probabilities, "probabilities")
+    _finite(probabilities)
     count = probabilities.shape[1]
     if labels.min() < 0 or labels.max() >= count:
         raise ValueError(f"labels {labels.min()} to {labels.max()} for {count} classes")
     predicted = probabilities.argmax(axis=1)
-    accuracy = (predicted == labels).mean()
     balanced = balanced_accuracy_score(labels, predicted)
     look = {"labels": np.unique(labels), "average": "macro", "zero_division": 0}
-    precision, recall, f1, _ = precision_recall_fscore_support(labels, predicted, **look)
-    values = map(float, (accuracy, balanced, precision, recall, f1))
+    macro = precision_recall_fscore_support(labels, predicted, **look)[:3]
+    values = [float(value) for value in ((predicted == labels).mean(), balanced, *macro)]
     return dict(zip(CLASSIFICATION, values, strict=True))
 
 
-def _check(values, truth, name, truth_name):
+def _checked(values, truth, kind):
+    """Both as arrays of one shape, finite, with both kinds of truth."""
+    values = np.asarray(values)
+    truth = np.asarray(truth, bool)
     if values.shape != truth.shape:
-        raise ValueError(f"{name} {values.shape} and {truth_name} {truth.shape} differ in shape")
-    _finite(values, name)
+        raise ValueError(f"scores {values.shape} and truth {truth.shape} of {kind} differ in shape")
+    _finite(values)
+    if truth.all() or not truth.any():
+        which = "defective" if truth.all() else "defect-free"
+        raise ValueError(f"all {truth.size} {kind} are {which}: AUROC needs both kinds")
+    return values, truth
 
 
-def _finite(values, name):
+def _finite(values):
     if not np.isfinite(values).all():
-        count = (~np.isfinite(values)).sum()
-        raise ValueError(f"{name} hold {count} values that are NaN or infinite")
+        raise ValueError(f"{(~np.isfinite(values)).sum()} scores are NaN or infinite")

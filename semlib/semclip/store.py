@@ -46,52 +46,31 @@ def load(folder, backbone=None):
 
     `backbone` is the one it was saved with; built anew from ``model.json`` when not given.
 
-    Raises
-    ------
-    FileNotFoundError
-        If the folder holds no saved model.
-    ValueError
-        If a file is damaged, the files do not fit each other, or the backbone is another one.
+    Raises ValueError if a file is damaged, the files do not fit each other, or the backbone is
+    another one.
     """
     folder = Path(folder)
     about, tensors = _read(folder)
     if backbone is None and "name" not in about["backbone"]:
-        raise ValueError(
-            f"{folder}: its backbone was made by hand, give load the same as backbone="
-        )
+        raise ValueError(f"{folder}: its backbone was made by hand, give load the same")
     backbone = backbone or Backbone(**about["backbone"])
-    if _fingerprint(backbone) != about["projection"]:
-        raise ValueError(
-            f"{folder} was saved with another backbone ({about['backbone']}) than {backbone.label}"
-        )
+    if (backbone.settings, _fingerprint(backbone)) != (about["backbone"], about["projection"]):
+        raise ValueError(f"{folder} was saved with another backbone: {about['backbone']}")
     words = about["prompts"]
     states = {name: tuple(said) for name, said in words["states"].items()}
     prompts = Prompts(states, tuple(words["labels"]), tuple(words["templates"]))
     model = SemClip(backbone, prompts, **about["options"])
-    expected = _shapes(model)
-    shapes = {name: values.shape for name, values in tensors.items()}
-    if shapes != expected:
-        raise ValueError(f"{folder / TENSORS} holds {shapes}, but {ABOUT} asks for {expected}")
+    expected = {"texts"} | ({"transform"} if model.options.transformation else set())
+    expected |= {f"head.{name}" for name in tune.HEAD} if model.options.fusion < 1 else set()
+    if set(tensors) != expected:
+        names = f"{sorted(tensors)}, but {ABOUT} asks for {sorted(expected)}"
+        raise ValueError(f"{folder / TENSORS} holds {names}")
     model.texts = tensors["texts"]
     if "transform" in tensors:
         model.transform = torch.from_numpy(tensors["transform"])
     if "head.bias" in tensors:
         model.head = {name: tensors[f"head.{name}"] for name in tune.HEAD}
     return model
-
-
-def _shapes(model):
-    """What the options say the tensors' shapes are."""
-    backbone = model.backbone
-    levels = len(backbone.levels) if model.options.levels == "all" else 1
-    shapes = {"texts": model.texts.shape}
-    if model.options.transformation:
-        shapes["transform"] = (1 + model.options.vv, levels, backbone.width, backbone.embed_dim)
-    if model.options.fusion < 1:
-        count = len(model.classes)
-        length = backbone.embed_dim + levels * backbone.width
-        shapes |= {"head.weight": (count, length), "head.bias": (count,), "head.mean": (length,)}
-    return shapes
 
 
 def _read(folder):

@@ -28,18 +28,13 @@ ABLATIONS = {
 
 
 def sem_clip(
-    features, backbone, prompts, name=FULL, *, fits, supervision="labels + masks", **options
+    features, backbone, prompts, fits, name=FULL, *, supervision="labels + masks", **options
 ):
     """SEM-CLIP as a method of the study.
 
-    Parameters
-    ----------
-    features : Features
-        Of all images of the pool.
-    fits : dict
-        Keeps the fitted models, so that methods which share it train the same model once.
-    **options
-        Those of `model.Options`; with ``plain=True`` CLIP's own plain prompts are taken.
+    `features` are those of all images of the pool. `fits` is a dict for the fitted models: methods
+    that share it train the same model once. `options` are those of `model.Options`, and
+    ``plain=True`` takes CLIP's own plain prompts.
     """
     plain = options.pop("plain", False)
     fusion = options.pop("fusion", 0.5)  # training does not depend on it
@@ -56,23 +51,20 @@ def sem_clip(
         key = joblib.hash((plain, options, episode.seed, shots, labels, masks))
         if key not in fits:
             fits[key] = untrained().again(episode.seed).fit(features[shots], labels, masks)
-        return fits[key]
+        return fits[key].fused(fusion)
 
     def run(pool, episode):
-        size = pool.images.shape[1:]
-        test = features[episode.test]
-        if supervision == "none":
-            prediction = untrained().zero_shot(test, size)
-        else:
-            prediction = fitted(pool, episode).fused(fusion).predict(test, size)
-        return Result(*prediction, untrained().anomaly_scores(prediction))
+        model = untrained() if supervision == "none" else fitted(pool, episode)
+        predict = model.zero_shot if supervision == "none" else model.predict
+        prediction = predict(features[episode.test], pool.images.shape[1:])
+        return Result(*prediction, model.anomaly_scores(prediction))
 
     return Method(name, supervision, run)
 
 
 def sem_clips(features, backbone, prompts, fits, **options):
     """SEM-CLIP at three degrees of supervision, so that each competitor meets its equal."""
-    make = partial(sem_clip, features, backbone, prompts, fits=fits, **options)
+    make = partial(sem_clip, features, backbone, prompts, fits, **options)
     return [
         make(),
         make("SEM-CLIP, labels only", supervision="labels", transformation=False),
@@ -82,36 +74,29 @@ def sem_clips(features, backbone, prompts, fits, **options):
 
 def ablations(features, backbone, prompts, fits, **options):
     """SEM-CLIP with one part left out at a time; `options` hold for all."""
-    make = partial(sem_clip, features, backbone, prompts, fits=fits)
+    make = partial(sem_clip, features, backbone, prompts, fits)
     return [make(name, **options | part) for name, part in ({FULL: {}} | ABLATIONS).items()]
 
 
 def evaluate(pool, episodes, methods, *, folder=None, depends_on=(), kept=None):
-    """Run every method on every episode.
+    """Run every method on every episode; one without supervision once for each test set.
 
     Parameters
     ----------
     pool : Pool
     episodes : list of Episode
     methods : list of Method
-        One with supervision "none" runs once for each test set, whatever the support.
     folder : Path, optional
         Keeps the scores of each (method, episode), so that a killed run goes on where it stopped.
     depends_on
-        All else that a result depends on (weights, settings); the pool and this code are known.
+        What a result depends on (weights, settings) beside the pool and this folder's code.
     kept : dict, optional
         Receives the `Result` of each method that ran on the last episode, see `results`.
 
     Returns
     -------
     segmentation, classification : DataFrame
-        method, supervision, k, seed and the scores; a row for each method that gives maps or
-        scores, and for each that gives probabilities.
-
-    Raises
-    ------
-    RuntimeError
-        If a method fails: names it and the episode.
+        `KEYS` and the scores of each method that gives maps or scores, or probabilities.
     """
     names = [method.name for method in methods]
     if len(set(names)) < len(names):
@@ -131,8 +116,8 @@ def evaluate(pool, episodes, methods, *, folder=None, depends_on=(), kept=None):
     tables = {"segmentation": [], "classification": []}
     for method, episode in pairs:
         head = zip(KEYS, (method.name, method.supervision, episode.k, episode.seed), strict=True)
-        for name, row in scored[_key(method, episode)].items():
-            tables[name].append(dict(head) | row)
+        for name, values in scored[_key(method, episode)].items():
+            tables[name].append(dict(head) | values)
     columns = {"segmentation": scores.SEGMENTATION, "classification": scores.CLASSIFICATION}
     return tuple(pd.DataFrame(tables[name], columns=[*KEYS, *columns[name]]) for name in tables)
 
@@ -148,9 +133,7 @@ def results(pool, episode, methods, names, kept):
 
 def _key(method, episode):
     """Name of a run: readable, and a hash of what was drawn."""
-    drawn = None
-    if method.supervision != "none":
-        drawn = (episode.k, episode.seed, episode.support)
+    drawn = (episode.k, episode.seed, episode.support) if method.supervision != "none" else None
     slug = re.sub(r"[^a-z0-9]+", "-", method.name.lower()).strip("-")
     return f"{slug}-{joblib.hash((method.name, method.supervision, drawn, episode.test))}"
 
@@ -162,10 +145,8 @@ def _score(key, version, pool, episode, method, kept):
     try:
         result = method.run(pool, episode)
         if result.maps is not None or result.scores is not None:
-            defective = labels != pool.normal
-            masks = pool.masks[episode.test]
-            areas = scores.segmentation(result.maps, masks, result.scores, defective)
-            tables["segmentation"] = areas
+            given = result.maps, pool.masks[episode.test], result.scores, labels != pool.normal
+            tables["segmentation"] = scores.segmentation(*given)
         if result.probabilities is not None:
             tables["classification"] = scores.classification(result.probabilities, labels)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What SEM-CLIP trains: Transformation Layers by focal and dice loss, a Classification Head by cross-entropy."""
+"""What SEM-CLIP trains: Transformation Layers on masks, a Classification Head on labels."""
 
 import numpy as np
 import torch
@@ -17,27 +17,23 @@ HEAD = ("weight", "bias", "mean")
 
 
 def transformation_layers(
-    tokens, masks, projection, texts, *, normal, grid, temperature, steps, learning_rate, seed
+    tokens, masks, start, texts, grid, *, normal, temperature, steps, learning_rate, seed
 ):
-    """Train one linear map for each path and level on the shots' masks.
+    """Train one linear map for each path and level on the shots' masks, by focal plus dice loss.
 
-    Each map starts as the backbone's projection, so that without a step the segmentation is the
-    zero-shot one. Every path and level has to explain the masks by itself. The paper does not say
-    how it trains the layer: start, losses (those of APRIL-GAN, arXiv 2305.17382), optimiser (AdamW,
-    cosine decay) and grid are our choice.
+    The paper does not say how it trains the layer: start, losses (those of APRIL-GAN, arXiv
+    2305.17382), optimiser (AdamW, cosine decay) and the finer grid are our choice.
 
     Parameters
     ----------
     tokens : tensor (N, p, L, P, d)
     masks : bool array (N, H, W)
-    projection : tensor (d, e)
-    texts : tensor (C, e)
-        L2-normalised; class `normal` is the defect-free one.
-    grid : (int, int)
-        Rows and columns of patches.
+    start : tensor (d, e)
+        The backbone's projection, so that without a step the segmentation is the zero-shot one.
+    texts, normal, temperature
+        See `maps.anomaly`; `grid` has the rows and columns of patches.
     learning_rate : float
-        In units of the projection's standard deviation, as a layer's scale does not reach the
-        cosines.
+        In units of the start's standard deviation, as a layer's scale does not reach the cosines.
     seed : int
         Order of the shots.
 
@@ -46,31 +42,31 @@ def transformation_layers(
     tensor (p, L, d, e)
     """
     covered = reduce_masks(masks, [FINER * side for side in grid])  # N 4h 4w
-    # defects are small: weighed like the rest of the shots, or so few steps would end with empty maps
+    # defects are small: without a weight so few steps would end with empty maps
     weight = float((1 - covered).sum() / covered.sum().clamp_min(1))
     tokens = tokens.permute(1, 2, 0, 3, 4).contiguous()  # p L N P d
-    change = torch.zeros(*tokens.shape[:2], *projection.shape, requires_grad=True)  # p L d e
-    rate = learning_rate * float(projection.std())
-    # decay acts on the change: it draws a layer back to the projection
+    change = torch.zeros(*tokens.shape[:2], *start.shape, requires_grad=True)  # p L d e
+    rate = learning_rate * float(start.std())
+    # decay acts on the change: it draws a layer back to its start
     optimiser = torch.optim.AdamW([change], lr=rate, weight_decay=DECAY, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(steps, 1))
     order = batches(len(masks), steps, seed)
-    for rows in tqdm(order, desc="train", unit="step", delay=PATIENCE, leave=False):
-        some = tokens[:, :, rows].float().flatten(2, 3)  # p L nP d
-        logits = defect_logit(similarity(some, projection + change, texts), normal, temperature)
-        maps = logits.sigmoid().unflatten(2, (len(rows), *grid))  # p L n h w
+    for shots in tqdm(order, desc="train", unit="step", delay=PATIENCE, leave=False):
+        some = tokens[:, :, shots].float().flatten(2, 3)  # p L nP d
+        logits = defect_logit(similarity(some, start + change, texts), normal, temperature)
+        maps = logits.sigmoid().unflatten(2, (len(shots), *grid))  # p L n h w
         maps = enlarge(maps, covered.shape[1:]).clamp(0, 1)  # p L n 4h 4w
-        target = covered[rows].expand_as(maps)
+        target = covered[shots].expand_as(maps)  # every path and level explains the masks itself
         loss = focal_loss(maps, target, weight) + dice_loss(maps, target)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
         schedule.step()
-    return (projection + change).detach()
+    return (start + change).detach()
 
 
 def batches(count, steps, seed):
-    """Row numbers of each step: shuffled passes over the shots, `BATCH` at a time or all where there are fewer."""
+    """Numbers of the shots of each step: shuffled passes, `BATCH` at a time or all if fewer."""
     rng = np.random.default_rng(seed)
     size = min(BATCH, count)
     passes = -(-steps * size // count)  # rounded up
@@ -79,17 +75,15 @@ def batches(count, steps, seed):
 
 
 def reduce_masks(masks, shape):
-    """Masks (N, H, W) as the covered part of each cell of a grid `shape`, float32 tensor (N, h, w)."""
-    masks = torch.as_tensor(masks).float()
-    return F.adaptive_avg_pool2d(masks[:, None], shape)[:, 0]
+    """Masks (N, H, W) as the covered part of each cell of a grid, float32 tensor (N, *shape)."""
+    return F.adaptive_avg_pool2d(torch.as_tensor(masks).float()[:, None], shape)[:, 0]
 
 
 def focal_loss(maps, covered, weight=1.0, gamma=2.0):
     """Binary focal loss (arXiv 1708.02002, Eq. 5), weighted mean over all cells.
 
-    `maps` are probabilities of a defect, `covered` (same shape) the part of a cell that is defect;
-    a cell within a defect weighs `weight`, one outside 1. `gamma` says how much less weight goes to
-    what is right already.
+    `maps` are probabilities, `covered` the part of each cell that is defect; a cell within a defect
+    weighs `weight`, one outside 1. `gamma`: how much less goes to what is right already.
     """
     weights = 1 + (weight - 1) * covered
     # logarithms written out: five times as fast as torch's own binary cross-entropy
@@ -100,45 +94,32 @@ def focal_loss(maps, covered, weight=1.0, gamma=2.0):
 
 
 def dice_loss(maps, covered, smooth=1.0):
-    """1 - Dice, the loss of V-Net (arXiv 1606.04797) without squares; `smooth` keeps 0 / 0 away.
+    """1 - Dice of all cells together, V-Net's (arXiv 1606.04797) without squares.
 
-    All cells together: pooled over the batch, images without a defect neither dominate nor collapse
-    it.
+    Pooled over the batch, images without a defect neither dominate nor collapse it.
     """
     overlap = (maps * covered).sum()
-    return 1 - (2 * overlap + smooth) / (maps.sum() + covered.sum() + smooth)
+    return 1 - (2 * overlap + smooth) / (maps.sum() + covered.sum() + smooth)  # smooth: no 0 / 0
 
 
 def describe(image, tokens, maps):
-    """What the Classification Head sees of each image, float32 (N, e + L d): the whole and where it looks odd.
+    """What the Classification Head sees of each image, float32 (N, e + L d).
 
-    The image embedding (N, e) beside the original path's tokens (N, p, L, P, d) of each level,
-    averaged with a power of the anomaly map (N, P) as weights, as small defects would else drown
-    (our choice; the paper does not name the head's input). Each of these vectors is L2-normalised.
+    The image embedding (N, e), and for each level the original path's tokens (N, p, L, P, d),
+    averaged with a power of the anomaly map (N, P) as weights, as small defects would else drown:
+    our choice, the paper does not name the head's input. Each vector is L2-normalised.
     """
     weights = (maps / maps.amax(1, keepdim=True).clamp_min(1e-6)) ** SHARPNESS
     weights = weights / weights.sum(1, keepdim=True).clamp_min(1e-6)
     pooled = torch.einsum("np,nlpd->nld", weights, tokens[:, 0].float())
-    pooled = F.normalize(pooled, dim=-1).flatten(1)
-    return np.concatenate([image, pooled.numpy()], 1)
+    return np.concatenate([image, F.normalize(pooled, dim=-1).flatten(1).numpy()], 1)
 
 
 def classification_head(inputs, classes, count, *, strength):
-    """Fit a linear head by cross-entropy with balanced classes and an L2 penalty.
+    """Fit a linear head by cross-entropy with balanced classes and an L2 penalty 1 / `strength`.
 
-    Parameters
-    ----------
-    inputs : float32 array (N, D)
-        See `describe`.
-    classes : int array (N,)
-        0 to `count` - 1, each at least once.
-    strength : float
-        Inverse of the penalty (scikit-learn's C).
-
-    Returns
-    -------
-    dict of float32 array
-        weight (C, D), bias (C,), mean (D,): ``softmax(weight (x - mean) + bias)``.
+    Takes inputs (N, D) of `describe` and classes (N,) from 0 to `count` - 1, each at least once.
+    Returns weight (C, D), bias (C,), mean (D,): ``softmax(weight (x - mean) + bias)``.
     """
     from sklearn.linear_model import LogisticRegression
 

@@ -20,15 +20,9 @@ _SEEDING = threading.Lock()  # PyTorch draws weights from one generator for all 
 def unet(*, steps=100, side=120, crop=64, learning_rate=6e-3, seed=0):
     """A small U-Net trained on crops of the shots, half of them around a defect, flipped at random.
 
-    Loss: binary cross-entropy plus dice; Adam with cosine decay. The image's score is the largest
-    probability after averaging over 3 x 3 pixels. All of it is our choice: a plain competitor.
-
-    Parameters
-    ----------
-    side, crop : int
-        Pixels a side, multiples of 8, to which images are reduced, and of the crops.
-    seed : int
-        Of the weights and the crops.
+    Images are reduced to `side` pixels; loss: binary cross-entropy plus dice; Adam with cosine
+    decay. The image's score is the largest mean of 3 x 3 pixels. All of it is our choice: a plain
+    competitor.
     """
     if side % 8 or crop % 8 or not 0 < crop <= side:
         raise ValueError(f"side={side}, crop={crop}: use multiples of 8 with 0 < crop <= side")

@@ -1,9 +1,9 @@
-"""WinCLIP and WinCLIP+ (Jeong et al., CVPR 2023, arXiv 2303.14814) on SEM-CLIP's backbone, simplified.
+"""WinCLIP and WinCLIP+ (Jeong et al., CVPR 2023, arXiv 2303.14814) on SEM-CLIP's features.
 
 Simplified, so that all methods share the features that SEM-CLIP computes once:
 
-- The paper sends each window through the image encoder again, with all other patches masked. Here a
-  window's embedding is the mean of its projected patch tokens (original path, last level).
+- The paper encodes each window again, with all other patches masked. Here a window's embedding is
+  the mean of its projected patch tokens (original path, last level).
 - The paper's prompts say "flawless" or "damaged" of one object in many ways. Here the defect-free
   class stands for the first, and the mean of all defect classes for the second.
 - WinCLIP+ compares patches by these projected tokens, not by those of the layer before the last.
@@ -23,20 +23,11 @@ BANK = 1000  # patches or windows of the shots that are kept for each scale
 
 
 def winclip(features, prompts, backbone, *, temperature=0.07):
-    """Zero-shot WinCLIP, which sees no support.
+    """Zero-shot WinCLIP; `features` are the backbone's of all images of the pool.
 
     Each window's probability of "defect" is a softmax over the two texts. A patch takes the
     harmonic mean over the windows that cover it, and the map is the harmonic mean of both scales
-    and of the whole image (section 4.2). The image's score is that of the whole image.
-
-    Parameters
-    ----------
-    features : Features
-        Of all images of the pool, made by the `backbone`.
-    prompts : Prompts
-    backbone : Backbone
-    temperature : float
-        Divides the similarities in the softmax.
+    and of the whole image (section 4.2), whose probability is the image's score.
     """
     windows = _Windows(features, prompts, backbone, temperature)
 
@@ -48,7 +39,7 @@ def winclip(features, prompts, backbone, *, temperature=0.07):
 
 
 def winclip_plus(features, prompts, backbone, *, temperature=0.07, seed=0):
-    """Few-shot WinCLIP+, which adds what the defect-free shots look like; parameters as `winclip`.
+    """Few-shot WinCLIP+, which adds what the defect-free shots look like.
 
     Each patch and window is compared with those of the shots, ``min (1 - cosine) / 2``, and the
     mean over the three scales is added to the zero-shot map. The image's score is the mean of the
@@ -58,10 +49,10 @@ def winclip_plus(features, prompts, backbone, *, temperature=0.07, seed=0):
 
     def run(pool, episode):
         shots = windows.scales(normal_shots(pool, episode))
-        memories = [coreset(_rows(scale), BANK, seed) for scale in shots]
+        memories = [coreset(_flat(scale), BANK, seed) for scale in shots]
 
-        def both(indices):
-            return *windows.zero_shot(indices), windows.association(indices, memories)
+        def both(chosen):
+            return *windows.zero_shot(chosen), windows.association(chosen, memories)
 
         whole, zero, near = _in_chunks(both, episode.test)
         maps = enlarge(zero + near, pool.images.shape[1:])
@@ -83,7 +74,7 @@ def image_scores(images, texts, temperature):
 
 
 class _Windows:
-    """Patches and windows of images of a pool, against texts and against those of other images."""
+    """Patches and windows of chosen images, against texts and against those of other images."""
 
     def __init__(self, features, prompts, backbone, temperature):
         self.features = features
@@ -92,31 +83,29 @@ class _Windows:
         self.texts = two_texts(prompts, backbone)
         self.projection = backbone.projection
 
-    def scales(self, indices):
+    def scales(self, chosen):
         """Unit embeddings of the patches and of the windows of both sizes: tensors (n, e, h, w)."""
-        tokens = torch.from_numpy(np.asarray(self.features.tokens[indices, 0, -1])).float()
+        tokens = torch.from_numpy(np.asarray(self.features.tokens[chosen, 0, -1])).float()
         patches = F.normalize(tokens @ self.projection, dim=-1).mT.unflatten(2, self.grid)
         return [patches, *(F.normalize(F.avg_pool2d(patches, window, 1)) for window in WINDOWS)]
 
-    def zero_shot(self, indices):
+    def zero_shot(self, chosen):
         """Score of the whole image (n,) and map (n, gh, gw)."""
-        whole = image_scores(self.features.image[indices], self.texts, self.temperature)
+        whole = image_scores(self.features.image[chosen], self.texts, self.temperature)
         odds = self.texts[1] - self.texts[0]
         inverse = 1 / whole[:, None, None].expand(-1, *self.grid)
-        for window, scale in zip(WINDOWS, self.scales(indices)[1:], strict=True):
+        for window, scale in zip(WINDOWS, self.scales(chosen)[1:], strict=True):
             scores = (torch.einsum("nehw,e->nhw", scale, odds) / self.temperature).sigmoid()
             inverse = inverse + 1 / spread(scores, window)
         return whole, (1 + len(WINDOWS)) / inverse
 
-    def association(self, indices, memories):
-        """Distance to the nearest of the shots' patches and windows, mean of the scales (n, gh, gw)."""
-        total = torch.zeros(len(indices), *self.grid)
-        for window, scale, memory in zip(
-            (1, *WINDOWS), self.scales(indices), memories, strict=True
-        ):
-            squared, _ = nearest(_rows(scale), memory)  # of unit vectors: 2 (1 - cosine)
-            near = (squared / 4).view(len(indices), *scale.shape[2:])
-            total += spread(near, window)
+    def association(self, chosen, memories):
+        """Distance to the shots' nearest patches and windows, mean of the scales (n, gh, gw)."""
+        total = torch.zeros(len(chosen), *self.grid)
+        scales = zip((1, *WINDOWS), self.scales(chosen), memories, strict=True)
+        for window, scale, memory in scales:
+            squared, _ = nearest(_flat(scale), memory)  # of unit vectors: 2 (1 - cosine)
+            total += spread((squared / 4).view(len(chosen), *scale.shape[2:]), window)
         return total / (1 + len(WINDOWS))
 
 
@@ -130,12 +119,11 @@ def spread(scores, window):
     return gathered(torch.ones_like(scores)) / gathered(1 / scores.clamp(min=1e-6))
 
 
-def _rows(scale):
-    """(n, e, h, w) to (n h w, e)."""
-    return scale.flatten(2).mT.flatten(0, 1)
+def _flat(scale):
+    return scale.flatten(2).mT.flatten(0, 1)  # n e h w to nhw e
 
 
-def _in_chunks(function, indices):
+def _in_chunks(function, numbers):
     """Results of a function of image numbers, a chunk at a time, each put together."""
-    parts = [function(indices[start : start + CHUNK]) for start in range(0, len(indices), CHUNK)]
+    parts = [function(numbers[start : start + CHUNK]) for start in range(0, len(numbers), CHUNK)]
     return [torch.cat(part) for part in zip(*parts, strict=True)]
