@@ -106,7 +106,7 @@ def see(model, images, covered, shown, draw):
 
 
 def image_text_loss(image, text, same, scale):
-    """Symmetric InfoNCE; captions that read the same are positives of each other (`same` (n, n))."""
+    """Symmetric InfoNCE; captions that read the same, `same` (n, n), are positives of each other."""
     logits = scale * image @ text.T
     target = same / same.sum(1, keepdim=True)
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2

@@ -115,9 +115,9 @@ def evaluate(pool, episodes, methods, *, folder=None, depends_on=(), kept=None):
     scored = dict(zip(jobs, done, strict=True))
     tables = {"segmentation": [], "classification": []}
     for method, episode in pairs:
-        head = zip(KEYS, (method.name, method.supervision, episode.k, episode.seed), strict=True)
+        head = (method.name, method.supervision, episode.k, episode.seed)
         for name, values in scored[_key(method, episode)].items():
-            tables[name].append(dict(head) | values)
+            tables[name].append(dict(zip(KEYS, head, strict=True)) | values)
     columns = {"segmentation": scores.SEGMENTATION, "classification": scores.CLASSIFICATION}
     return tuple(pd.DataFrame(tables[name], columns=[*KEYS, *columns[name]]) for name in tables)
 

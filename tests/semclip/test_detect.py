@@ -1,4 +1,4 @@
-"""The command on folders: shots and images in, results, overlays and a model out; bad folders; interruptions."""
+"""The command on folders: results, overlays and a model; bad folders; interruptions."""
 
 import os
 
@@ -9,25 +9,18 @@ from click.testing import CliRunner
 from PIL import Image
 
 from semlib.__main__ import main
-from semlib.semclip import detect, shots, store
-from semlib.semclip.model import SemClip
+from semlib.semclip import data, detect, store
 
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch, spots_backbone, tmp_path):
     """The embedded model is a tiny one here, and the prompts know the classes of the spots."""
-    monkeypatch.setattr(
-        spots_backbone, "settings", {"name": "sem-vlm", "pretrained": None, "levels": 2}
-    )
+    settings = {"name": "sem-vlm", "pretrained": None, "levels": 2}
+    monkeypatch.setattr(spots_backbone, "settings", settings)
     for module in (detect, store):
         monkeypatch.setattr(module, "Backbone", lambda *_, **__: spots_backbone)
-    rows = [
-        "label,class,state",
-        "0,defect-free,clean surface",
-        "1,bright,bright square",
-        "2,dark,dark hole",
-    ]
-    (tmp_path / "prompts.csv").write_text("\n".join(rows) + "\n")
+    rows = "0,defect-free,clean surface\n1,bright,bright square\n2,dark,dark hole\n"
+    (tmp_path / "prompts.csv").write_text("label,class,state\n" + rows)
     return spots_backbone
 
 
@@ -116,9 +109,9 @@ def seen(monkeypatch):
     """Names of the files that were worked on, in order."""
     names, chunk = [], detect._chunk
 
-    def watch(model, files, overlays):
+    def watch(model, files, *others):
         names.extend(file.name for file in files)
-        return chunk(model, files, overlays)
+        return chunk(model, files, *others)
 
     monkeypatch.setattr(detect, "_chunk", watch)
     return names
@@ -165,14 +158,14 @@ def test_shots_without_masks_train_the_head_alone(tmp_path, spots):
     write(tmp_path / "images", images[:2])
     result = call(tmp_path)
     assert result.exit_code == 0 and "no masks" in result.output
-    assert not SemClip.load(tmp_path / "out" / "model").options["transformation"]
+    assert not store.load(tmp_path / "out" / "model").options.transformation
 
 
 def test_shots_are_fitted_into_the_square(tmp_path):
     image, mask = np.zeros((200, 400), np.uint8), np.zeros((200, 400), bool)
     mask[100, 4:200] = True  # a thin line survives
     write(tmp_path / "shots", [image, image], ["bright", "defect-free"], [mask, 0 * mask])
-    images, labels, masks = shots.read(tmp_path / "shots", 50, "defect-free")
+    images, labels, masks = data.shots(tmp_path / "shots", 50, "defect-free")
     assert images.shape == masks.shape == (2, 50, 50) and labels == ["bright", "defect-free"]
     assert masks[0].sum(1).tolist() == [0] * 25 + [25] + [0] * 24 and not masks[1].any()
 
@@ -226,7 +219,7 @@ def rename(place, old, new):
         (["--model", "m"], "shots", "either shots"),
         ([], None, "either shots"),
         (["--model", "m", "--pretrained", "x"], None, "brings its own"),
-        (["--model", "nowhere"], None, "holds no saved SemClip model"),
+        (["--model", "nowhere"], None, "no saved SemClip model"),
     ],
 )
 def test_options_that_do_not_go_together(folders, more, shots, said):

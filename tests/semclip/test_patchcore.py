@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from semlib import vgg
 from semlib.semclip import patchcore
 from semlib.semclip.episodes import Episode, Pool
 
@@ -84,11 +83,11 @@ def test_vgg_features_keep_the_distances_of_the_averaged_levels(with_weights):
         alone.pooled, both.pooled[1:]
     )
     constant = torch.full((1, 1, 64, 64), 90 / 255)
-    levels = vgg.stages(constant)[2:4]
+    levels = patchcore.levels(constant)
     np.testing.assert_allclose(
-        found.pooled[1], torch.cat([x.amax((0, 1)) for x in levels]), rtol=1e-3, atol=1e-3
+        found.pooled[1], torch.cat([x[0].amax((1, 2)) for x in levels]), rtol=1e-3, atol=1e-3
     )
-    patches = patchcore._patches(*levels)
+    patches = patchcore.patches(*levels)[0]
     assert torch.allclose(
         patches.norm(dim=1), torch.tensor(2**0.5), atol=0.1
     )  # two levels of unit length
@@ -101,9 +100,10 @@ def test_vgg_features_keep_the_distances_of_the_averaged_levels(with_weights):
 
 
 def test_patches_are_averaged_over_their_neighbours():
-    fine, coarse = torch.zeros(4, 4, 2), torch.ones(2, 2, 1)
-    fine[..., 0], fine[0, 0, 1] = 1, 9
-    patches = patchcore._patches(fine, coarse).view(4, 4, 3)
+    fine, coarse = torch.zeros(1, 2, 4, 4), torch.ones(1, 1, 2, 2)
+    fine[0, 0] = 1
+    fine[0, 1, 0, 0] = 9
+    patches = patchcore.patches(fine, coarse)[0].view(4, 4, 3)
     assert torch.allclose(patches[..., 2], torch.tensor(1.0))
     ratio = (
         patches[..., 1] / patches[..., 0]
