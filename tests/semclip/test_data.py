@@ -19,7 +19,7 @@ def roots(tmp_path, monkeypatch):
 
 def test_only_used_keeps_the_images_of_the_episodes(spots_pool):
     drawn = episodes.episodes(spots_pool, shots=(1, 2), seeds=range(1), n_test=2, n_test_min=2)
-    small, moved = data.only_used(spots_pool, drawn)
+    small, moved = episodes.only_used(spots_pool, drawn)
     assert len(small.images) == 3 * (2 + 2)
     for before, after in zip(drawn, moved, strict=True):
         for part in ("support", "test"):

@@ -1,4 +1,4 @@
-"""Means with intervals, comparisons at equal supervision, the ablation's table, published claims."""
+"""Means with intervals, comparisons at equal supervision, the ablation, published claims."""
 
 import numpy as np
 import pandas as pd

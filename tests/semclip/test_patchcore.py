@@ -14,7 +14,7 @@ def patch_pool(count=3):
 
 
 def test_patchcore_by_hand():
-    """Four patches an image; the bank is image 0; those of image 2 lie 0.3, 0.4, 0 and 0.1 away from it."""
+    """Four patches an image; the bank is image 0; image 2's lie 0.3, 0.4, 0 and 0.1 from it."""
     bank = np.array([[0, 0], [1, 0], [0, 1], [1, 1]])
     seen = np.array([[0, 0.3], [1.4, 0], [0, 1], [1, 1.1]])
     tokens = np.stack([bank, bank + 5, seen]).astype(np.float16)

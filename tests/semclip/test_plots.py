@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from semlib.semclip import plots, tables
+from semlib.semclip import findings, plots
 
 pytestmark = pytest.mark.usefixtures("styled_figures")
 CLASSES = ["defect-free", "bridge", "copper residue"]
@@ -39,7 +39,7 @@ def summary(methods, metrics=("PRO", "AP")):
         for k in (1, 5, 10)
         for seed in range(3)
     ]
-    return tables.summarise(pd.DataFrame(rows))
+    return findings.summarise(pd.DataFrame(rows))
 
 
 def overlapping(figure):

@@ -1,13 +1,13 @@
-"""Prompts: the files read and checked, templates x states, embeddings, the nearest class of each."""
+"""Prompts: files read and checked, templates x states, embeddings, the nearest class of each."""
 
 import numpy as np
 import pytest
 
-from semlib.semclip.prompts import CARINTHIA, TEMPLATES, Prompts
+from semlib.semclip.prompts import CARINTHIA, HERE, Prompts
 
 
 class Words:
-    """A text encoder one can follow: each word has its own axis, a sentence is their normalised sum."""
+    """A text encoder one can follow: a word has its own axis, a sentence is their unit sum."""
 
     def __init__(self):
         self.axes = {}
@@ -68,10 +68,12 @@ def test_classes_follow_the_labels_and_sentences_the_templates(tmp_path):
     )
     assert prompts.sentences("scratch") == ["a line", "a mark", "line {1}", "mark {1}"]
     assert prompts.sentences("defect-free") == ["a clean", "clean {1}"]
+    assert prompts.positions(["scratch", 2, "7"]).tolist() == [1, 0, 1]
     with pytest.raises(
-        ValueError, match="unknown class 'hole': the prompts have defect-free, scratch"
+        ValueError, match="unknown class 9, hole: the prompts have 2 defect-free, 7"
     ):
-        prompts.sentences("hole")
+        prompts.positions(["hole", 9])
+    assert prompts.without(["scratch"]).classes == ["defect-free"]
 
 
 def test_plain_prompts_hold_the_name_alone():
@@ -92,14 +94,14 @@ def test_embedding_is_the_normalised_mean(tmp_path):
 
 
 def test_check_finds_a_prompt_that_stands_nearer_to_another_class(tmp_path):
-    rows = "0,defect-free,clean smooth\n0,defect-free,smooth clean film\n1,hole,dark pit\n1,hole,dark pit edge\n"
-    table = Prompts.load(*write(tmp_path, rows + "1,hole,smooth clean\n", "{state}\n")).check(
-        Words()
-    )
+    rows = "0,defect-free,clean smooth\n0,defect-free,smooth clean film\n"
+    rows += "1,hole,dark pit\n1,hole,dark pit edge\n1,hole,smooth clean\n"
+    table = Prompts.load(*write(tmp_path, rows, "{state}\n")).check(Words())
     assert list(table.columns) == ["prompt", "class", "nearest class", "cosine"]
     assert table["nearest class"].tolist() == ["defect-free"] * 2 + ["hole"] * 2 + ["defect-free"]
     assert table["cosine"].between(0, 1 + 1e-6).all()
-    # by hand: "dark pit" with the mean of "dark pit edge" and "smooth clean", (1/3, 1/3, 1/3)^1/2 and (1/2, 1/2)^1/2
+    # by hand: "dark pit" with the mean of "dark pit edge", (1/3, 1/3, 1/3)^1/2, and "smooth clean",
+    # (1/2, 1/2)^1/2
     other = np.array([3**-0.5, 3**-0.5, 3**-0.5, 2**-0.5, 2**-0.5])
     assert table["cosine"][2] == pytest.approx(
         (other[0] + other[1]) / 2**0.5 / np.linalg.norm(other)
@@ -120,9 +122,9 @@ def test_a_single_prompt_is_compared_with_itself(tmp_path):
         ("", "has no rows"),
         ("0,defect-free,clean\n1,hole,\n", "the row '1,hole,' has an empty cell"),
         ("0,defect-free,clean\n1,hole,pit\n1,hole,pit\n", "the row '1,hole,pit' stands twice"),
-        ("0,defect-free,clean\none,hole,pit\n", "label 'one' is not a whole number"),
-        ("0,defect-free,clean\n1,hole,pit\n1,void,pit\n", "label 1 has the classes hole, void"),
-        ("0,defect-free,clean\n1,hole,pit\n2,hole,pit\n", "class 'hole' has several labels"),
+        ("0,defect-free,clean\none,hole,pit\n", "label 'one' is no whole number"),
+        ("0,defect-free,clean\n1,hole,pit\n1,void,pit\n", "label 1 has several: hole, void"),
+        ("0,defect-free,clean\n1,hole,pit\n2,hole,pit\n", "class hole has several: 1, 2"),
         ("0,bridge,bridge\n1,hole,pit\n", "must be called defect-free or no visible defect; got"),
         ("0,defect-free,clean\n", "one class of several"),
         ("0,defect-free,clean\n1,no visible defect,nothing\n", "one class of several"),
@@ -137,11 +139,11 @@ def test_bad_prompts(tmp_path, rows, message):
 def test_bad_files(tmp_path):
     good = "0,defect-free,clean\n1,hole,pit\n"
     for templates in ("a SEM image\n", "{state} and {state}\n"):
-        with pytest.raises(ValueError, match="templates.csv: .* must hold {state} exactly once"):
+        with pytest.raises(ValueError, match="templates.csv: .* needs {state} exactly once"):
             Prompts.load(*write(tmp_path, good, templates))
     with pytest.raises(
-        ValueError, match="templates.csv: column 'label' is missing; found template"
+        ValueError, match="templates.csv: column 'label' is missing; it has template"
     ):
-        Prompts.load(TEMPLATES)
+        Prompts.load(HERE / "templates.csv")
     with pytest.raises(ValueError, match="nowhere.csv does not exist"):
         Prompts.load(tmp_path / "nowhere.csv")

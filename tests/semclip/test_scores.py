@@ -1,4 +1,4 @@
-"""Pixel scores against a case computed by hand, scikit-learn and a slow reference; image and class scores."""
+"""Pixel scores by hand, by scikit-learn and by a slow reference; image and class scores."""
 
 import numpy as np
 import pytest
@@ -54,7 +54,7 @@ def slow_pro(maps, masks):
 
 
 def test_a_case_computed_by_hand():
-    """Twelve defect-free pixels (0.85, 0.5 and ten of 0.1), a defect of one pixel and one of two."""
+    """Twelve defect-free pixels (0.85, 0.5 and ten others), a defect of one pixel, one of two."""
     maps = np.array(
         [[[0.9, 0.1, 0.1, 0.1, 0.8], [0.1, 0.1, 0.1, 0.1, 0.3], [0.85, 0.5, 0.1, 0.1, 0.1]]]
     )
@@ -99,7 +99,7 @@ def test_agrees_with_scikit_learn(rng, masks, spread, dtype):
 def test_the_quick_ranking_agrees_with_the_sorted_one(rng, masks, monkeypatch):
     maps = rng.normal(size=masks.shape) + masks
     quick = scores.pixels(maps, masks)
-    monkeypatch.setattr(metrics, "TOLERANCE", -1)
+    monkeypatch.setattr(scores, "TOLERANCE", -1)
     assert scores.pixels(maps, masks) == pytest.approx(quick, abs=1e-4)
 
 
@@ -168,7 +168,7 @@ def test_image_auroc_by_hand():
 
 
 def test_classification_by_hand():
-    """Class 0: three of four right; class 1: both right; class 2: its only image is taken for class 1."""
+    """Class 0: three of four right; class 1: both right; class 2: its only image is called 1."""
     predicted, labels = [0, 0, 0, 1, 1, 1, 1], [0, 0, 0, 0, 1, 1, 2]
     scored = scores.classification(np.eye(4)[predicted], labels)
     assert list(scored) == list(scores.CLASSIFICATION)
