@@ -21,16 +21,16 @@ def counted():
 
 
 def test_features_are_those_of_the_images_in_their_order(tmp_path, counted):
-    found = encoded.once(tmp_path, IMAGES, counted, key="a", title="x")
-    assert np.array_equal(found["mean"], IMAGES.mean((1, 2)).astype(np.float32))
-    assert found["half"].dtype == np.float16 and np.array_equal(found["half"], IMAGES)
+    features = encoded.once(tmp_path, IMAGES, counted, key="a", title="x")
+    assert np.array_equal(features["mean"], IMAGES.mean((1, 2)).astype(np.float32))
+    assert features["half"].dtype == np.float16 and np.array_equal(features["half"], IMAGES)
 
 
 def test_each_image_is_encoded_once(tmp_path, counted):
     encoded.once(tmp_path, IMAGES[:4], counted, key="a", title="x")
-    found = encoded.once(tmp_path, IMAGES[::-1], counted, key="a", title="x")
+    features = encoded.once(tmp_path, IMAGES[::-1], counted, key="a", title="x")
     assert counted.seen == 7
-    assert np.array_equal(found["half"], IMAGES[::-1])
+    assert np.array_equal(features["half"], IMAGES[::-1])
 
 
 def test_another_key_or_image_is_encoded_anew(tmp_path, counted):

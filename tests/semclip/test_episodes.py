@@ -40,9 +40,9 @@ def test_support_never_meets_the_one_test_set(pool):
 
 
 def test_supports_are_nested_and_differ_between_seeds(pool):
-    found = {(episode.k, episode.seed): set(episode.support) for episode in draw(pool)}
-    assert all(found[1, seed] < found[2, seed] < found[5, seed] for seed in range(3))
-    assert found[5, 0] != found[5, 1] != found[5, 2]
+    supports = {(episode.k, episode.seed): set(episode.support) for episode in draw(pool)}
+    assert all(supports[1, seed] < supports[2, seed] < supports[5, seed] for seed in range(3))
+    assert supports[5, 0] != supports[5, 1] != supports[5, 2]
 
 
 def test_seeds_fix_the_episodes_whatever_else_is_asked_for(pool):

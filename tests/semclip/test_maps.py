@@ -17,8 +17,8 @@ def test_redundant_features_by_the_papers_definition():
     product = tokens[:, None] * texts  # P C e, element by element
     kept = (product - product.mean(1, keepdim=True)).sum(-1)
     lengths = (texts - texts.mean(0)).norm(dim=-1)
-    found = maps.similarity(tokens, torch.eye(6), maps.distinct(texts))
-    assert torch.allclose(found, kept / lengths, atol=1e-6)
+    computed = maps.similarity(tokens, torch.eye(6), maps.distinct(texts))
+    assert torch.allclose(computed, kept / lengths, atol=1e-6)
 
 
 def test_what_all_texts_share_is_removed():
@@ -43,10 +43,10 @@ def test_removal_alone_is_not_seen_by_the_odds():
 
 def test_similarity_is_the_cosine_of_each_layer():
     tokens, layers, texts = torch.randn(2, 3, 7, 5), torch.randn(2, 3, 5, 4), unit(3, 4)
-    found = maps.similarity(tokens, layers, texts)
-    assert found.shape == (2, 3, 7, 3)
+    computed = maps.similarity(tokens, layers, texts)
+    assert computed.shape == (2, 3, 7, 3)
     slow = F.cosine_similarity((tokens[1, 2] @ layers[1, 2])[:, None], texts[None], dim=-1)
-    assert torch.allclose(found[1, 2], slow, atol=1e-5)
+    assert torch.allclose(computed[1, 2], slow, atol=1e-5)
 
 
 def test_odds_by_hand():
@@ -90,11 +90,11 @@ def test_the_map_is_the_mean_over_paths_and_levels():
     """A = (A_F + A_V) / 2, in chunks of images."""
     tokens = torch.randn(maps.CHUNK + 3, 2, 3, 5, 6).half().numpy()
     layers, texts = torch.randn(2, 3, 6, 4), unit(3, 4)
-    found = maps.anomaly(tokens, layers, texts, normal=1, temperature=0.1)
+    computed = maps.anomaly(tokens, layers, texts, normal=1, temperature=0.1)
     one = torch.from_numpy(tokens[-1]).float()
     odds = maps.defect_logit(maps.similarity(one, layers, texts), 1, 0.1).sigmoid()
-    assert found.shape == (maps.CHUNK + 3, 5)
-    assert torch.allclose(found[-1], odds.mean((0, 1)), atol=1e-6)
+    assert computed.shape == (maps.CHUNK + 3, 5)
+    assert torch.allclose(computed[-1], odds.mean((0, 1)), atol=1e-6)
 
 
 def test_the_patch_that_holds_most_of_a_mask():

@@ -46,18 +46,18 @@ def pixel_auroc(prediction, masks):
 
 def test_learns_from_four_shots_a_class(make, fitted, test_set):
     features, classes, masks = test_set
-    found, untrained = fitted.predict(features), fitted.zero_shot(features)
-    assert pixel_auroc(found, masks) > 0.9 > pixel_auroc(untrained, masks) + 0.1
-    assert (found.class_probabilities.argmax(1) == classes).mean() > 0.7
-    assert roc_auc_score(classes != 0, fitted.anomaly_scores(found)) > 0.95
+    prediction, untrained = fitted.predict(features), fitted.zero_shot(features)
+    assert pixel_auroc(prediction, masks) > 0.9 > pixel_auroc(untrained, masks) + 0.1
+    assert (prediction.class_probabilities.argmax(1) == classes).mean() > 0.7
+    assert roc_auc_score(classes != 0, fitted.anomaly_scores(prediction)) > 0.95
 
 
 def test_one_shot_a_class_is_enough_to_beat_none(make, spots, test_set):
     features, classes, masks = test_set
     model = make().fit(*spots(3, seed=5))
-    found, untrained = model.predict(features), model.zero_shot(features)
-    assert pixel_auroc(found, masks) > pixel_auroc(untrained, masks) + 0.1
-    assert (found.class_probabilities.argmax(1) == classes).mean() > 0.4
+    prediction, untrained = model.predict(features), model.zero_shot(features)
+    assert pixel_auroc(prediction, masks) > pixel_auroc(untrained, masks) + 0.1
+    assert (prediction.class_probabilities.argmax(1) == classes).mean() > 0.4
 
 
 def test_prediction_has_two_parts_in_their_ranges(fitted, test_set):
@@ -86,18 +86,15 @@ def test_maps_have_the_size_of_the_images(fitted, spots):
 def test_labels_may_be_names_numbers_or_their_text(make, shots, spots_prompts):
     features, names, masks = shots
     numbers = [spots_prompts.labels[spots_prompts.classes.index(name)] for name in names]
-    models = [
-        make(steps=1).fit(features, labels, masks)
-        for labels in (names, numbers, list(map(str, numbers)))
-    ]
-    assert all((model.head["weight"] == models[0].head["weight"]).all() for model in models)
+    kinds = (names, numbers, list(map(str, numbers)))
+    heads = [make(steps=1).fit(features, labels, masks).head["weight"] for labels in kinds]
+    assert (heads[0] == heads[1]).all() and (heads[0] == heads[2]).all()
 
 
 def test_same_seed_same_bytes(make, shots):
     first, again, other = (make(steps=3, seed=seed).fit(*shots) for seed in (0, 0, 1))
-    assert (first.transform == again.transform).all() and (
-        first.head["weight"] == again.head["weight"]
-    ).all()
+    assert (first.transform == again.transform).all()
+    assert (first.head["weight"] == again.head["weight"]).all()
     assert (first.transform != other.transform).any()
 
 
@@ -131,8 +128,8 @@ def test_the_map_is_the_mean_of_both_paths(make, test_set):
     "options", [{"vv": False}, {"remove_redundant": False}, {"transformation": False}]
 )
 def test_each_ablation_changes_the_map(make, shots, test_set, fitted, options):
-    found = make(**options).fit(*shots).predict(test_set[0])
-    assert np.abs(found.anomaly_maps - fitted.predict(test_set[0]).anomaly_maps).max() > 0.02
+    prediction = make(**options).fit(*shots).predict(test_set[0])
+    assert np.abs(prediction.anomaly_maps - fitted.predict(test_set[0]).anomaly_maps).max() > 0.02
 
 
 def test_last_level_alone(make, shots):
@@ -152,8 +149,8 @@ def test_plain_prompts_and_no_trained_part(spots_backbone, spots_prompts, test_s
 def test_labels_alone_need_no_masks(make, shots, test_set):
     features, names, _ = shots
     model = make(transformation=False, fusion=0.0).fit(features, names)
-    found = model.predict(test_set[0])
-    assert (found.anomaly_maps == model.zero_shot(test_set[0]).anomaly_maps).all()
+    prediction = model.predict(test_set[0])
+    assert (prediction.anomaly_maps == model.zero_shot(test_set[0]).anomaly_maps).all()
     learnt = model.predict(features).class_probabilities.argmax(1)
     assert (np.array(model.classes)[learnt] == names).mean() > 0.8
 
@@ -164,10 +161,8 @@ def test_labels_alone_need_no_masks(make, shots, test_set):
 def test_saved_and_loaded_predicts_the_same_bits(make, shots, test_set, tmp_path, options):
     model = make(**options).fit(*shots)
     store.save(model, tmp_path / "model")
-    assert sorted(file.name for file in (tmp_path / "model").iterdir()) == [
-        "model.json",
-        "model.safetensors",
-    ]
+    files = sorted(file.name for file in (tmp_path / "model").iterdir())
+    assert files == ["model.json", "model.safetensors"]
     loaded = store.load(tmp_path / "model", model.backbone)
     assert (loaded.options, loaded.prompts) == (model.options, model.prompts)
     for a, b in zip(model.predict(test_set[0]), loaded.predict(test_set[0]), strict=True):
@@ -179,16 +174,10 @@ def test_saved_and_loaded_predicts_the_same_bits(make, shots, test_set, tmp_path
     [
         ({"labels": ["defect-free"] * 3}, "no shot of bright, dark"),
         ({"labels": ["bright", "dark", "dark"]}, "no shot of defect-free"),
-        (
-            {"labels": ["defect-free", "bright", "crack"]},
-            "unknown class crack: the prompts have 1 defect-free, 2 bri",
-        ),
+        ({"labels": ["defect-free", "bright", "crack"]}, "class crack: the prompts have 1 defect-"),
         ({"labels": [1, 2, 9]}, "unknown class 9"),
         ({"labels": [1, 2]}, "3 images, 2 labels"),
-        (
-            {"masks": np.ones((3, 48, 48), bool)},
-            r"masks have shape \(3, 48, 48\), expected \(3, 96, 96\)",
-        ),
+        ({"masks": np.ones((3, 48, 48), bool)}, r"shape \(3, 48, 48\), expected \(3, 96, 96\)"),
         ({"masks": np.ones((2, 96, 96), bool)}, r"masks have shape \(2, 96, 96\)"),
         ({"masks": np.zeros((3, 96, 96), bool)}, "no mask marks a defect"),
         ({"masks": None}, "need masks"),
@@ -203,20 +192,11 @@ def test_bad_shots(make, spots, change, said):
         make().fit(**given)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"levels": "first"},
-        {"fusion": 1.5},
-        {"temperature": 0},
-        {"blur": -1},
-        {"steps": -1},
-        {"strength": 0},
-    ],
-)
-def test_bad_options(make, options):
-    with pytest.raises(ValueError, match=f"{next(iter(options))}=.* is out of its range"):
-        make(**options)
+def test_bad_options(make):
+    bad = {"levels": "first", "fusion": 1.5, "temperature": 0, "blur": -1, "steps": -1}
+    for name, value in (bad | {"strength": 0}).items():
+        with pytest.raises(ValueError, match=f"{name}={value!r} is out of its range"):
+            make(**{name: value})
 
 
 def test_trained_parts_need_training(make, test_set, tmp_path):

@@ -73,9 +73,9 @@ def test_nearest_rows():
 def test_vgg_features_keep_the_distances_of_the_averaged_levels(with_weights):
     images = np.random.default_rng(0).integers(0, 256, (2, 40, 48), dtype=np.uint8)
     images[1] = 90
-    found = patchcore.vgg_features(images, size=64, progress=False)
-    assert found.tokens.shape == (2, 256, 128) and found.tokens.dtype == np.float16
-    assert found.pooled.shape == (2, 768) and found.pooled.dtype == np.float32
+    features = patchcore.vgg_features(images, size=64, progress=False)
+    assert features.tokens.shape == (2, 256, 128) and features.tokens.dtype == np.float16
+    assert features.pooled.shape == (2, 768) and features.pooled.dtype == np.float32
     both, alone = (
         patchcore.vgg_features(some, size=96, progress=False) for some in (images, images[1:])
     )
@@ -85,7 +85,7 @@ def test_vgg_features_keep_the_distances_of_the_averaged_levels(with_weights):
     constant = torch.full((1, 1, 64, 64), 90 / 255)
     levels = patchcore.levels(constant)
     np.testing.assert_allclose(
-        found.pooled[1], torch.cat([x[0].amax((1, 2)) for x in levels]), rtol=1e-3, atol=1e-3
+        features.pooled[1], torch.cat([x[0].amax((1, 2)) for x in levels]), rtol=1e-3, atol=1e-3
     )
     patches = patchcore.patches(*levels)[0]
     assert torch.allclose(
@@ -93,7 +93,7 @@ def test_vgg_features_keep_the_distances_of_the_averaged_levels(with_weights):
     )  # two levels of unit length
     direct, short = (
         torch.cdist(patches, patches),
-        torch.cdist(*[torch.from_numpy(found.tokens[1]).float()] * 2),
+        torch.cdist(*[torch.from_numpy(features.tokens[1]).float()] * 2),
     )
     far = direct > 0.1
     assert (short[far] / direct[far] - 1).abs().mean() < 0.15

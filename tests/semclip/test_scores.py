@@ -64,7 +64,7 @@ def test_a_case_computed_by_hand():
     assert scored["pAUROC"] == pytest.approx((12 + 11 + 10) / 36)
     assert scored["AP"] == pytest.approx((1 + 2 / 3 + 3 / 5) / 3)
     assert scored["F1-max"] == pytest.approx(2 * 3 / (3 + 2 + 3))
-    step = 1 / 12  # the second defect's pixels are found after one and two false positives
+    step = 1 / 12  # the second defect's pixels are scored after one and two false positives
     assert scored["PRO"] == pytest.approx(
         0.5 + 0.25 * (0.3 - step) / 0.3 + 0.25 * (0.3 - 2 * step) / 0.3
     )

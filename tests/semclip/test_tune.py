@@ -32,8 +32,8 @@ def patch_maps(tokens, layers):
 
 
 def separation(tokens, marked, layers):
-    found = patch_maps(tokens, layers).unflatten(1, GRID)
-    return float(found[marked].mean() - found[~marked].mean())
+    result = patch_maps(tokens, layers).unflatten(1, GRID)
+    return float(result[marked].mean() - result[~marked].mean())
 
 
 def test_no_step_leaves_the_projection():
@@ -66,9 +66,9 @@ def test_same_seed_same_bytes():
 
 
 def test_batches_pass_over_all_shots():
-    found = tune.batches(20, 5, seed=0)
-    assert [len(rows) for rows in found] == [tune.BATCH] * 5
-    assert (np.bincount(np.concatenate(found)) == 2).all()
+    result = tune.batches(20, 5, seed=0)
+    assert [len(rows) for rows in result] == [tune.BATCH] * 5
+    assert (np.bincount(np.concatenate(result)) == 2).all()
     assert [sorted(rows) for rows in tune.batches(3, 2, seed=0)] == [[0, 1, 2]] * 2
     assert tune.batches(3, 0, seed=0) == []
 

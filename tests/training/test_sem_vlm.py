@@ -74,9 +74,8 @@ def test_patch_text_loss_prefers_patches_that_match_their_class():
 def test_patches_on_a_defect_are_always_shown(pairs):
     model = open_clip.CLIP(**sem_vlm.architecture(10))
     covered = pairs.covered(np.arange(6))
-    _, patches, which = sem_vlm.see(
-        model, sem_vlm.to_input(pairs.images[:6]), covered, 0.2, torch.Generator().manual_seed(0)
-    )
+    images, draw = sem_vlm.to_input(pairs.images[:6]), torch.Generator().manual_seed(0)
+    _, patches, which = sem_vlm.see(model, images, covered, 0.2, draw)
     assert patches.shape == (6, 45, 128)
     shown = covered.gather(1, which) > sem_vlm.ON_DEFECT
     assert torch.equal(shown.sum(1), (covered > sem_vlm.ON_DEFECT).sum(1))
@@ -86,9 +85,8 @@ def test_all_patches_shown_equals_open_clip(pairs):
     model = open_clip.CLIP(**sem_vlm.architecture(10)).eval()
     images = sem_vlm.to_input(pairs.images[:2])
     with torch.inference_mode():
-        image, _, _ = sem_vlm.see(
-            model, images, pairs.covered(np.arange(2)), 1.0, torch.Generator()
-        )
+        covered = pairs.covered(np.arange(2))
+        image, _, _ = sem_vlm.see(model, images, covered, 1.0, torch.Generator())
         expected = model.encode_image(images, normalize=True)
     torch.testing.assert_close(image, expected, atol=1e-5, rtol=0)
 
@@ -101,11 +99,13 @@ def test_training_resumes_to_the_same_weights(pairs, tmp_path, monkeypatch):
     sem_vlm.train(tmp_path / "whole", SETTINGS, data=pairs, held_out=pairs, progress=False)
 
     step = sem_vlm._step
-    monkeypatch.setattr(
-        sem_vlm,
-        "_step",
-        lambda *given: (_ for _ in ()).throw(KeyboardInterrupt) if given[-1] == 3 else step(*given),
-    )
+
+    def killed(*given):
+        if given[-1] == 3:
+            raise KeyboardInterrupt
+        return step(*given)
+
+    monkeypatch.setattr(sem_vlm, "_step", killed)
     with pytest.raises(KeyboardInterrupt):
         sem_vlm.train(tmp_path / "killed", SETTINGS, data=pairs, held_out=pairs, progress=False)
     assert (tmp_path / "killed" / "sem_vlm_checkpoint.pt").is_file()
