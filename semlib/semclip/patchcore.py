@@ -47,7 +47,7 @@ def vgg_features(images, *, size=160, dimension=128, seed=0, progress=True):
             x = F.interpolate(x, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
             fine, coarse = levels(x)  # n 256 h w, n 512 h/2 w/2
             pooled.append(torch.cat([fine.amax((2, 3)), coarse.amax((2, 3))], 1))
-            tokens += [(one @ mix).half() for one in patches(fine, coarse)]
+            tokens += [(patches(*one) @ mix).half() for one in zip(fine, coarse, strict=True)]
             bar.update(len(x))
     return VggFeatures(torch.stack(tokens).numpy(), torch.cat(pooled).numpy())
 
@@ -59,12 +59,13 @@ def levels(x):
 
 
 def patches(fine, coarse):
-    """Levels (n, C, h, w) and (n, C', h/2, w/2) as patches (n, h w, C + C')."""
+    """Levels (C, h, w) and (C', h/2, w/2) of an image as patches (h w, C + C')."""
     # count_include_pad: at an edge the mean is over the neighbours there are
-    fine, coarse = (F.avg_pool2d(x, 3, 1, 1, count_include_pad=False) for x in (fine, coarse))
+    look = {"stride": 1, "padding": 1, "count_include_pad": False}
+    fine, coarse = (F.avg_pool2d(x[None], 3, **look) for x in (fine, coarse))
     coarse = F.interpolate(coarse, fine.shape[2:], mode="bilinear")
-    both = torch.cat([F.normalize(fine), F.normalize(coarse)], 1)  # n C+C' h w
-    return both.flatten(2).mT
+    both = torch.cat([F.normalize(fine), F.normalize(coarse)], 1)  # 1 C+C' h w
+    return both[0].flatten(1).T
 
 
 def patchcore(tokens, *, bank=1000, neighbours=9, seed=0, name="PatchCore (VGG16)"):

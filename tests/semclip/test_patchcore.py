@@ -87,7 +87,7 @@ def test_vgg_features_keep_the_distances_of_the_averaged_levels(with_weights):
     np.testing.assert_allclose(
         features.pooled[1], torch.cat([x[0].amax((1, 2)) for x in levels]), rtol=1e-3, atol=1e-3
     )
-    patches = patchcore.patches(*levels)[0]
+    patches = patchcore.patches(*(level[0] for level in levels))
     assert torch.allclose(
         patches.norm(dim=1), torch.tensor(2**0.5), atol=0.1
     )  # two levels of unit length
@@ -100,10 +100,10 @@ def test_vgg_features_keep_the_distances_of_the_averaged_levels(with_weights):
 
 
 def test_patches_are_averaged_over_their_neighbours():
-    fine, coarse = torch.zeros(1, 2, 4, 4), torch.ones(1, 1, 2, 2)
-    fine[0, 0] = 1
-    fine[0, 1, 0, 0] = 9
-    patches = patchcore.patches(fine, coarse)[0].view(4, 4, 3)
+    fine, coarse = torch.zeros(2, 4, 4), torch.ones(1, 2, 2)
+    fine[0] = 1
+    fine[1, 0, 0] = 9
+    patches = patchcore.patches(fine, coarse).view(4, 4, 3)
     assert torch.allclose(patches[..., 2], torch.tensor(1.0))
     ratio = (
         patches[..., 1] / patches[..., 0]
