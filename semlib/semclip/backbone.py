@@ -124,12 +124,13 @@ class Backbone(nn.Module):
         with self._watch([block]) as streams:
             self.model.encode_image(self.to_input(images))
         before, _ = streams[block]
-        q, k, v = (heads(self.blocks[block - 1], before, part) for part in range(3))
-        looks = []
-        for queries, keys in ((q, k), (v, v)):
+
+        def look(queries, keys):
             weights = (queries @ keys.mT * keys.shape[-1] ** -0.5).softmax(-1).mean(1)  # N 1+P 1+P
-            looks.append(weights[:, 1 + patch, 1:].cpu().numpy())
-        return tuple(looks)
+            return weights[:, 1 + patch, 1:].cpu().numpy()
+
+        q, k, v = (heads(self.blocks[block - 1], before, part) for part in range(3))
+        return look(q, k), look(v, v)
 
     def to_input(self, images):
         """uint8 (N, H, W) to normalised float32 (N, 3, image_size, image_size)."""

@@ -65,16 +65,9 @@ def shots(place, size, normal):
     The folder holds images, ``labels.csv`` and ``masks/<name of the image>.png``; an image of class
     `normal` needs no mask. A pixel of the square is defect where any part of it is.
 
-    Returns
-    -------
-    images : uint8 (N, size, size)
-    labels : list of str
-    masks : bool (N, size, size), or None where the folder has no mask at all
-
-    Raises
-    ------
-    ValueError
-        Naming the file that has no label or mask, a mask of another size, or cannot be read.
+    Returns images uint8 (N, size, size), labels list of str, and masks bool (N, size, size), or
+    None where the folder has no mask at all. Raises ValueError naming the file that has no label or
+    mask, a mask of another size, or cannot be read.
     """
     table = folder.rows(place)
     masked = any(row["mask_path"] for row in table)

@@ -37,19 +37,12 @@ def run(images, out, *, shots=None, model=None, backbone=None, pretrained=None, 
         Folder of images of any size and bit depth; only its top level is searched.
     out : Path
         Receives ``results.csv`` (file, class, a column for each class with its probability,
-        anomaly_score), ``overlays/<name>.png``, ``model/`` and, where files cannot be read,
-        ``skipped.csv``.
-    shots : Path, optional
-        Folder as `data.shots` reads it.
-    model : Path, optional
-        A ``model/`` that an earlier run wrote, in place of shots.
+        anomaly_score; also returned), ``overlays/<name>.png``, ``model/`` and, where files cannot
+        be read, ``skipped.csv``.
+    shots, model : Path
+        Either a folder as `data.shots` reads it, or the ``model/`` of an earlier run.
     backbone, pretrained, prompts
         See `clip.read` and `Prompts.load`.
-
-    Returns
-    -------
-    DataFrame
-        ``results.csv``.
     """
     images, out = Path(images), Path(out)
     files = [images / row["path"] for row in folder.rows(_existing(images))]

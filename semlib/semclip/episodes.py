@@ -28,8 +28,6 @@ class Pool:
             )
         if unknown := sorted(set(self.labels.tolist()) - set(range(len(self.classes)))):
             raise ValueError(f"labels {unknown} are no numbers of the classes {self.classes}")
-        if not 0 <= self.normal < len(self.classes):
-            raise ValueError(f"normal = {self.normal} is no number of the classes {self.classes}")
 
     def take(self, chosen):
         """The pool of these images alone."""
@@ -117,10 +115,7 @@ def episodes(pool, *, shots=(1, 2, 5, 10), seeds=range(5), n_test=40, n_test_min
     All share one test set, which no support ever meets: `n_test` images a class, at most half of
     it and at least `n_test_min` (our choice). A seed's support for k shots holds that for fewer.
 
-    Raises
-    ------
-    ValueError
-        If a class has too few images, see `excluded`, or a number of shots is below 1.
+    Raises ValueError if a class has too few images, see `excluded`.
     """
     if min(shots) < 1:
         raise ValueError(f"shots {tuple(shots)} must be 1 or more")

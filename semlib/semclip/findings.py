@@ -43,11 +43,8 @@ def against(table, scores, k):
     masks without classes, or defect-free images only, have no equal: there the full model stands,
     and `equal_supervision` is False. Intervals are not corrected for many comparisons.
 
-    Returns
-    -------
-    DataFrame
-        ours, competitor, supervision, equal_supervision, metric, episodes, difference, lo, hi,
-        verdict; no row where one of the two lacks a score.
+    Returns a DataFrame of ours, competitor, supervision, equal_supervision, metric, episodes,
+    difference, lo, hi, verdict; no row where one of the two lacks a score.
     """
     table = table[table["k"] == k].set_index("seed")
     others = table[~table["method"].str.startswith(FULL)]

@@ -47,12 +47,8 @@ def defect_logit(similarities, normal, temperature):
 def anomaly(tokens, layers, texts, *, normal, temperature):
     """Anomaly of each patch, A = (A_F + A_V) / 2, tensor (N, P), halved to stay within 0 and 1.
 
-    Parameters
-    ----------
-    tokens : float16 array (N, p, L, P, d)
-        Of p paths (original, V-V) and L levels; the mean over both is taken.
-    layers : tensor (p, L, d, e) or (d, e)
-        See `similarity`, as for `texts`; `normal` and `temperature` are those of `defect_logit`.
+    tokens : float16 (N, p, L, P, d) of p paths (original, V-V) and L levels; layers : (p, L, d, e)
+    or (d, e), see `similarity`. The mean over paths and levels is taken.
     """
     parts = []
     for start in range(0, len(tokens), CHUNK):

@@ -39,17 +39,9 @@ class Options:
     seed: int = 0
 
     def __post_init__(self):
-        good = {
-            "levels": self.levels in ("all", "last"),
-            "fusion": 0 <= self.fusion <= 1,
-            "temperature": self.temperature > 0,
-            "blur": self.blur >= 0,
-            "steps": self.steps >= 0,
-            "strength": self.strength > 0,
-        }
-        for name, is_good in good.items():
-            if not is_good:
-                raise ValueError(f"{name}={getattr(self, name)!r} is out of its range")
+        known = self.levels in ("all", "last") and 0 <= self.fusion <= 1
+        if not known or min(self.blur, self.steps) < 0 or min(self.temperature, self.strength) <= 0:
+            raise ValueError(f"an option is out of its range: {self}")
 
 
 class SemClip:
@@ -60,14 +52,8 @@ class SemClip:
     defect against defect-free become maps, and those of both paths are added, A = A_F + A_V.
     Classification: ``P = w softmax(s <image, text>) + (1 - w) softmax(head)``, s CLIP's own scale.
 
-    Parameters
-    ----------
-    backbone : Backbone, optional
-        Our embedded model by default.
-    prompts : Prompts, optional
-        Those of the paper's seven classes by default.
-    **options
-        See `Options`.
+    By default the backbone is our embedded model, and the prompts are those of the paper's seven
+    classes. See `Options` for the others.
     """
 
     def __init__(self, backbone=None, prompts=None, **options):
@@ -137,7 +123,7 @@ class SemClip:
         return self._predict(images, shape, self.backbone.projection, 1.0)
 
     def check_fitted(self):
-        """Raise ValueError where the options ask for trained parts and there are none yet."""
+        """Raise ValueError where a trained part that the options ask for is missing."""
         untrained_layers = self.options.transformation and self.transform is None
         if untrained_layers or (self.options.fusion < 1 and self.head is None):
             raise ValueError("this model is not fitted: call fit first, or zero_shot")
@@ -211,9 +197,7 @@ class SemClip:
         missing = [name for i, name in enumerate(self.classes) if i not in numbers]
         if missing:
             names = ", ".join(missing)
-            raise ValueError(
-                f"no shot of {names}: give one or more of each, or take off the prompt"
-            )
+            raise ValueError(f"no shot of {names}: give one or more of each")
         return numbers
 
 

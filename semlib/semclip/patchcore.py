@@ -34,9 +34,6 @@ def vgg_features(images, *, size=160, dimension=128, seed=0, progress=True):
     `dimension` D, which keeps distances to about 1 / sqrt(2 D). Whole images: the largest value of
     each channel (our choice; a small defect hardly moves the mean).
     """
-    images = np.asarray(images)
-    if images.ndim != 3 or images.dtype != np.uint8:
-        raise ValueError(f"images must be uint8 (N, H, W), not {images.dtype} {images.shape}")
     if size < 32 or size % 16:
         raise ValueError(f"size={size}: VGG16 takes multiples of 16 pixels here, from 32 on")
     mix = random_projection(sum(vgg.CHANNELS[2:4]), dimension, seed)

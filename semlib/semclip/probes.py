@@ -18,7 +18,7 @@ def linear_probe(features, name):
 
     The score is 1 - p(defect-free); `name` says what the features are.
     """
-    features = _checked(features, name)
+    features = np.asarray(features, dtype=np.float64)
 
     def run(pool, episode):
         model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
@@ -35,7 +35,7 @@ def nearest_neighbour(features, name, *, temperature=0.07):
 
     Probabilities (our choice): softmax over the classes of the largest similarity / temperature.
     """
-    features = normalize(_checked(features, name))
+    features = normalize(np.asarray(features, dtype=np.float64))
 
     def run(pool, episode):
         similarity = features[episode.test] @ features[episode.support].T
@@ -47,10 +47,3 @@ def nearest_neighbour(features, name, *, temperature=0.07):
         return Result(probabilities, scores=1 - probabilities[:, pool.normal])
 
     return Method(f"1-NN ({name})", "labels", run)
-
-
-def _checked(features, name):
-    features = np.asarray(features, dtype=np.float64)
-    if features.ndim != 2 or not np.isfinite(features).all():
-        raise ValueError(f"features {name!r} must be finite numbers (N, D), not {features.shape}")
-    return features

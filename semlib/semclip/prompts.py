@@ -64,12 +64,11 @@ class Prompts:
         numbers |= {kind(label): i for i, label in enumerate(self.labels) for kind in (int, str)}
         labels = np.asarray(labels).tolist()
         if unknown := sorted({str(label) for label in labels if label not in numbers}):
-            pairs = zip(self.labels, self.classes, strict=True)
-            raise ValueError(
-                f"unknown class {', '.join(unknown)}: the prompts have "
-                f"{', '.join(f'{label} {name}' for label, name in pairs)}; "
-                "name others in a copy of semlib/semclip/prompts.csv (--prompts)"
+            names = ", ".join(
+                f"{k} {name}" for k, name in zip(self.labels, self.states, strict=True)
             )
+            hint = "name others in a copy of semlib/semclip/prompts.csv (--prompts)"
+            raise ValueError(f"unknown class {', '.join(unknown)}: there are {names}; {hint}")
         return np.array([numbers[label] for label in labels], int)
 
     def sentences(self, name):

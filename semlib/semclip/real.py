@@ -25,11 +25,8 @@ def evaluate(backbone, *, sets=None, seeds=range(3), folder=None, kept=None):
     ``data/real-sem`` by default; the dict `kept` receives for each data set its last episode and
     what the methods made of it, for `examples`.
 
-    Returns
-    -------
-    DataFrame
-        dataset and the columns of `findings.summarise`, of which the interval covers shots and
-        tests; note, which says why a number of shots was not possible. Empty without data.
+    Returns a DataFrame of dataset and the columns of `findings.summarise`, of which the interval
+    covers shots and tests; note says why a number of shots was not possible. Empty without data.
     """
     folder = folder or paths.data_root() / "real-sem"
     parts = []

@@ -16,15 +16,10 @@ TOLERANCE = 1e-4  # error of the quick ranking above which values are sorted
 
 
 def segmentation(maps, masks, image_scores, is_defective):
-    """All `SEGMENTATION` scores of one test set, 0 to 1, NaN where a method gives nothing for it.
+    """All `SEGMENTATION` scores of one test set, 0 to 1.
 
-    Parameters
-    ----------
-    maps : float array (n, H, W) or None
-        Anomaly maps, higher is more anomalous.
-    masks : bool array (n, H, W)
-    image_scores : float array (n,) or None
-    is_defective : bool array (n,)
+    maps : float (n, H, W), higher is more anomalous, or None; masks : bool (n, H, W);
+    image_scores : float (n,) or None; is_defective : bool (n,). What is None has scores NaN.
     """
     scores = dict.fromkeys(SEGMENTATION, float("nan"))
     if image_scores is not None:
@@ -108,17 +103,13 @@ def classification(probabilities, labels):
     """The `CLASSIFICATION` scores of one test set, 0 to 1 (scikit-learn).
 
     The largest of the probabilities (n, C) names the class. Means are over the classes among
-    `labels`, int (n,); so recall and balanced accuracy are the same by definition. A class never
-    predicted has precision 0.
+    `labels` (n,), so recall and balanced accuracy are the same. An unused class has precision 0.
     """
     probabilities = np.asarray(probabilities)
     labels = np.asarray(labels)
     if probabilities.ndim != 2 or len(probabilities) != len(labels):
         raise ValueError(f"probabilities {probabilities.shape} do not fit {labels.shape} labels")
     _finite(probabilities)
-    count = probabilities.shape[1]
-    if labels.min() < 0 or labels.max() >= count:
-        raise ValueError(f"labels {labels.min()} to {labels.max()} for {count} classes")
     predicted = probabilities.argmax(axis=1)
     balanced = balanced_accuracy_score(labels, predicted)
     look = {"labels": np.unique(labels), "average": "macro", "zero_division": 0}

@@ -1,6 +1,5 @@
 """The few-shot study: SEM-CLIP and its ablations as methods, and every method on every episode."""
 
-import re
 from functools import cache, partial
 from pathlib import Path
 
@@ -79,13 +78,10 @@ def ablations(features, backbone, prompts, fits, **options):
 
 
 def evaluate(pool, episodes, methods, *, folder=None, depends_on=(), kept=None):
-    """Run every method on every episode; one without supervision once for each test set.
+    """Run every `Method` on every `Episode`; one without supervision once for each test set.
 
     Parameters
     ----------
-    pool : Pool
-    episodes : list of Episode
-    methods : list of Method
     folder : Path, optional
         Keeps the scores of each (method, episode), so that a killed run goes on where it stopped.
     depends_on
@@ -132,10 +128,9 @@ def results(pool, episode, methods, names, kept):
 
 
 def _key(method, episode):
-    """Name of a run: readable, and a hash of what was drawn."""
+    """Hash of a method's name and of what was drawn for it."""
     drawn = (episode.k, episode.seed, episode.support) if method.supervision != "none" else None
-    slug = re.sub(r"[^a-z0-9]+", "-", method.name.lower()).strip("-")
-    return f"{slug}-{joblib.hash((method.name, method.supervision, drawn, episode.test))}"
+    return joblib.hash((method.name, method.supervision, drawn, episode.test))
 
 
 def _score(key, version, pool, episode, method, kept):

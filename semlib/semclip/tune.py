@@ -26,20 +26,14 @@ def transformation_layers(
 
     Parameters
     ----------
-    tokens : tensor (N, p, L, P, d)
-    masks : bool array (N, H, W)
+    tokens, masks
+        Tensor (N, p, L, P, d), bool array (N, H, W); `grid` has the rows and columns of patches.
     start : tensor (d, e)
         The backbone's projection, so that without a step the segmentation is the zero-shot one.
     texts, normal, temperature
-        See `maps.anomaly`; `grid` has the rows and columns of patches.
+        See `maps.anomaly`, for which the result, tensor (p, L, d, e), is made.
     learning_rate : float
         In units of the start's standard deviation, as a layer's scale does not reach the cosines.
-    seed : int
-        Order of the shots.
-
-    Returns
-    -------
-    tensor (p, L, d, e)
     """
     covered = reduce_masks(masks, [FINER * side for side in grid])  # N 4h 4w
     # defects are small: without a weight so few steps would end with empty maps
@@ -83,7 +77,7 @@ def focal_loss(maps, covered, weight=1.0, gamma=2.0):
     """Binary focal loss (arXiv 1708.02002, Eq. 5), weighted mean over all cells.
 
     `maps` are probabilities, `covered` the part of each cell that is defect; a cell within a defect
-    weighs `weight`, one outside 1. `gamma`: how much less goes to what is right already.
+    weighs `weight`, one outside 1.
     """
     weights = 1 + (weight - 1) * covered
     # logarithms written out: five times as fast as torch's own binary cross-entropy

@@ -247,10 +247,3 @@ def test_copies_of_shots_get_their_class_and_absent_classes_nothing(factory):
     result = factory(features, "x").run(pool, Episode(5, 0, np.arange(10), np.arange(10, 20)))
     assert result.probabilities.argmax(1).tolist() == [0] * 5 + [2] * 5
     assert (result.probabilities[:, 1] == 0).all()
-
-
-@pytest.mark.parametrize("factory", [probes.nearest_neighbour, probes.linear_probe])
-@pytest.mark.parametrize("bad", [np.zeros(5), np.array([[1.0, np.nan]])])
-def test_features_that_are_no_matrix(factory, bad):
-    with pytest.raises(ValueError, match="features 'SSL' must be finite"):
-        factory(bad, "SSL")

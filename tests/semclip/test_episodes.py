@@ -86,7 +86,6 @@ def test_the_defect_free_class_cannot_be_left_out(pool):
         ({"masks": np.zeros((59, 12, 11), bool)}, "do not belong together"),
         ({"labels": np.zeros(3, int)}, "do not belong together"),
         ({"labels": np.full(59, 3)}, r"labels \[3\] are no numbers"),
-        ({"normal": 3}, "normal = 3"),
     ],
 )
 def test_bad_pools(pool, change, message):

@@ -110,7 +110,7 @@ def test_fusion_mixes_the_two_scores(make, shots, test_set):
     fitted = make().fit(*shots)
     assert np.array_equal(fitted.fused(0.3).predict(features).class_probabilities, both)
     assert fitted.options.fusion == 0.5
-    with pytest.raises(ValueError, match=r"fusion=1\.5"):
+    with pytest.raises(ValueError, match=r"out of its range.*fusion=1\.5"):
         fitted.fused(1.5)
 
 
@@ -174,7 +174,10 @@ def test_saved_and_loaded_predicts_the_same_bits(make, shots, test_set, tmp_path
     [
         ({"labels": ["defect-free"] * 3}, "no shot of bright, dark"),
         ({"labels": ["bright", "dark", "dark"]}, "no shot of defect-free"),
-        ({"labels": ["defect-free", "bright", "crack"]}, "class crack: the prompts have 1 defect-"),
+        (
+            {"labels": ["defect-free", "bright", "crack"]},
+            "class crack: there are 1 defect-free, 2 bri",
+        ),
         ({"labels": [1, 2, 9]}, "unknown class 9"),
         ({"labels": [1, 2]}, "3 images, 2 labels"),
         ({"masks": np.ones((3, 48, 48), bool)}, r"shape \(3, 48, 48\), expected \(3, 96, 96\)"),
@@ -195,7 +198,7 @@ def test_bad_shots(make, spots, change, said):
 def test_bad_options(make):
     bad = {"levels": "first", "fusion": 1.5, "temperature": 0, "blur": -1, "steps": -1}
     for name, value in (bad | {"strength": 0}).items():
-        with pytest.raises(ValueError, match=f"{name}={value!r} is out of its range"):
+        with pytest.raises(ValueError, match=f"out of its range: .*{name}={value!r}"):
             make(**{name: value})
 
 

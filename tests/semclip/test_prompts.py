@@ -69,9 +69,7 @@ def test_classes_follow_the_labels_and_sentences_the_templates(tmp_path):
     assert prompts.sentences("scratch") == ["a line", "a mark", "line {1}", "mark {1}"]
     assert prompts.sentences("defect-free") == ["a clean", "clean {1}"]
     assert prompts.positions(["scratch", 2, "7"]).tolist() == [1, 0, 1]
-    with pytest.raises(
-        ValueError, match="unknown class 9, hole: the prompts have 2 defect-free, 7"
-    ):
+    with pytest.raises(ValueError, match="unknown class 9, hole: there are 2 defect-free, 7"):
         prompts.positions(["hole", 9])
     assert prompts.without(["scratch"]).classes == ["defect-free"]
 

@@ -183,8 +183,6 @@ def test_classification_by_hand():
     [
         (np.eye(3), [0, 1], "do not fit"),
         (np.full((3, 3), np.nan), [0, 1, 2], "NaN"),
-        (np.eye(3), [0, 1, 3], "labels 0 to 3 for 3 classes"),
-        (np.eye(3), [-1, 1, 2], "labels -1 to 2"),
     ],
 )
 def test_bad_probabilities(probabilities, labels, message):
