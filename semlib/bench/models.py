@@ -114,7 +114,7 @@ def semclip_episode(shots=2, tests=3, size=120):
 
 
 def _one_by_one(backbone, images):
-    from semlib.semclip.features import Features
+    from semlib.semclip.backbone import Features
 
     found = [backbone.encode_images(image[None]) for image in images]
     return Features(
@@ -124,9 +124,9 @@ def _one_by_one(backbone, images):
 
 def _backbone():
     """Our embedded model, or the same architecture with random weights where its weights are missing."""
-    from semlib.semclip import vlm
+    from semlib.semclip import clip
     from semlib.semclip.backbone import Backbone
 
     return Backbone(
-        pretrained=None if (vlm.MODELS / f"{vlm.NAME}.safetensors").exists() else "random"
+        pretrained=None if (clip.MODELS / f"{clip.NAME}.safetensors").exists() else "random"
     )
