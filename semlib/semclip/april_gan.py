@@ -22,15 +22,14 @@ def april_gan(
     width, length = backbone.projection.shape
     weights = np.random.default_rng(seed).uniform(-1, 1, (width, length))
     start = torch.from_numpy((weights / np.sqrt(width)).astype(np.float32))  # as torch's own layers
-    look = {"normal": 0, "temperature": temperature}
+    look = {"texts": texts, "normal": 0, "temperature": temperature}
     training = {"steps": steps, "learning_rate": learning_rate, "seed": seed}
 
     def run(pool, episode):
         shots = torch.from_numpy(features.tokens[episode.support, :1])
-        layers = tune.transformation_layers(
-            shots, shot_masks(pool, episode), start, texts, backbone.grid, **look, **training
-        )
-        patches = maps.anomaly(features.tokens[episode.test, :1], layers, texts, **look)
+        given = shots, shot_masks(pool, episode), start, backbone.grid
+        layers = tune.transformation_layers(*given, **look, **training)
+        patches = maps.anomaly(features.tokens[episode.test, :1], layers, **look)
         anomaly = maps.enlarge(patches.unflatten(1, backbone.grid), pool.images.shape[1:])
         whole = image_scores(features.image[episode.test], texts, temperature)
         return Result(maps=anomaly.numpy(), scores=((whole + anomaly.amax((1, 2))) / 2).numpy())

@@ -44,7 +44,7 @@ def defect_logit(similarities, normal, temperature):
 
 
 @torch.inference_mode()
-def anomaly(tokens, layers, texts, *, normal, temperature):
+def anomaly(tokens, layers, *, texts, normal, temperature):
     """Anomaly of each patch, A = (A_F + A_V) / 2, tensor (N, P), halved to stay within 0 and 1.
 
     tokens : float16 (N, p, L, P, d) of p paths (original, V-V) and L levels; layers : (p, L, d, e)

@@ -96,15 +96,12 @@ class SemClip:
         features = self._features(images)
         if options.transformation:
             tokens = torch.from_numpy(features.tokens)
-            start = self.backbone.projection
-            texts, look = self._map_settings()
-            names = ("steps", "learning_rate", "seed")
-            training = {name: getattr(options, name) for name in names}
-            self.transform = tune.transformation_layers(
-                tokens, masks, start, texts, self.backbone.grid, **look, **training
-            )
+            given = tokens, masks, self.backbone.projection, self.backbone.grid
+            training = {name: getattr(options, name) for name in tune.TRAINING}
+            self.transform = tune.transformation_layers(*given, **self._look(), **training)
         if options.fusion < 1:
-            inputs = self._describe(features, self._patch_maps(features, self._layers()))
+            patches = maps.anomaly(features.tokens, self._layers(), **self._look())
+            inputs = self._describe(features, patches)
             count = len(self.classes)
             self.head = tune.classification_head(inputs, classes, count, strength=options.strength)
         return self
@@ -138,17 +135,10 @@ class SemClip:
         top = np.partition(pixels, -kept, axis=1)[:, -kept:].mean(1)
         return (top + 1 - prediction.class_probabilities[:, self.prompts.normal]) / 2
 
-    def again(self, seed):
-        """The same model with another seed, not fitted; the texts are not embedded again."""
+    def changed(self, **options):
+        """The same model, fitted or not, with other options; embeds no text again."""
         other = copy(self)
-        other.options = replace(self.options, seed=seed)
-        other.transform = other.head = None
-        return other
-
-    def fused(self, fusion):
-        """The same fitted model with another weight w, on which training does not depend."""
-        other = copy(self)
-        other.options = replace(self.options, fusion=fusion)
+        other.options = replace(self.options, **options)
         return other
 
     @torch.inference_mode()
@@ -157,7 +147,7 @@ class SemClip:
             own = (self.backbone.image_size,) * 2
             shape = own if isinstance(images, Features) else images.shape[1:]
         features = self._features(images)
-        patches = self._patch_maps(features, layers)  # N P: A = (A_F + A_V) / 2
+        patches = maps.anomaly(features.tokens, layers, **self._look())  # N P: (A_F + A_V) / 2
         probabilities = softmax(self.scale * features.image @ self.texts.T, axis=1)  # N C
         if fusion < 1:
             inputs = self._describe(features, patches) - self.head["mean"]
@@ -178,15 +168,12 @@ class SemClip:
         """The Transformation Layers (p, L, d, e), or the projection (d, e) in their place."""
         return self.backbone.projection if self.transform is None else self.transform
 
-    def _map_settings(self):
+    def _look(self):
         """Texts that the maps compare with, and the other settings of `maps.anomaly`."""
         texts = torch.from_numpy(self.texts)
         texts = maps.distinct(texts) if self.options.remove_redundant else texts
-        return texts, {"normal": self.prompts.normal, "temperature": self.options.temperature}
-
-    def _patch_maps(self, features, layers):
-        texts, look = self._map_settings()
-        return maps.anomaly(features.tokens, layers, texts, **look)
+        temperature = self.options.temperature
+        return {"texts": texts, "normal": self.prompts.normal, "temperature": temperature}
 
     def _describe(self, features, patches):
         return tune.describe(features.image, torch.from_numpy(features.tokens), patches)

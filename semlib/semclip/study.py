@@ -49,8 +49,9 @@ def sem_clip(
         masks = np.asarray(pool.masks[shots])
         key = joblib.hash((plain, options, episode.seed, shots, labels, masks))
         if key not in fits:
-            fits[key] = untrained().again(episode.seed).fit(features[shots], labels, masks)
-        return fits[key].fused(fusion)
+            model = untrained().changed(seed=episode.seed)
+            fits[key] = model.fit(features[shots], labels, masks)
+        return fits[key].changed(fusion=fusion)
 
     def run(pool, episode):
         model = untrained() if supervision == "none" else fitted(pool, episode)

@@ -13,11 +13,12 @@ DECAY = 0.01
 PATIENCE = 60  # seconds until training shows its progress; a small model is done by then
 SHARPNESS = 8  # power of the anomaly map when it weighs tokens
 TINY = 1e-12  # a smaller probability counts as this, so that its logarithm is finite
-HEAD = ("weight", "bias", "mean")
+TRAINING = ("steps", "learning_rate", "seed")  # options of the first
+HEAD = ("weight", "bias", "mean")  # parts of the second
 
 
 def transformation_layers(
-    tokens, masks, start, texts, grid, *, normal, temperature, steps, learning_rate, seed
+    tokens, masks, start, grid, *, texts, normal, temperature, steps, learning_rate, seed
 ):
     """Train one linear map for each path and level on the shots' masks, by focal plus dice loss.
 

@@ -90,7 +90,7 @@ def test_the_map_is_the_mean_over_paths_and_levels():
     """A = (A_F + A_V) / 2, in chunks of images."""
     tokens = torch.randn(maps.CHUNK + 3, 2, 3, 5, 6).half().numpy()
     layers, texts = torch.randn(2, 3, 6, 4), unit(3, 4)
-    computed = maps.anomaly(tokens, layers, texts, normal=1, temperature=0.1)
+    computed = maps.anomaly(tokens, layers, texts=texts, normal=1, temperature=0.1)
     one = torch.from_numpy(tokens[-1]).float()
     odds = maps.defect_logit(maps.similarity(one, layers, texts), 1, 0.1).sigmoid()
     assert computed.shape == (maps.CHUNK + 3, 5)

@@ -108,10 +108,10 @@ def test_fusion_mixes_the_two_scores(make, shots, test_set):
     expected = softmax(model.scale * features.image @ model.texts.T, axis=1)
     assert np.allclose(clip, expected, atol=1e-6)
     fitted = make().fit(*shots)
-    assert np.array_equal(fitted.fused(0.3).predict(features).class_probabilities, both)
+    assert np.array_equal(fitted.changed(fusion=0.3).predict(features).class_probabilities, both)
     assert fitted.options.fusion == 0.5
     with pytest.raises(ValueError, match=r"out of its range.*fusion=1\.5"):
-        fitted.fused(1.5)
+        fitted.changed(fusion=1.5)
 
 
 def test_the_map_is_the_mean_of_both_paths(make, test_set):

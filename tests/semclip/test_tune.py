@@ -10,7 +10,8 @@ from semlib.semclip import maps, tune
 GRID = (4, 5)
 TEXTS = F.normalize(torch.randn(3, 8, generator=torch.Generator().manual_seed(3)), dim=-1)
 PROJECTION = 0.3 * torch.randn(6, 8, generator=torch.Generator().manual_seed(4))
-SETTINGS = {"normal": 0, "temperature": 0.1, "steps": 60, "learning_rate": 0.07, "seed": 0}
+SETTINGS = {"texts": TEXTS, "normal": 0, "temperature": 0.1, "steps": 60}
+SETTINGS |= {"learning_rate": 0.07, "seed": 0}
 
 
 def task(count, empty=0.5, seed=0):
@@ -38,9 +39,7 @@ def separation(tokens, marked, layers):
 
 def test_no_step_leaves_the_projection():
     tokens, masks, _ = task(4)
-    layers = tune.transformation_layers(
-        tokens, masks, PROJECTION, TEXTS, GRID, **SETTINGS | {"steps": 0}
-    )
+    layers = tune.transformation_layers(tokens, masks, PROJECTION, GRID, **SETTINGS | {"steps": 0})
     assert layers.shape == (2, 2, 6, 8) and (layers == PROJECTION).all()
 
 
@@ -48,7 +47,7 @@ def test_no_step_leaves_the_projection():
 def test_training_finds_the_defects_of_new_images(count, empty):
     """Also where nearly all shots are defect-free: the map does not collapse to nothing."""
     tokens, masks, _ = task(count, empty)
-    layers = tune.transformation_layers(tokens, masks, PROJECTION, TEXTS, GRID, **SETTINGS)
+    layers = tune.transformation_layers(tokens, masks, PROJECTION, GRID, **SETTINGS)
     new, _, marked = task(20, seed=1)
     assert separation(new, marked, layers) > separation(new, marked, PROJECTION) + 0.2
     assert patch_maps(new, layers)[:10].mean() < 0.3
@@ -58,7 +57,7 @@ def test_same_seed_same_bytes():
     tokens, masks, _ = task(12)
     first, again, other = (
         tune.transformation_layers(
-            tokens, masks, PROJECTION, TEXTS, GRID, **SETTINGS | {"steps": 3, "seed": seed}
+            tokens, masks, PROJECTION, GRID, **SETTINGS | {"steps": 3, "seed": seed}
         )
         for seed in (0, 0, 1)
     )
