@@ -42,7 +42,10 @@ def features(backbone, images, folder):
     parameters = [one.detach().cpu().numpy() for one in backbone.model.visual.parameters()]
     key = joblib.hash((backbone.settings, (HERE / "backbone.py").read_bytes(), parameters))
     title = f"encode, {backbone.label}"
-    encode = lambda some: vars(backbone.encode_images(some))  # noqa: E731
+
+    def encode(some):
+        return vars(backbone.encode_images(some))
+
     return Features(**once(folder, images, encode, key=key, title=title))
 
 
@@ -54,5 +57,8 @@ def vgg_features(images, folder, *, size):
         print(error)
         return None
     key = joblib.hash(("vgg16", size, (HERE / "patchcore.py").read_bytes()))
-    encode = lambda some: patchcore.vgg_features(some, size=size, progress=False)._asdict()  # noqa: E731
+
+    def encode(some):
+        return patchcore.vgg_features(some, size=size, progress=False)._asdict()
+
     return patchcore.VggFeatures(**once(folder, images, encode, key=key, title="encode, VGG16"))

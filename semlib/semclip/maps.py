@@ -26,7 +26,7 @@ def distinct(texts):
 def similarity(tokens, transform, texts):
     """Cosine (..., P, C) of transformed tokens (..., P, d) and unit text features (C, e).
 
-    `transform` (..., d, e): the backbone's projection, or the Transformation Layer made of it.
+    `transform` (..., d, e): the backbone's projection, or a Transformation Layer.
     """
     features = tokens @ transform  # ... P e
     return features @ texts.T / features.norm(dim=-1, keepdim=True).clamp_min(1e-12)

@@ -91,8 +91,9 @@ def _area(shares, before, after, limit):
     """Area under the curve of found share against false positive rate up to `limit`, over it.
 
     A defect pixel is found while the rate goes from `before` (defect-free pixels with larger
-    values) to `after` (or equal values); ties count as a straight line, the trapezoid rule.
+    values) to `after` (or equal values).
     """
+    # ties count as a straight line, the trapezoid rule
     reach = np.minimum(after, limit)
     width = np.maximum(after - before, np.finfo(float).tiny)
     areas = limit - reach + np.maximum(reach - before, 0) ** 2 / (2 * width)

@@ -75,12 +75,8 @@ def reduce_masks(masks, shape):
 
 
 def focal_loss(maps, covered, weight=1.0, gamma=2.0):
-    """Binary focal loss (arXiv 1708.02002, Eq. 5), weighted mean over all cells.
-
-    `maps` are probabilities, `covered` the part of each cell that is defect; a cell within a defect
-    weighs `weight`, one outside 1.
-    """
-    weights = 1 + (weight - 1) * covered
+    """Binary focal loss (arXiv 1708.02002, Eq. 5) of probabilities, weighted mean over all cells."""
+    weights = 1 + (weight - 1) * covered  # of a cell, by the part of it that is defect
     # logarithms written out: five times as fast as torch's own binary cross-entropy
     log_defect = maps.clamp_min(TINY).log()
     log_rest = (1 - maps).clamp_min(TINY).log()
@@ -89,10 +85,8 @@ def focal_loss(maps, covered, weight=1.0, gamma=2.0):
 
 
 def dice_loss(maps, covered, smooth=1.0):
-    """1 - Dice of all cells together, V-Net's (arXiv 1606.04797) without squares.
-
-    Pooled over the batch, images without a defect neither dominate nor collapse it.
-    """
+    """1 - Dice of all cells together, V-Net's (arXiv 1606.04797) without squares."""
+    # pooled over the batch: images without a defect neither dominate nor collapse it
     overlap = (maps * covered).sum()
     return 1 - (2 * overlap + smooth) / (maps.sum() + covered.sum() + smooth)  # smooth: no 0 / 0
 
@@ -100,10 +94,10 @@ def dice_loss(maps, covered, smooth=1.0):
 def describe(image, tokens, maps):
     """What the Classification Head sees of each image, float32 (N, e + L d).
 
-    The image embedding (N, e), and for each level the original path's tokens (N, p, L, P, d),
-    averaged with a power of the anomaly map (N, P) as weights, as small defects would else drown:
-    our choice, the paper does not name the head's input. Each vector is L2-normalised.
+    The image embedding (N, e), and for each level the mean of the original path's tokens
+    (N, p, L, P, d) where the anomaly map (N, P) is high: our choice, the paper does not say.
     """
+    # a power of the map weighs the tokens, as small defects would else drown
     weights = (maps / maps.amax(1, keepdim=True).clamp_min(1e-6)) ** SHARPNESS
     weights = weights / weights.sum(1, keepdim=True).clamp_min(1e-6)
     pooled = torch.einsum("np,nlpd->nld", weights, tokens[:, 0].float())
