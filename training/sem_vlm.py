@@ -27,8 +27,10 @@ from semlib import checkpoint, paths
 from semlib.images import simulate
 from semlib.semclip import clip
 
-MEAN, STD = 0.40, 0.17  # of the training images on [0, 1]
-SIZE, PATCH = 240, 16  # pixels a side
+MEAN = 0.40
+STD = 0.17  # of the training images on [0, 1]
+SIZE = 240
+PATCH = 16  # pixels a side
 GRID = SIZE // PATCH
 ON_DEFECT = 0.1  # part of a patch that a defect must cover
 EACH = 4  # patches of an image on the defect, and as many beside it, in the patch loss
@@ -106,7 +108,7 @@ def see(model, images, covered, shown, draw):
 
 
 def image_text_loss(image, text, same, scale):
-    """Symmetric InfoNCE; captions that read the same, `same` (n, n), are positives of each other."""
+    """Symmetric InfoNCE; captions that read the same (`same`, n x n) are positives."""
     logits = scale * image @ text.T
     target = same / same.sum(1, keepdim=True)
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
@@ -118,7 +120,8 @@ def patch_text_loss(patches, covered, labels, text, scale, draw, each=EACH):
     Positives are all captions in the batch of the same class: defect-free ones for a patch beside
     a defect.
     """
-    kinds, chosen = [], []
+    kinds = []
+    chosen = []
     for wanted, kind in ((covered > ON_DEFECT, labels), (covered == 0, torch.zeros_like(labels))):
         order = torch.rand(covered.shape, generator=draw) + 2 * wanted
         best = order.topk(each, dim=1).indices
@@ -224,7 +227,9 @@ def examine(model, pairs, words):
     text = model.encode_text(clip.tokenize(pairs.captions, words), normalize=True)
     classes = np.unique(pairs.labels)
     text = F.normalize(torch.stack([text[pairs.labels == c].mean(0) for c in classes]), dim=-1)
-    right, scores, truth = 0, [], []
+    right = 0
+    scores = []
+    truth = []
     for start in range(0, len(pairs.labels), 50):
         chosen = np.arange(start, min(start + 50, len(pairs.labels)))
         images = to_input(pairs.images[chosen])

@@ -98,7 +98,8 @@ class Backbone(nn.Module):
         """`Features` of uint8 images (N, H, W), which are resized to the model's square."""
         if not len(images):
             raise ValueError("there is no image to encode")
-        embeddings, tokens = [], []
+        embeddings = []
+        tokens = []
         starts = range(0, len(images), batch_size)
         for start in tqdm(starts, desc=f"encode, {self.label}", unit="batch", disable=not progress):
             image, both = self.two_paths(self.to_input(images[start : start + batch_size]))

@@ -16,7 +16,10 @@ from safetensors.torch import load_file
 OURS = "sem-vlm"
 MODELS = Path(__file__).parent / "models"
 NAME = "sem_vlm"  # of its files
-PAD, START, UNKNOWN, END = "<pad>", "<start>", "<unknown>", "<end>"
+PAD = "<pad>"
+START = "<start>"
+UNKNOWN = "<unknown>"
+END = "<end>"
 CONTEXT = 40  # tokens of a sentence
 NOT_OPEN_CLIPS = {"custom_text", "mean", "std", "training", "vocabulary"}  # keys beside CLIP's own
 

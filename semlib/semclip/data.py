@@ -48,7 +48,8 @@ def images(dataset, *, n=1332, size=240, seed=0, prompts=None):
         return _simulated(paths.of(dataset).data / "semclip", n, size, seed, prompts)
     raw = paths.of(dataset).raw
     table = _labelled(dataset)
-    pictures, masks = [], []
+    pictures = []
+    masks = []
     for row in tqdm(table.itertuples(), total=len(table), desc="read", unit="image"):
         image, mask = _pair(raw, row.path, row.mask_path)
         pictures.append(preprocess(image, size=size))
@@ -71,7 +72,8 @@ def shots(place, size, normal):
     """
     table = folder.rows(place)
     masked = any(row["mask_path"] for row in table)
-    images, masks = [], []
+    images = []
+    masks = []
     for row in tqdm(table, desc="read shots", unit="image"):
         file = place / row["path"]
         if not row["label"]:
@@ -93,7 +95,8 @@ def fitted(image, size):
 
 def burn_text(images, *, seed=0):
     """The images with text burnt in, and where it stands: uint8 and bool (N, H, W)."""
-    written, places = [], []
+    written = []
+    places = []
     for i, image in enumerate(images):
         free = np.zeros(image.shape, bool)
         marks = text.overlay(np.random.default_rng([seed, i]), image.shape[0], free)

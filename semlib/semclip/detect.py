@@ -44,7 +44,8 @@ def run(images, out, *, shots=None, model=None, backbone=None, pretrained=None, 
     backbone, pretrained, prompts
         See `clip.read` and `Prompts.load`.
     """
-    images, out = Path(images), Path(out)
+    images = Path(images)
+    out = Path(out)
     files = [images / row["path"] for row in folder.rows(_existing(images))]
     if (shots is None) == (model is None):
         raise ValueError("give either shots to learn from or a saved model")

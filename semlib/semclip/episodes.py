@@ -127,7 +127,8 @@ def episodes(pool, *, shots=(1, 2, 5, 10), seeds=range(5), n_test=40, n_test_min
         reason = short["reason"][0]
         raise ValueError(f"too few images of {names}: {reason}; drop them with episodes.without")
     rng = np.random.default_rng(0)
-    test, rest = [], []
+    test = []
+    rest = []
     for label, count in enumerate(pool.counts()):
         shuffled = rng.permutation(np.flatnonzero(pool.labels == label))
         size = int(np.clip(count // 2, n_test_min, min(n_test, count - max(shots))))

@@ -106,13 +106,15 @@ def text_alarm(model, images, written, places):
     `images` and `written` uint8 (N, H, W) are without and with text, which stands at `places`.
     Returns a table, and the maps of the images with text by "before" and "after".
     """
-    lines, maps = [], {}
+    lines = []
+    maps = {}
     for tuning, predict in {"before": model.zero_shot, "after": model.predict}.items():
         plain = model.anomaly_scores(predict(images))
         prediction = predict(written)
         scores = model.anomaly_scores(prediction)
         maps[tuning] = prediction.anomaly_maps
-        on, off = maps[tuning][places].mean(), maps[tuning][~places].mean()
+        on = maps[tuning][places].mean()
+        off = maps[tuning][~places].mean()
         line = {"tuning": tuning, "map on text": on, "map elsewhere": off}
         line |= {"score without text": plain.mean(), "score with text": scores.mean()}
         lines.append(line | {"raised in": np.mean(scores > plain)})

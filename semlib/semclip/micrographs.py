@@ -80,9 +80,13 @@ def _masked(name, folder):
         if image.shape != values.shape:
             raise ValueError(f"{file} has {values.shape} pixels, its image {image.shape}")
         if composites:  # 0 is particle, 255 background
-            mask, layer, group = values < 128, np.ones_like(values), stem
+            mask = values < 128
+            layer = np.ones_like(values)
+            group = stem
         else:  # 0 background, 1 oxide, 2 crack; a file is called <specimen>_<micrograph>
-            mask, layer, group = values == 2, values > 0, stem.rsplit("_", 1)[0]
+            mask = values == 2
+            layer = values > 0
+            group = stem.rsplit("_", 1)[0]
         cuts, marks, layers = (_cut(array, SIDE) for array in (image, mask, layer))
         usable = layers.mean((1, 2)) >= OXIDE
         marked = marks.mean((1, 2))

@@ -37,7 +37,8 @@ def vgg_features(images, *, size=160, dimension=128, seed=0, progress=True):
     if size < 32 or size % 16:
         raise ValueError(f"size={size}: VGG16 takes multiples of 16 pixels here, from 32 on")
     mix = random_projection(sum(vgg.CHANNELS[2:4]), dimension, seed)
-    tokens, pooled = [], []
+    tokens = []
+    pooled = []
     with tqdm(total=len(images), desc="VGG16", unit="image", disable=not progress) as bar:
         for start in range(0, len(images), TOGETHER):
             x = torch.from_numpy(images[start : start + TOGETHER].astype(np.float32) / 255)[:, None]
@@ -79,7 +80,8 @@ def patchcore(tokens, *, bank=1000, neighbours=9, seed=0, name="PatchCore (VGG16
         memory = coreset(shots.flatten(0, 1), bank, seed)
         count = min(neighbours, len(memory))
         around = torch.cdist(memory, memory).topk(count, largest=False).indices
-        maps, scores = [], []
+        maps = []
+        scores = []
         for i in episode.test:
             distances, score = _judged(torch.from_numpy(tokens[i]).float(), memory, around)
             maps.append(distances)

@@ -145,7 +145,8 @@ def false_alarms(images, text, before, after, names):
         for axis, values in zip(axes[i, 1:], (before[i], after[i]), strict=True):
             drawn = _heat(axis, image, values, limits)
             _outline(axis, text[i])
-            on, off = values[text[i]].mean(), values[~text[i]].mean()
+            on = values[text[i]].mean()
+            off = values[~text[i]].mean()
             axis.set_xlabel(f"text {on:.2f}, elsewhere {off:.2f}", fontsize=8)
     figure.colorbar(drawn, ax=axes, shrink=0.7, label="anomaly")
     return figure

@@ -16,7 +16,8 @@ from semlib.semclip.model import SemClip
 from semlib.semclip.prompts import Prompts
 from semlib.weights import digest
 
-TENSORS, ABOUT = "model.safetensors", "model.json"
+TENSORS = "model.safetensors"
+ABOUT = "model.json"
 
 
 def save(model, folder):

@@ -75,7 +75,7 @@ def reduce_masks(masks, shape):
 
 
 def focal_loss(maps, covered, weight=1.0, gamma=2.0):
-    """Binary focal loss of probabilities (arXiv 1708.02002, Eq. 5), weighted mean over all cells."""
+    """Binary focal loss of probabilities (arXiv 1708.02002, Eq. 5), weighted mean of all cells."""
     weights = 1 + (weight - 1) * covered  # of a cell, by the part of it that is defect
     # logarithms written out: five times as fast as torch's own binary cross-entropy
     log_defect = maps.clamp_min(TINY).log()
