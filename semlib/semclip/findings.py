@@ -6,7 +6,7 @@ import pandas as pd
 from semlib import saving, stats
 from semlib.semclip.study import FULL, KEYS
 
-ABLATION = ["iAUROC", "pAUROC", "F1-max", "accuracy", "F1"]
+MAIN = ["iAUROC", "pAUROC", "F1-max", "accuracy", "F1"]  # of both tables
 # SEM-CLIP at the supervision of a competitor; against others the full model stands
 EQUAL = {"none": "SEM-CLIP, zero-shot", "labels": "SEM-CLIP, labels only"}
 # gains over PromptAD at 10 shots, percentage points: iAUROC, pAUROC, F1-max
@@ -68,8 +68,10 @@ def _by_supervision(table):
             yield (supervision, method), part
 
 
-def as_table(comparisons):
-    """One row a competitor, one column a metric: "+0.051 [+0.020, +0.082] wins"."""
+def comparison(segmentation, classification, k):
+    """`against` for the main scores, one row a competitor: "+0.051 [+0.020, +0.082] wins"."""
+    areas = against(segmentation, MAIN[:3], k)
+    comparisons = pd.concat([areas, against(classification, MAIN[3:], k)])
     texts = [
         f"{one.difference:+.3f} [{one.lo:+.3f}, {one.hi:+.3f}] {one.verdict}"
         for one in comparisons.itertuples()
@@ -81,12 +83,12 @@ def as_table(comparisons):
 
 
 def ablation(segmentation, classification):
-    """Summary of each variant's `ABLATION` scores and of "<score> gain", full minus variant."""
-    both = segmentation.merge(classification, on=KEYS)[[*KEYS, *ABLATION]]
+    """Summary of each variant's `MAIN` scores and of "<score> gain", full minus variant."""
+    both = segmentation.merge(classification, on=KEYS)[[*KEYS, *MAIN]]
     both["method"] = both["method"].replace(FULL, "full")
-    full = both[both["method"] == "full"].set_index(["k", "seed"])[ABLATION]
+    full = both[both["method"] == "full"].set_index(["k", "seed"])[MAIN]
     same_episode = full.loc[list(zip(both["k"], both["seed"], strict=True))].to_numpy()
-    both[[f"{name} gain" for name in ABLATION]] = same_episode - both[ABLATION].to_numpy()
+    both[[f"{name} gain" for name in MAIN]] = same_episode - both[MAIN].to_numpy()
     return summarise(both).rename(columns={"method": "variant"}).drop(columns="supervision")
 
 

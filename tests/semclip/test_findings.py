@@ -74,9 +74,9 @@ def test_one_episode_tells_nothing_apart(table):
 
 
 def test_the_table_has_one_row_a_competitor(table):
-    both = [findings.against(table, ["iAUROC"], 5)]
-    both.append(findings.against(table.rename(columns={"iAUROC": "F1"}), ["F1"], 5))
-    shown = findings.as_table(pd.concat(both))
+    value = table["iAUROC"]
+    areas = table.assign(pAUROC=value, **{"F1-max": value})
+    shown = findings.comparison(areas, table.assign(accuracy=value, F1=value), 5)
     assert list(shown["competitor"]) == ["probe", "WinCLIP", "PatchCore"]
     assert shown.loc[1, ["iAUROC", "F1"]].tolist() == ["+0.100 [+0.100, +0.100] wins"] * 2
 
