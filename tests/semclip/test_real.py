@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semlib.semclip import encoded, micrographs, real, unet
+from semlib.semclip import real, study, unet
 
-COMPOSITES, CRACKS, WAFER = micrographs.NAMES
+COMPOSITES, CRACKS, WAFER = real.NAMES
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +38,7 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def sets(root):
-    return micrographs.pools(root)
+    return real.pools(root)
 
 
 def test_tiles_follow_the_masks(sets):
@@ -65,20 +65,20 @@ def test_a_sliver_of_a_defect_makes_no_tile(tmp_path):
     (tmp_path / COMPOSITES).mkdir()
     Image.fromarray(mask).save(tmp_path / COMPOSITES / "a_0_mask.png")
     Image.fromarray(mask).save(tmp_path / COMPOSITES / "a_0.jpg")
-    assert micrographs.pools(tmp_path)[COMPOSITES].pool.labels.tolist() == [0, 1]
+    assert real.pools(tmp_path)[COMPOSITES].pool.labels.tolist() == [0, 1]
 
 
 def test_at_most_each_tiles_of_a_micrograph(root, monkeypatch):
-    monkeypatch.setattr(micrographs, "EACH", 2)
-    pool, groups = micrographs.pools(root)[COMPOSITES]
+    monkeypatch.setattr(real, "EACH", 2)
+    pool, groups = real.pools(root)[COMPOSITES]
     assert len(pool.images) == 16 and (np.unique(groups, return_counts=True)[1] == 4).all()
 
 
 def test_points_lie_whole_in_tiles_that_do_not_meet(sets):
     pool, groups = sets[WAFER]
-    points = np.array(micrographs.POINTS)
+    points = np.array(real.POINTS)
     apart = np.abs(points[:, None] - points[None]).max(2)[~np.eye(3, dtype=bool)]
-    assert apart.min() >= micrographs.WAFER_SIDE + 2 * micrographs.JITTER
+    assert apart.min() >= real.WAFER_SIDE + 2 * real.JITTER
     masks = pool.masks[pool.labels == 1]
     assert len(masks) == 3
     assert set(masks.sum((1, 2))) == {16 * 197}  # pixels within 8 of a pixel, 4 x 4 each
@@ -91,7 +91,7 @@ def test_points_lie_whole_in_tiles_that_do_not_meet(sets):
 @pytest.mark.parametrize("name", [COMPOSITES, CRACKS])
 def test_no_group_gives_shots_and_tests(sets, name):
     tiles = sets[name]
-    drawn = micrographs.episodes(name, tiles)
+    drawn = real.episodes(name, tiles)
     order = [(episode.k, episode.seed) for episode in drawn]
     assert order == [(k, seed) for k in (2, 4) for seed in range(3)]
     for two, four in zip(drawn[:3], drawn[3:], strict=True):
@@ -99,13 +99,13 @@ def test_no_group_gives_shots_and_tests(sets, name):
         assert tiles.pool.labels[four.support].tolist() == [0] * 4 + [1] * 4
         assert set(two.support) < set(four.support) and np.array_equal(two.test, four.test)
         assert np.bincount(tiles.pool.labels[four.test]).max() <= 20
-    again = micrographs.episodes(name, tiles)
+    again = real.episodes(name, tiles)
     assert all(np.array_equal(a.support, b.support) for a, b in zip(drawn, again, strict=True))
 
 
 def test_the_tested_point_is_left_out(sets):
     tiles = sets[WAFER]
-    drawn = micrographs.episodes(WAFER, tiles, seeds=range(5))
+    drawn = real.episodes(WAFER, tiles, seeds=range(5))
     assert [(episode.k, episode.seed) for episode in drawn] == [(2, 0), (2, 1), (2, 2)]
     for point, episode in enumerate(drawn):
         shots = {"point 0", "point 1", "point 2", "reference"} - {f"point {point}"}
@@ -115,11 +115,11 @@ def test_the_tested_point_is_left_out(sets):
 
 def test_too_few_tiles_for_two_halves(sets):
     with pytest.raises(ValueError, match="nanocomposites: no halves of its 4 groups hold 13 tiles"):
-        micrographs.episodes(COMPOSITES, sets[COMPOSITES], shots=(2, 13))
+        real.episodes(COMPOSITES, sets[COMPOSITES], shots=(2, 13))
 
 
 def test_absent_folders_are_said_and_left_out(tmp_path, spots_backbone, capsys):
-    sets = micrographs.pools(tmp_path)
+    sets = real.pools(tmp_path)
     assert sets == {} and capsys.readouterr().out.count("left out") == 3
     kept = {}
     assert len(real.evaluate(spots_backbone, sets=sets, folder=tmp_path, kept=kept)) == 0
@@ -144,11 +144,11 @@ def test_broken_folders_are_named(tmp_path, name, message):
     else:
         (folder / name).unlink()
     with pytest.raises((ValueError, FileNotFoundError), match=message):
-        micrographs.pools(tmp_path)
+        real.pools(tmp_path)
 
 
 def test_table_and_examples(sets, tmp_path, spots_backbone, monkeypatch):
-    monkeypatch.setattr(encoded, "vgg_features", lambda *_, **__: None)  # no weights of VGG16
+    monkeypatch.setattr(study, "vgg_features", lambda *_, **__: None)  # no weights of VGG16
     monkeypatch.setattr(real, "unet", lambda: unet.unet(steps=2, side=64, crop=32))
     few = {name: sets[name] for name in (COMPOSITES, WAFER)}
     settings = {"sets": few, "seeds": range(1), "folder": tmp_path}
@@ -182,13 +182,13 @@ def test_table_and_examples(sets, tmp_path, spots_backbone, monkeypatch):
 
 @pytest.mark.parametrize(("name", "groups"), [(COMPOSITES, 8), (CRACKS, 9), (WAFER, 5)])
 def test_the_real_files(name, groups):
-    if not (micrographs.FOLDER / name).is_dir():
+    if not (real.FOLDER / name).is_dir():
         pytest.skip(f"no {name} in ../shared/real-sem")
-    tiles = micrographs.pools()[name]
+    tiles = real.pools()[name]
     assert len(set(tiles.groups)) == groups
     free, defective = (tiles.pool.take(tiles.pool.labels == label) for label in (0, 1))
     assert min(len(free.images), len(defective.images)) >= 3
     assert free.masks.mean() == 0 < defective.masks.mean() < 0.3
-    for episode in micrographs.episodes(name, tiles):
+    for episode in real.episodes(name, tiles):
         assert not set(episode.support) & set(episode.test)
         assert np.bincount(tiles.pool.labels[episode.test], minlength=2).min() >= 1
