@@ -203,10 +203,9 @@ def evaluate(backbone, *, sets=None, seeds=range(3), folder=None, kept=None):
             pool, drawn = only_used(tiles.pool, drawn)
             competing = methods(name, pool, backbone, folder / "features")
             made = {}
-            depends_on = (backbone.settings, backbone.projection.numpy(), VGG_SIZE)
-            scores, _ = study.evaluate(
-                pool, drawn, competing, folder=folder / "runs", depends_on=depends_on, kept=made
-            )
+            settings = backbone.settings, backbone.projection.numpy(), prompts(name), VGG_SIZE
+            keep = {"folder": folder / "runs", "depends_on": settings}
+            scores, _ = study.evaluate(pool, drawn, competing, kept=made, **keep)
             parts.append(findings.summarise(scores).assign(dataset=name, note=""))
             if kept is not None:
                 kept[name] = pool, drawn[-1], competing, made
