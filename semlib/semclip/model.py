@@ -39,8 +39,8 @@ class Options:
     seed: int = 0
 
     def __post_init__(self):
-        known = self.levels in ("all", "last") and 0 <= self.fusion <= 1
-        if not known or min(self.blur, self.steps) < 0 or min(self.temperature, self.strength) <= 0:
+        too_small = min(self.blur, self.steps) < 0 or min(self.temperature, self.strength) <= 0
+        if too_small or self.levels not in ("all", "last") or not 0 <= self.fusion <= 1:
             raise ValueError(f"an option is out of its range: {self}")
 
 

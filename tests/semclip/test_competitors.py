@@ -163,12 +163,12 @@ def test_winclip_equals_a_slow_reference(episode, features, spots_backbone, spot
     whole = expit(features.image[i] @ (defect - fine) / 0.07)
     inverse, near = 1 / whole, 0
     for window in (1, 2, 3):
-        seen = slow_windows(features, i, spots_backbone, window)
+        embedded = slow_windows(features, i, spots_backbone, window)
         if window > 1:
-            odds = expit(seen @ (defect - fine) / 0.07)
+            odds = expit(embedded @ (defect - fine) / 0.07)
             inverse = inverse + 1 / slow_spread(odds[None], window, spots_backbone.grid)[0]
         shots = [slow_windows(features, k, spots_backbone, window) for k in episode.support[:3]]
-        cosines = np.einsum("hwe,nyxe->hwnyx", seen, shots).reshape(*seen.shape[:2], -1)
+        cosines = np.einsum("hwe,nyxe->hwnyx", embedded, shots).reshape(*embedded.shape[:2], -1)
         distances = (1 - cosines.max(2)) / 2
         near = near + slow_spread(distances[None], window, spots_backbone.grid)[0] / 3
     zero, few = results["WinCLIP (zero-shot)"], results["WinCLIP+"]

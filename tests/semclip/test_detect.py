@@ -47,8 +47,8 @@ def folders(tmp_path, spots):
 
 
 def call(place, *more, shots="shots"):
-    known = ["--shots", place / shots, "--prompts", place / "prompts.csv"] if shots else []
-    arguments = ["--images", place / "images", "--out", place / "out", *known, *more]
+    learning = ["--shots", place / shots, "--prompts", place / "prompts.csv"] if shots else []
+    arguments = ["--images", place / "images", "--out", place / "out", *learning, *more]
     return CliRunner().invoke(main, ["detect", *map(str, arguments)])
 
 
@@ -98,7 +98,7 @@ def test_images_of_any_kind_and_unreadable_ones(folders, spots):
 
 
 @pytest.fixture
-def seen(monkeypatch):
+def worked_on(monkeypatch):
     """Names of the files that were worked on, in order."""
     names, chunk = [], detect._chunk
 
@@ -110,31 +110,31 @@ def seen(monkeypatch):
     return names
 
 
-def test_interrupted_run_continues(folders, monkeypatch, seen):
+def test_interrupted_run_continues(folders, monkeypatch, worked_on):
     monkeypatch.setattr(detect, "CHUNK", 2)
     assert call(folders).exit_code == 0
     whole = (folders / "out" / "results.csv").read_bytes()
     lines = whole.decode().splitlines(keepends=True)[:5]  # killed behind the second chunk
     (folders / "out" / "results.csv").write_text("".join(lines))
     (folders / "out" / "overlays" / "01.png").unlink()
-    seen.clear()
+    worked_on.clear()
     assert call(folders).exit_code == 0
-    assert seen == ["01.png", "04.png", "05.png"]
+    assert worked_on == ["01.png", "04.png", "05.png"]
     assert (folders / "out" / "results.csv").read_bytes() == whole
 
 
-def test_what_is_newer_is_done_again(folders, seen, spots):
+def test_what_is_newer_is_done_again(folders, worked_on, spots):
     assert call(folders).exit_code == 0
-    seen.clear()
+    worked_on.clear()
     newer = (folders / "out" / "overlays" / "03.png").stat().st_mtime + 5
     os.utime(folders / "images" / "03.png", (newer, newer))
-    assert call(folders).exit_code == 0 and seen == ["03.png"]
-    seen.clear()
+    assert call(folders).exit_code == 0 and worked_on == ["03.png"]
+    worked_on.clear()
     (folders / "images" / "05.png").unlink()
     another_shot = Image.fromarray(spots(2, seed=9)[0][1])  # so another model
     another_shot.save(folders / "shots" / "01.png")
     assert call(folders).exit_code == 0
-    assert seen == [f"{i:02}.png" for i in range(5)]
+    assert worked_on == [f"{i:02}.png" for i in range(5)]
     (folders / "images" / "04.png").unlink()
     assert call(folders).exit_code == 0
     table = pd.read_csv(folders / "out" / "results.csv")

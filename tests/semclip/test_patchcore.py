@@ -16,14 +16,14 @@ def patch_pool(count=3):
 def test_patchcore_by_hand():
     """Four patches an image; the bank is image 0; image 2's lie 0.3, 0.4, 0 and 0.1 from it."""
     bank = np.array([[0, 0], [1, 0], [0, 1], [1, 1]])
-    seen = np.array([[0, 0.3], [1.4, 0], [0, 1], [1, 1.1]])
-    tokens = np.stack([bank, bank + 5, seen]).astype(np.float16)
+    tested = np.array([[0, 0.3], [1.4, 0], [0, 1], [1, 1.1]])
+    tokens = np.stack([bank, bank + 5, tested]).astype(np.float16)
     result = patchcore.patchcore(tokens, neighbours=3).run(
         patch_pool(), Episode(1, 0, np.array([0, 1]), np.array([2]))
     )
     np.testing.assert_allclose(result.maps[0], [[0.3, 0.4], [0, 0.1]], atol=2e-3)
     around = bank[[1, 0, 3]]  # (1, 0) and the two patches nearest to it
-    others = np.linalg.norm(around - seen[1], axis=1)
+    others = np.linalg.norm(around - tested[1], axis=1)
     expected = (1 - np.exp(0.4) / np.exp(others).sum()) * 0.4
     assert result.scores[0] == pytest.approx(expected, abs=1e-3)
 

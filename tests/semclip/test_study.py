@@ -17,10 +17,10 @@ def counted():
     """An encoder that counts the images it is given."""
 
     def encode(images):
-        encode.seen += len(images)
+        encode.count += len(images)
         return {"mean": images.mean((1, 2)).astype(np.float32), "half": images.astype(np.float16)}
 
-    encode.seen = 0
+    encode.count = 0
     return encode
 
 
@@ -33,7 +33,7 @@ def test_features_are_those_of_the_images_in_their_order(tmp_path, counted):
 def test_each_image_is_encoded_once(tmp_path, counted):
     study.once(tmp_path, IMAGES[:4], counted, key="a", title="x")
     features = study.once(tmp_path, IMAGES[::-1], counted, key="a", title="x")
-    assert counted.seen == 7
+    assert counted.count == 7
     assert np.array_equal(features["half"], IMAGES[::-1])
 
 
@@ -41,12 +41,12 @@ def test_another_key_or_image_is_encoded_anew(tmp_path, counted):
     study.once(tmp_path, IMAGES, counted, key="a", title="x")
     study.once(tmp_path, IMAGES, counted, key="b", title="x")
     study.once(tmp_path, IMAGES + 1, counted, key="a", title="x")
-    assert counted.seen == 21
+    assert counted.count == 21
 
 
 def test_a_killed_run_goes_on_where_it_stopped(tmp_path, counted, monkeypatch):
     def dies(images):
-        if counted.seen >= 4:
+        if counted.count >= 4:
             raise KeyboardInterrupt
         return counted(images)
 
@@ -55,7 +55,7 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path, counted, monkeypatch):
         study.once(tmp_path, IMAGES, dies, key="a", title="x")
     assert len(list(tmp_path.iterdir())) == 4
     study.once(tmp_path, IMAGES, counted, key="a", title="x")
-    assert counted.seen == 7
+    assert counted.count == 7
 
 
 @pytest.fixture(scope="module")

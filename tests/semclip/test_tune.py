@@ -78,8 +78,8 @@ def test_the_head_sees_the_image_and_where_it_looks_odd():
     tokens[0, 1] = 5  # the V-V path takes no part
     odd = torch.zeros(1, 20)
     odd[0, 7] = 0.5
-    seen = tune.describe(np.array([[0.6, 0.8]], np.float32), tokens, odd)
-    assert seen.tolist() == [pytest.approx([0.6, 0.8, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0])]
+    inputs = tune.describe(np.array([[0.6, 0.8]], np.float32), tokens, odd)
+    assert inputs.tolist() == [pytest.approx([0.6, 0.8, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0])]
     assert np.isfinite(tune.describe(np.ones((1, 2), np.float32), tokens, 0 * odd)).all()
 
 
@@ -90,8 +90,8 @@ def test_head_learns_and_weighs_classes_alike(count):
     centres = np.eye(8, dtype=np.float32)[:count]
     head = tune.classification_head(centres[classes], classes, count, strength=10.0)
     new = np.repeat(np.arange(count), 20)
-    seen = centres[new] + rng.normal(0, 0.2, (len(new), 8)).astype(np.float32)
-    logits = (seen - head["mean"]) @ head["weight"].T + head["bias"]
+    inputs = centres[new] + rng.normal(0, 0.2, (len(new), 8)).astype(np.float32)
+    logits = (inputs - head["mean"]) @ head["weight"].T + head["bias"]
     assert head["weight"].shape == (count, 8)
     assert (logits.argmax(1) == new).mean() > 0.9
 
