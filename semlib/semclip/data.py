@@ -1,131 +1,129 @@
-"""Images of the few-shot study: the simulator's line layer, or a data set with labels and masks."""
-
-from dataclasses import replace
+"""Images of the few-shot study, the simulator's or a data set's, and labelled shots of a folder."""
 
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
 from semlib import paths
-from semlib.images import datasets, preprocess, simulator
-from semlib.images import read as files
+from semlib.images import datasets, read, simulator
+from semlib.images.preprocess import preprocess
 from semlib.images.simulator import presets, words
-from semlib.semclip import shots
 from semlib.semclip.episodes import Pool
 from semlib.semclip.prompts import CARINTHIA, Prompts
 
+BORDER = 4  # pixels that `preprocess` crops
+
 
 def prompts_of(dataset, file=""):
-    """Prompts of a study: those in `file`, neutral ones for Carinthia, else those of the paper's seven classes."""
+    """Prompts of a study: those in `file`, neutral ones for Carinthia, else the paper's classes."""
     own = CARINTHIA if paths.of(dataset).name in ("carinthia", "carinthia-s") else None
     return Prompts.load(file or own)
 
 
 def unusable(dataset, prompts):
-    """Why a data set cannot serve the study, "" if it can: it needs masks, and labels that the prompts know."""
+    """Why a data set cannot serve the study, "" if it can: it needs masks and known labels."""
     if paths.of(dataset).name == "synthetic":
         return ""
     table = _labelled(dataset)
     if table.empty or (table["mask_path"] == "").all():
         return f"{dataset} has no labels or no masks (Carinthia's are in 'carinthia-s')"
     try:
-        found = shots.positions(table["label"].to_list(), prompts)
+        positions = prompts.positions(table["label"].to_list())
     except ValueError as error:
         return f"{dataset}: {error}"
-    return (
-        ""
-        if prompts.normal in found
-        else f"{dataset} has no image of {prompts.classes[prompts.normal]!r}"
-    )
+    normal = prompts.classes[prompts.normal]
+    return "" if prompts.normal in positions else f"{dataset} has no image of {normal!r}"
 
 
 def images(dataset, *, n=1332, size=240, seed=0, prompts=None):
-    """All images of a study with their classes and masks.
+    """`Pool` of all images of a study, `size` pixels a side.
 
-    Parameters
-    ----------
-    dataset : str
-        "synthetic": `n` images of the simulator's preset "semclip", kept in ``data/synthetic/semclip``; otherwise the
-        labelled images of the data set's manifest; one without a mask shows no defect.
-    n, seed : int
-        For "synthetic"; 1,332 images are the paper's counts.
-    size : int
-        Pixels a side.
-    prompts : Prompts, optional
-        Give the classes; those of the data set by default.
-
-    Returns
-    -------
-    Pool
-
-    Raises
-    ------
-    ValueError
-        If the data set is `unusable`.
+    For "synthetic" these are `n` images (the paper's counts) of the simulator's preset "semclip",
+    drawn with `seed`; otherwise the labelled images of the manifest, of which one without a mask
+    shows no defect. The classes are those of the prompts. Raises ValueError if it is `unusable`.
     """
-    where, prompts = paths.of(dataset), prompts or prompts_of(dataset)
+    prompts = prompts or prompts_of(dataset)
     if reason := unusable(dataset, prompts):
         raise ValueError(reason)
-    if where.name == "synthetic":
-        code = simulator.sources_digest()
-        folder = where.data / "semclip" / f"images-{n}-{size}-{seed}-{code}"
-        simulator.write_arrays(folder, n, seed=seed, size=size)
-        arrays = [
-            np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("images", "labels", "masks")
-        ]
-        written = np.array(
-            [presets.has_text(seed, i, int(label)) for i, label in enumerate(arrays[1])]
-        )
-        return Pool(*arrays, prompts.classes, prompts.normal, written)
-    table, read, masks = _labelled(dataset), [], []
+    if paths.of(dataset).name == "synthetic":
+        return _simulated(paths.of(dataset).data / "semclip", n, size, seed, prompts)
+    raw = paths.of(dataset).raw
+    table = _labelled(dataset)
+    pictures = []
+    masks = []
     for row in tqdm(table.itertuples(), total=len(table), desc="read", unit="image"):
-        image = files.image(where.raw / row.path)
-        read.append(preprocess.preprocess(image, size=size))
-        mask = (
-            files.mask(where.raw / row.mask_path)
-            if row.mask_path
-            else np.zeros(image.shape, bool)
-        )
-        if mask.shape != image.shape:
-            raise ValueError(
-                f"{where.raw / row.mask_path} has {mask.shape} pixels, its image {image.shape}"
-            )
-        masks.append(_like(mask, size))
-    numbers = shots.positions(table["label"].to_list(), prompts)
-    return Pool(np.stack(read), numbers, np.stack(masks), prompts.classes, prompts.normal)
+        image, mask = _pair(raw, row.path, row.mask_path)
+        pictures.append(preprocess(image, size=size))
+        inside = mask[BORDER:-BORDER, BORDER:-BORDER].astype(np.uint8) * 255
+        area = Image.fromarray(inside).resize((size, size), Image.Resampling.BOX)
+        masks.append(np.asarray(area) >= 128)
+    labels = prompts.positions(table["label"].to_list())
+    return Pool(np.stack(pictures), labels, np.stack(masks), prompts.classes, prompts.normal)
 
 
-def only_used(pool, episodes):
-    """The pool without the images that no episode uses, and the episodes with the numbers that this gives."""
-    used = np.unique(np.concatenate([np.concatenate([e.support, e.test]) for e in episodes]))
-    place = {index: i for i, index in enumerate(used.tolist())}
-    moved = [
-        replace(
-            e,
-            support=np.array([place[i] for i in e.support]),
-            test=np.array([place[i] for i in e.test]),
-        )
-        for e in episodes
-    ]
-    return pool.take(used), moved
+def shots(place, size, normal):
+    """Labelled images and masks of a folder, fitted into a square of `size` pixels.
+
+    The folder holds images, ``labels.csv`` and ``masks/<name of the image>.png``; an image of class
+    `normal` needs no mask. A pixel of the square is defect where any part of it is.
+
+    Returns images uint8 (N, size, size), labels list of str, and masks bool (N, size, size), or
+    None where the folder has no mask at all. Raises ValueError naming the file that has no label or
+    mask, a mask of another size, or cannot be read.
+    """
+    table = datasets.list_folder(place)
+    masked = any(row["mask_path"] for row in table)
+    images = []
+    masks = []
+    for row in tqdm(table, desc="read shots", unit="image"):
+        file = place / row["path"]
+        if not row["label"]:
+            raise ValueError(f"{file} has no label: name it in {place / 'labels.csv'} (file,label)")
+        if masked and not row["mask_path"] and row["label"] != normal:
+            drawing = place / "masks" / f"{file.stem}.png"
+            raise ValueError(f"{file} has no mask: draw {drawing}, white on black")
+        image, mask = _pair(place, row["path"], row["mask_path"])
+        images.append(fitted(image, size))
+        area = Image.fromarray(mask.astype(np.float32)).resize((size, size), Image.Resampling.BOX)
+        masks.append(np.asarray(area) > 0)
+    return np.stack(images), [row["label"] for row in table], np.stack(masks) if masked else None
+
+
+def fitted(image, size):
+    """The whole uint8 image, bicubic, in a square of `size` pixels."""
+    return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC))
 
 
 def burn_text(images, *, seed=0):
     """The images with text burnt in, and where it stands: uint8 and bool (N, H, W)."""
-    nothing, written, places = np.zeros(images.shape[1:], bool), [], []
+    written = []
+    places = []
     for i, image in enumerate(images):
-        marks = words.overlay(np.random.default_rng([seed, i]), image.shape[0], nothing)
+        free = np.zeros(image.shape, bool)
+        marks = words.overlay(np.random.default_rng([seed, i]), image.shape[0], free)
         written.append(marks.on(image))
         places.append(marks.covered)
     return np.stack(written), np.stack(places)
 
 
+def _simulated(place, n, size, seed, prompts):
+    code = simulator.sources_digest()
+    place = place / f"images-{n}-{size}-{seed}-{code}"
+    simulator.write_arrays(place, n, seed=seed, size=size)
+    names = ("images", "labels", "masks")
+    arrays = [np.load(place / f"{name}.npy", mmap_mode="r") for name in names]
+    labels = arrays[1].tolist()
+    has_text = np.array([presets.has_text(seed, i, label) for i, label in enumerate(labels)])
+    return Pool(*arrays, prompts.classes, prompts.normal, has_text)
+
+
+def _pair(root, path, mask_path):
+    """An image of a folder and its mask, empty where there is none."""
+    image = read.image(root / path)
+    mask = read.mask(root / mask_path, image) if mask_path else np.zeros(image.shape, bool)
+    return image, mask
+
+
 def _labelled(dataset):
     table = datasets.load_manifest(dataset)
     return table[table["label"] != ""]
-
-
-def _like(mask, size, border=4):
-    """A mask cropped and resized as `preprocess` does with its image."""
-    cut = Image.fromarray(mask[border:-border, border:-border].astype(np.uint8) * 255)
-    return np.asarray(cut.resize((size, size), Image.Resampling.BOX)) >= 128

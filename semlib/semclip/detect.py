@@ -1,4 +1,4 @@
-"""A folder of images classified and segmented after a few shots: CSV of probabilities and scores, overlay pictures."""
+"""A folder of images classified and segmented after a few shots: a table and overlay pictures."""
 
 import filecmp
 import tempfile
@@ -11,12 +11,11 @@ from PIL import Image
 from skimage.segmentation import find_boundaries
 from tqdm import tqdm
 
-from semlib.images import datasets
-from semlib.images.read import try_image
+from semlib.images import datasets, read
 from semlib.paths import atomic
-from semlib.semclip import shots as shot_files
+from semlib.semclip import data, store
 from semlib.semclip.backbone import Backbone
-from semlib.semclip.checkpoint import OURS
+from semlib.semclip.clip import OURS
 from semlib.semclip.model import SemClip
 from semlib.semclip.prompts import Prompts
 
@@ -26,66 +25,43 @@ OPACITY = 0.6  # of the colour where the anomaly is 1
 
 
 def run(images, out, *, shots=None, model=None, backbone=None, pretrained=None, prompts=None):
-    """Learn from labelled shots, or take a saved model, and write what it finds in each image of a folder.
+    """Learn from labelled shots, or take a saved model, and write what it sees in a folder.
 
-    Images of any size and bit depth are read (`semlib.images.read.image`); the whole image is fitted into the
-    backbone's square, and the map goes back to the image's own size. Files that cannot be read are left out and listed
-    in ``skipped.csv``. An interrupted run continues; images are done again when they or the model are newer.
+    The whole image is fitted into the backbone's square, and the map goes back to the image's own
+    size. An interrupted run continues; images are done again when they or the model are newer.
 
     Parameters
     ----------
     images : Path
-        Folder; only its top level is searched.
+        Folder of images of any size and bit depth; only its top level is searched.
     out : Path
-        Receives ``results.csv`` (file, class, a column for each class with its probability, anomaly_score),
-        ``overlays/<name>.png``, ``model/`` and perhaps ``skipped.csv``.
-    shots : Path, optional
-        Folder of images with ``labels.csv`` (columns file,label) and ``masks/``, see `semlib.semclip.shots.read`.
-    model : Path, optional
-        A ``model/`` that an earlier run wrote, in place of shots.
-    backbone, pretrained
-        See `semlib.semclip.backbone.Backbone`.
-    prompts : Path, optional
-        CSV of classes and their states, see `semlib.semclip.prompts.Prompts`.
-
-    Returns
-    -------
-    DataFrame
-        ``results.csv``.
-
-    Raises
-    ------
-    ValueError
-        With both or neither of shots and model, bad shots, or no image that can be read.
+        Receives ``results.csv`` (file, class, a column for each class with its probability,
+        anomaly_score; also returned), ``overlays/<name>.png``, ``model/`` and, where files cannot
+        be read, ``skipped.csv``.
+    shots, model : Path
+        Either a folder as `data.shots` reads it, or the ``model/`` of an earlier run.
+    backbone, pretrained, prompts
+        See `clip.read` and `Prompts.load`.
     """
-    images, out = Path(images), Path(out)
+    images = Path(images)
+    out = Path(out)
     files = [images / row["path"] for row in datasets.list_folder(_existing(images))]
     if (shots is None) == (model is None):
         raise ValueError("give either shots to learn from or a saved model")
     if model is None:
-        fitted = _fit(
-            Backbone(backbone or OURS, pretrained), Prompts.load(prompts), _existing(Path(shots))
-        )
+        network = Backbone(backbone or OURS, pretrained)
+        fitted = _fit(network, Prompts.load(prompts), _existing(Path(shots)))
     elif backbone or pretrained or prompts:
-        raise ValueError(
-            "a saved model brings its own backbone and prompts: leave those options out"
-        )
+        raise ValueError("a saved model brings its own backbone and prompts: leave those out")
     else:
-        fitted = SemClip.load(model)
+        fitted = store.load(model)
     return _detect(fitted, files, out, _keep(fitted, out / "model"))
 
 
 def overlay(image, anomaly):
-    """Image with the anomaly map in colour (more opaque where it is higher) and an outline at `OUTLINED`.
+    """Image uint8 (H, W) with the anomaly map, 0 to 1, in colour: uint8 (H, W, 3).
 
-    Parameters
-    ----------
-    image : uint8 array (H, W)
-    anomaly : float array (H, W), 0 to 1
-
-    Returns
-    -------
-    uint8 array (H, W, 3)
+    The colour is more opaque where the anomaly is higher; where it is `OUTLINED` there is a line.
     """
     colour = colormaps["inferno"](anomaly)[..., :3] * 255
     opacity = OPACITY * anomaly[..., None]
@@ -101,9 +77,8 @@ def _existing(place):
 
 
 def _fit(backbone, prompts, place):
-    images, labels, masks = shot_files.read(
-        place, backbone.image_size, prompts.classes[prompts.normal]
-    )
+    normal = prompts.classes[prompts.normal]
+    images, labels, masks = data.shots(place, backbone.image_size, normal)
     if masks is None:
         tqdm.write(f"{place} has no masks: the Transformation Layers stay untrained")
     features = backbone.encode_images(images, progress=True)
@@ -112,84 +87,76 @@ def _fit(backbone, prompts, place):
 
 def _keep(model, place):
     """Save a model unless the same is there; returns when it was saved, in seconds."""
-    file = place / "model.safetensors"
     with tempfile.TemporaryDirectory() as fresh:
-        model.save(fresh)
-        names = [item.name for item in Path(fresh).iterdir()]
+        store.save(model, fresh)
+        names = (store.TENSORS, store.ABOUT)
         _, differing, missing = filecmp.cmpfiles(fresh, place, names, shallow=False)
     if differing or missing:
-        model.save(place)
-    return file.stat().st_mtime
+        store.save(model, place)
+    return (place / store.TENSORS).stat().st_mtime
 
 
-def _detect(model, files, out, since):
-    """Work through the files, a chunk at a time; whatever is not done ends up in results.csv or skipped.csv."""
-    known = {row["file"]: row for row in _table(out / "results.csv")}
-    rows = {
-        file.name: known[file.name]
-        for file in files
-        if file.name in known and _newer(out, file, since)
-    }
-    todo, bad = [file for file in files if file.name not in rows], []
-    with tqdm(total=len(files), initial=len(rows), desc="detect", unit="image") as bar:
+def _detect(model, files, out, saved):
+    """Work through the files by chunks; all of them end up in results.csv or skipped.csv."""
+    table = out / "results.csv"
+    earlier = pd.read_csv(table).to_dict("records") if table.is_file() else []
+    earlier = {row["file"]: row for row in earlier}
+    done = {}
+    for file in files:
+        overlay = out / "overlays" / f"{file.stem}.png"
+        newest = max(file.stat().st_mtime, saved)
+        if file.name in earlier and overlay.is_file() and overlay.stat().st_mtime >= newest:
+            done[file.name] = earlier[file.name]
+    todo = [file for file in files if file.name not in done]
+    unreadable = []
+    with tqdm(total=len(files), initial=len(done), desc="detect", unit="image") as bar:
         for start in range(0, len(todo), CHUNK):
-            found, unreadable = _chunk(model, todo[start : start + CHUNK], out / "overlays")
-            rows |= {row["file"]: row for row in found}
-            bad += unreadable
-            _write(_ordered(rows, files), out / "results.csv")
-            bar.update(len(found) + len(unreadable))
-    if bad and len(bad) == len(files):
-        raise ValueError(f"none of {len(files)} images can be used: {bad[0]['reason']}")
-    _write(_ordered(rows, files), out / "results.csv")
-    _write(bad, out / "skipped.csv")
-    if bad:
-        tqdm.write(f"{len(bad)} images left out, listed in {out / 'skipped.csv'}")
-    return pd.DataFrame(_ordered(rows, files))
+            chunk = todo[start : start + CHUNK]
+            done |= _chunk(model, chunk, out / "overlays", unreadable)
+            _write([done[file.name] for file in files if file.name in done], table)
+            bar.update(len(chunk))
+    if len(unreadable) == len(files):
+        reason = unreadable[0]["reason"]
+        raise ValueError(f"none of {len(files)} images can be used: {reason}")
+    ordered = [done[file.name] for file in files if file.name in done]
+    _write(ordered, table)
+    _write(unreadable, out / "skipped.csv")
+    if unreadable:
+        tqdm.write(f"{len(unreadable)} images left out, listed in {out / 'skipped.csv'}")
+    return pd.DataFrame(ordered)
 
 
-def _chunk(model, files, overlays):
-    """Write the overlays of some files; their rows of results.csv, and the rows of skipped.csv."""
-    read = [(file, *try_image(file)) for file in files]
-    good = [(file, image) for file, image, _ in read if image is not None]
-    bad = [{"file": file.name, "reason": reason} for file, image, reason in read if image is None]
-    if not good:
-        return [], bad
-    prediction = model.predict(
-        np.stack([shot_files.fitted(image, model.backbone.image_size) for _, image in good])
-    )
-    rows = []
-    for (file, image), odds, anomaly, score in zip(
-        good, *prediction, model.anomaly_scores(prediction), strict=True
-    ):
-        large = Image.fromarray(anomaly).resize(image.shape[::-1], Image.Resampling.BILINEAR)
+def _chunk(model, files, overlays, unreadable):
+    """Write the overlays of some files; lines of results.csv by name; adds to the unreadable."""
+    images = {}
+    for file in files:
+        image, reason = read.try_image(file)
+        if image is None:
+            unreadable.append({"file": file.name, "reason": reason})
+        else:
+            images[file] = image
+    if not images:
+        return {}
+    side = model.backbone.image_size
+    prediction = model.predict(np.stack([data.fitted(one, side) for one in images.values()]))
+    scores = model.anomaly_scores(prediction)
+    lines = {}
+    for i, (file, image) in enumerate(images.items()):
+        small = Image.fromarray(prediction.anomaly_maps[i])
+        anomaly = np.asarray(small.resize(image.shape[::-1], Image.Resampling.BILINEAR))
         with atomic(overlays / f"{file.stem}.png") as temporary:
-            Image.fromarray(overlay(image, np.asarray(large))).save(temporary)
-        odds = {name: round(float(p), 4) for name, p in zip(model.classes, odds, strict=True)}
-        best = max(odds, key=odds.get)
-        rows.append(
-            {"file": file.name, "class": best, **odds, "anomaly_score": round(float(score), 4)}
-        )
-    return rows, bad
+            Image.fromarray(overlay(image, anomaly)).save(temporary)
+        odds = [round(float(p), 4) for p in prediction.class_probabilities[i]]
+        odds = dict(zip(model.classes, odds, strict=True))
+        lines[file.name] = {"file": file.name, "class": max(odds, key=odds.get)} | odds
+        lines[file.name]["anomaly_score"] = round(float(scores[i]), 4)
+    return lines
 
 
-def _newer(out, file, since):
-    """Whether the overlay of an image is there and newer than the image and the model."""
-    made = out / "overlays" / f"{file.stem}.png"
-    return made.is_file() and made.stat().st_mtime >= max(file.stat().st_mtime, since)
-
-
-def _table(file):
-    return pd.read_csv(file).to_dict("records") if file.is_file() else []
-
-
-def _ordered(rows, files):
-    return [rows[file.name] for file in files if file.name in rows]
-
-
-def _write(rows, file):
-    """Write a table, or remove that of an earlier run where there is no row."""
-    if not rows:
+def _write(lines, file):
+    """Write a table, or remove that of an earlier run where there is no line."""
+    if not lines:
         file.unlink(missing_ok=True)
         return
     with atomic(file) as temporary:
-        pd.DataFrame(rows).to_csv(temporary, index=False, lineterminator="\n")
+        pd.DataFrame(lines).to_csv(temporary, index=False, lineterminator="\n")

@@ -1,133 +1,87 @@
-"""Similarity of patches and texts, redundant features, anomaly maps, and their way up to the image's size."""
+"""From patch tokens and texts to anomaly maps: similarity, redundant features, odds, image size."""
 
 import math
 from functools import cache
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.ndimage import gaussian_filter1d
 
-TINY = 1e-12  # below it a probability counts as this
+CHUNK = 8  # images whose tokens are in float32 at a time; few stay in the processor's cache
 
 
 def distinct(texts):
-    """Text features without what is common to all classes, L2-normalised.
+    """Text features (C, e) without what is common to all classes, L2-normalised.
 
-    CLIP Surgery (arXiv 2304.05653) takes the element-wise products of an image feature x and the text features t_c
-    and removes their mean over the classes, ``x * t_c - mean_k(x * t_k)``, before summing over channels. That sum is
-    ``<x, t_c - mean_k t_k>``: removing the redundant features means centring the texts. It shifts all similarities of
-    a patch alike, which a softmax over classes does not see; the normalisation of what is left (our choice) makes it
-    count, as nearly equal texts no longer give nearly equal similarities. CLIP Surgery's class weights are left out.
-
-    Parameters
-    ----------
-    texts : tensor (C, e)
-        L2-normalised, C >= 2.
-
-    Returns
-    -------
-    tensor (C, e)
+    CLIP Surgery (arXiv 2304.05653) multiplies an image feature x with each text feature t_c and
+    removes the mean of these products over the classes before it sums over the channels:
+    ``sum(x * t_c - mean_k(x * t_k)) = <x, t_c - mean_k t_k>``: it is enough to centre the texts.
+    This shifts all similarities of a patch alike, which a softmax over classes does not see; the
+    normalisation (our choice) makes it count. CLIP Surgery's class weights are left out.
     """
     return F.normalize(texts - texts.mean(0), dim=-1)
 
 
 def similarity(tokens, transform, texts):
-    """Cosine similarity of transformed patch tokens and text features, tensor (..., P, C).
+    """Cosine (..., P, C) of transformed tokens (..., P, d) and unit text features (C, e).
 
-    Parameters
-    ----------
-    tokens : tensor (..., P, d)
-    transform : tensor (..., d, e)
-        A Transformation Layer: the backbone's projection, or what training made of it.
-    texts : tensor (C, e)
-        L2-normalised.
+    `transform` (..., d, e): the backbone's projection, or a Transformation Layer.
     """
-    features = tokens @ transform
+    features = tokens @ transform  # ... P e
     return features @ texts.T / features.norm(dim=-1, keepdim=True).clamp_min(1e-12)
 
 
 def defect_logit(similarities, normal, temperature):
-    """Log odds of "defect" against "defect-free" in each patch.
+    """Log odds (...) of "defect" against class `normal` from similarities (..., C).
 
-    The defect classes speak together, by the mean of their exponentials, so that their number makes no difference
-    (our choice): ``log(mean_{c != n} exp(s_c / T)) - s_n / T`` for temperature T and defect-free class n.
-
-    Parameters
-    ----------
-    similarities : tensor (..., C)
-    normal : int
-        The defect-free class.
-    temperature : float
-
-    Returns
-    -------
-    tensor (...)
+    ``log(mean_{c != normal} exp(s_c / T)) - s_normal / T``; by the mean (our choice) the number of
+    defect classes makes no difference.
     """
     scaled = similarities / temperature
     defects = torch.cat([scaled[..., :normal], scaled[..., normal + 1 :]], -1)
     return defects.logsumexp(-1) - math.log(defects.shape[-1]) - scaled[..., normal]
 
 
+@torch.inference_mode()
+def anomaly(tokens, layers, *, texts, normal, temperature):
+    """Anomaly of each patch, A = (A_F + A_V) / 2, tensor (N, P), halved to stay within 0 and 1.
+
+    tokens : float16 (N, p, L, P, d) of p paths (original, V-V) and L levels; layers : (p, L, d, e)
+    or (d, e), see `similarity`. The mean over paths and levels is taken.
+    """
+    parts = []
+    for start in range(0, len(tokens), CHUNK):
+        some = torch.from_numpy(np.asarray(tokens[start : start + CHUNK])).float()
+        some = some.permute(1, 2, 0, 3, 4)  # p L n P d
+        similarities = similarity(some.flatten(2, 3), layers, texts)  # p L nP C
+        odds = defect_logit(similarities, normal, temperature).sigmoid()  # p L nP
+        parts.append(odds.mean((0, 1)).unflatten(0, some.shape[2:4]))  # n P
+    return torch.cat(parts)
+
+
 @cache
 @torch.inference_mode(False)  # a cached matrix serves training, too
 def enlarging(cells, pixels, blur):
-    """Matrix (pixels, cells) that interpolates bilinearly and then blurs; its rows sum to 1.
-
-    Parameters
-    ----------
-    cells, pixels : int
-        Length before and after.
-    blur : float
-        Standard deviation of the Gaussian in cells.
-    """
+    """Matrix (pixels, cells): bilinear, then blurred by `blur` cells; its rows sum to 1."""
     eye = torch.eye(cells)[None, None]
     matrix = F.interpolate(eye, (pixels, cells), mode="bilinear", antialias=pixels < cells)[0, 0]
     if blur:
-        matrix = torch.from_numpy(
-            gaussian_filter1d(matrix.numpy(), blur * pixels / cells, axis=0, mode="nearest")
-        )
+        sigma = blur * pixels / cells
+        matrix = torch.from_numpy(gaussian_filter1d(matrix.numpy(), sigma, axis=0, mode="nearest"))
     return matrix
 
 
 def enlarge(maps, shape, blur=0.0):
-    """Patch maps (..., h, w) at image size `shape`, bilinear, smoothed by `blur` patches; stays within its range."""
-    rows, columns = (enlarging(a, b, blur) for a, b in zip(maps.shape[-2:], shape, strict=True))
-    return rows @ maps @ columns.T
+    """Patch maps (..., h, w) at image size `shape`, bilinear, smoothed by `blur` patches."""
+    down = enlarging(maps.shape[-2], shape[0], blur)
+    across = enlarging(maps.shape[-1], shape[1], blur)
+    return down @ maps @ across.T  # separable: one product for rows, one for columns
 
 
-def reduce_masks(masks, shape):
-    """Masks (N, H, W) as the covered part of each cell of a grid `shape`, float32 tensor (N, h, w)."""
-    masks = torch.as_tensor(masks).float()
-    return F.adaptive_avg_pool2d(masks[:, None], shape)[:, 0]
-
-
-def focal_loss(maps, covered, weight=1.0, gamma=2.0):
-    """Binary focal loss (arXiv 1708.02002, Eq. 5) with soft targets; weighted mean over all cells.
-
-    Parameters
-    ----------
-    maps : tensor, 0 to 1
-        Probability of a defect in each cell.
-    covered : tensor of the same shape, 0 to 1
-        Part of each cell that is defect.
-    weight : float
-        Of a cell within a defect, where one outside weighs 1.
-    gamma : float
-        How much less weight goes to what is right already.
-    """
-    weights = 1 + (weight - 1) * covered
-    found, missed = (
-        maps.clamp_min(TINY).log(),
-        (1 - maps).clamp_min(TINY).log(),
-    )  # five times as fast as torch's own
-    losses = (maps - covered).abs() ** gamma * torch.lerp(missed, found, covered)
-    return -(weights * losses).sum() / weights.sum()
-
-
-def dice_loss(maps, covered, smooth=1.0):
-    """1 - Dice of all cells together: pooled over the batch, images without a defect neither dominate nor collapse it.
-
-    The loss of V-Net (arXiv 1606.04797) without squares; `smooth` keeps 0 / 0 away.
-    """
-    overlap = (maps * covered).sum()
-    return 1 - (2 * overlap + smooth) / (maps.sum() + covered.sum() + smooth)
+def patch_of(mask, grid):
+    """Number of the patch that holds most of a mask (H, W), row by row on the `grid`."""
+    rows, columns = grid
+    ys, xs = np.nonzero(mask)
+    cells = ys * rows // mask.shape[0] * columns + xs * columns // mask.shape[1]
+    return int(np.bincount(cells, minlength=rows * columns).argmax())

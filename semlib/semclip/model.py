@@ -1,97 +1,77 @@
-"""SEM-CLIP (arXiv 2502.14884): few-shot classification and segmentation with texts, two paths and two small layers."""
+"""SEM-CLIP (arXiv 2502.14884): few-shot classes and maps from words and two small layers."""
 
 from copy import copy
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from scipy.special import softmax
 
-from semlib.semclip import maps, shots, store, tune
-from semlib.semclip.backbone import Backbone
-from semlib.semclip.features import Features
+from semlib.semclip import maps, tune
+from semlib.semclip.backbone import Backbone, Features
 from semlib.semclip.prompts import Prompts
 
-CHUNK = 8  # images whose tokens are in float32 at a time; few stay in the cache
 TOP = 0.01  # part of the pixels whose mean is the map's say in the anomaly score
 
 
 class Prediction(NamedTuple):
-    """`class_probabilities` float32 (N, C), in the order of the prompts' classes; `anomaly_maps` float32 (N, H, W)."""
+    """What a model says of N images."""
 
-    class_probabilities: np.ndarray
-    anomaly_maps: np.ndarray
+    class_probabilities: np.ndarray  # float32 (N, C), in the order of the prompts' classes
+    anomaly_maps: np.ndarray  # float32 (N, H, W), 0 to 1
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the paper does not state (our choice), or what an ablation leaves out."""
+
+    vv: bool = True  # add the V-V path's map (ablation: False)
+    remove_redundant: bool = True  # from the texts, see `maps.distinct` (ablation: False)
+    transformation: bool = True  # train the Transformation Layers; without them no mask is needed
+    levels: str = "all"  # tapped blocks that take part, or "last" (ablation)
+    fusion: float = 0.5  # weight w of CLIP's score; 1 trains no head, 0 is the head alone
+    temperature: float = 0.07  # of the similarities in the maps
+    blur: float = 0.25  # standard deviation of a Gaussian over the enlarged maps, in patches
+    steps: int = 60  # of the Transformation Layers, see `tune.transformation_layers`
+    learning_rate: float = 0.05
+    strength: float = 10.0  # inverse L2 penalty of the head, see `tune.classification_head`
+    seed: int = 0
+
+    def __post_init__(self):
+        too_small = min(self.blur, self.steps) < 0 or min(self.temperature, self.strength) <= 0
+        if too_small or self.levels not in ("all", "last") or not 0 <= self.fusion <= 1:
+            raise ValueError(f"an option is out of its range: {self}")
 
 
 class SemClip:
     """Few-shot defect detection: ``SemClip().fit(images, labels, masks).predict(images)``.
 
-    Segmentation: each patch token of each path and level goes through its Transformation Layer and is compared with
-    the texts of all classes, whose redundant part is removed (`maps.distinct`); log odds of defect against defect-free
-    become a map (`maps.defect_logit`), averaged over levels; the maps of the original path and of the V-V path are
-    added, A = A_F + A_V, and halved to stay within 0 and 1. Classification: ``P = w softmax(s <image, text>) +
-    (1 - w) softmax(head)`` with CLIP's own scale s. What the paper does not state is our choice and a parameter here.
+    Segmentation: each patch token of each path and level goes through its Transformation Layer and
+    is compared with the texts of all classes, from which the redundant part is removed. The odds of
+    defect against defect-free become maps, and those of both paths are added, A = A_F + A_V.
+    Classification: ``P = w softmax(s <image, text>) + (1 - w) softmax(head)``, s CLIP's own scale.
 
-    Parameters
-    ----------
-    backbone : Backbone, optional
-        Our embedded model by default.
-    prompts : Prompts, optional
-        Those of the paper's seven classes by default.
-    vv : bool
-        Add the V-V path's map (ablation: False).
-    remove_redundant : bool
-        Remove what is common to all classes (ablation: False).
-    transformation : bool
-        Train the Transformation Layers (ablation: False); without them no masks are needed.
-    levels : "all" or "last"
-        Tapped blocks that take part (ablation: "last").
-    fusion : float, 0 to 1
-        Weight w of CLIP's score; 1 is CLIP's score alone and trains no head, 0 the head alone.
-    temperature : float
-        Of the similarities in the maps.
-    blur : float
-        Smoothing of the enlarged maps: standard deviation of a Gaussian in patches.
-    steps, learning_rate
-        Training of the Transformation Layers, see `tune.transformation_layers`.
-    strength : float
-        Inverse L2 penalty of the Classification Head, see `tune.classification_head`.
-    seed : int
-
-    Raises
-    ------
-    ValueError
-        For an option out of its range.
+    By default the backbone is our embedded model, and the prompts are those of the paper's seven
+    classes. See `Options` for the others.
     """
 
-    def __init__(
-        self, backbone=None, prompts=None, *, vv=True, remove_redundant=True, transformation=True, levels="all",
-        fusion=0.5, temperature=0.07, blur=0.25, steps=60, learning_rate=0.05, strength=10.0, seed=0,
-    ):  # fmt: skip
-        if levels not in ("all", "last"):
-            raise ValueError(f"levels {levels!r}: use 'all' or 'last'")
-        if not 0 <= fusion <= 1 or temperature <= 0 or blur < 0 or steps < 0 or strength <= 0:
-            raise ValueError(
-                f"fusion {fusion}, temperature {temperature}, blur {blur}, steps {steps}, strength {strength}: "
-                "expected 0 <= fusion <= 1, blur and steps 0 or more, temperature and strength above 0"
-            )
-        self.backbone, self.prompts = backbone or Backbone(), prompts or Prompts.load()
-        self.options = {
-            "vv": vv, "remove_redundant": remove_redundant, "transformation": transformation, "levels": levels,
-            "fusion": fusion, "temperature": temperature, "blur": blur, "steps": steps,
-            "learning_rate": learning_rate, "strength": strength, "seed": seed,
-        }  # fmt: skip
-        self.texts = self.prompts.embed(self.backbone)
+    def __init__(self, backbone=None, prompts=None, **options):
+        self.options = Options(**options)
+        self.backbone = backbone or Backbone()
+        self.prompts = prompts or Prompts.load()
+        self.texts = self.prompts.embed(self.backbone)  # C e
         self.scale = float(self.backbone.model.logit_scale.detach().exp())
-        self.transform = self.head = None
+        self.transform = None  # Transformation Layers, tensor (p, L, d, e)
+        self.head = None  # Classification Head, dict of arrays
 
     @property
     def classes(self):
         """Names of the classes, in the order of the probabilities."""
-        return list(self.prompts.classes)
+        return self.prompts.classes
 
     def fit(self, images, labels, masks=None):
-        """Train the Transformation Layers and the Classification Head on a few shots of each class.
+        """Train both small layers on a few shots of each class; returns the model itself.
 
         Parameters
         ----------
@@ -101,163 +81,120 @@ class SemClip:
         masks : bool array (N, H, W), optional
             Defects; needed unless ``transformation=False``.
 
-        Returns
-        -------
-        SemClip
-            Itself.
-
         Raises
         ------
         ValueError
-            For labels that the prompts do not know, a class without a shot, masks of another size or without a defect,
-            images that are not uint8 (N, H, W).
+            For unknown labels, a class without a shot, masks of another size or without a defect.
         """
         if len(images) != len(labels):
-            raise ValueError(
-                f"{len(images)} images, {len(labels)} labels: expected one label an image"
-            )
-        classes = shots.class_numbers(labels, self.prompts)
-        if self.options["transformation"]:
+            raise ValueError(f"{len(images)} images, {len(labels)} labels: use one label an image")
+        classes = self._class_numbers(labels)
+        options = self.options
+        if options.transformation:
             like = masks if isinstance(images, Features) else images
-            masks = shots.check_masks(masks, (len(images), *np.shape(like)[1:3]))
+            masks = _checked(masks, (len(images), *np.shape(like)[1:3]))
         features = self._features(images)
-        self.transform = self._train(features, masks) if self.options["transformation"] else None
-        if self.options["fusion"] < 1:
-            seen = self._describe(features, self._patch_maps(features, self._layers()))
-            self.head = tune.classification_head(
-                seen, classes, len(self.classes), strength=self.options["strength"]
-            )
+        if options.transformation:
+            tokens = torch.from_numpy(features.tokens)
+            given = tokens, masks, self.backbone.projection, self.backbone.grid
+            training = {name: getattr(options, name) for name in tune.TRAINING}
+            self.transform = tune.transformation_layers(*given, **self._look(), **training)
+        if options.fusion < 1:
+            patches = maps.anomaly(features.tokens, self._layers(), **self._look())
+            inputs = self._describe(features, patches)
+            count = len(self.classes)
+            self.head = tune.classification_head(inputs, classes, count, strength=options.strength)
         return self
 
     def predict(self, images, shape=None):
-        """Class probabilities and anomaly maps.
+        """`Prediction` for uint8 images (N, H, W) or Features.
 
-        Parameters
-        ----------
-        images : uint8 array (N, H, W), or Features
-        shape : (int, int), optional
-            Size of the maps; that of the images, or the backbone's own for Features, when not given.
-
-        Returns
-        -------
-        Prediction
-
-        Raises
-        ------
-        ValueError
-            Before `fit`, where the options ask for trained parts.
+        `shape` is the size of the maps: that of the images, or the backbone's own for Features,
+        when not given. Raises ValueError before `fit`, where the options ask for trained parts.
         """
         self.check_fitted()
-        return self._predict(images, shape, self._layers(), self.options["fusion"])
-
-    def check_fitted(self):
-        """Raise ValueError where the options ask for trained parts and there are none yet."""
-        options = self.options
-        if (options["transformation"] and self.transform is None) or (
-            options["fusion"] < 1 and self.head is None
-        ):
-            raise ValueError(
-                "this model is not fitted: call fit first, or zero_shot for what needs no training"
-            )
+        return self._predict(images, shape, self._layers(), self.options.fusion)
 
     def zero_shot(self, images, shape=None):
-        """What `predict` gives without trained parts: the projection for Transformation Layers, CLIP's score alone."""
-        return self._predict(images, shape, self.backbone.projection.detach(), 1.0)
+        """What `predict` gives without trained parts: the projection and CLIP's score alone."""
+        return self._predict(images, shape, self.backbone.projection, 1.0)
+
+    def check_fitted(self):
+        """Raise ValueError where a trained part that the options ask for is missing."""
+        untrained_layers = self.options.transformation and self.transform is None
+        if untrained_layers or (self.options.fusion < 1 and self.head is None):
+            raise ValueError("this model is not fitted: call fit first, or zero_shot")
 
     def anomaly_scores(self, prediction):
-        """One score an image, float32 (N,), 0 to 1: mean of the map's highest hundredth and of 1 - P(defect-free).
+        """One score an image (N,): mean of the map's highest hundredth and of 1 - P(defect-free).
 
-        Both halves and the hundredth are our choice; the paper reports an image-level AUROC without saying of what.
+        Our choice; the paper reports an image-level AUROC without saying of what.
         """
-        probabilities, anomaly = prediction
-        pixels = anomaly.reshape(len(anomaly), -1)
+        pixels = prediction.anomaly_maps.reshape(len(prediction.anomaly_maps), -1)
         kept = max(1, round(TOP * pixels.shape[1]))
         top = np.partition(pixels, -kept, axis=1)[:, -kept:].mean(1)
-        return (top + 1 - probabilities[:, self.prompts.normal]) / 2
+        return (top + 1 - prediction.class_probabilities[:, self.prompts.normal]) / 2
 
-    def again(self, seed):
-        """The same model with another seed, not fitted; the texts are not embedded again."""
+    def changed(self, **options):
+        """The same model, fitted or not, with other options; embeds no text again."""
         other = copy(self)
-        other.options, other.transform, other.head = self.options | {"seed": seed}, None, None
+        other.options = replace(self.options, **options)
         return other
 
-    def fused(self, fusion):
-        """The same model, fitted as it is, with another weight of CLIP's score; training does not depend on it."""
-        if not 0 <= fusion <= 1:
-            raise ValueError(f"fusion {fusion}: expected 0 to 1")
-        other = copy(self)
-        other.options = self.options | {"fusion": fusion}
-        return other
-
-    def save(self, folder):
-        """Write ``model.safetensors`` and ``model.json``, from which `load` makes the same model again."""
-        store.save(self, folder)
-
-    @classmethod
-    def load(cls, folder, backbone=None):
-        """Read a saved model; see `semlib.semclip.store.load`."""
-        return store.load(cls, folder, backbone)
+    @torch.inference_mode()
+    def _predict(self, images, shape, layers, fusion):
+        if shape is None:
+            own = (self.backbone.image_size,) * 2
+            shape = own if isinstance(images, Features) else images.shape[1:]
+        features = self._features(images)
+        patches = maps.anomaly(features.tokens, layers, **self._look())  # N P: (A_F + A_V) / 2
+        probabilities = softmax(self.scale * features.image @ self.texts.T, axis=1)  # N C
+        if fusion < 1:
+            inputs = self._describe(features, patches) - self.head["mean"]
+            logits = inputs @ self.head["weight"].T + self.head["bias"]
+            probabilities = fusion * probabilities + (1 - fusion) * softmax(logits, axis=1)
+        grids = patches.unflatten(1, self.backbone.grid)  # N h w
+        anomaly = maps.enlarge(grids, shape, self.options.blur).clamp(0, 1)  # N H W
+        return Prediction(probabilities.astype(np.float32), anomaly.numpy())
 
     def _features(self, images):
         """Features with the paths and levels that take part."""
         features = images if isinstance(images, Features) else self.backbone.encode_images(images)
-        paths = slice(None if self.options["vv"] else 1)
-        levels = slice(-1 if self.options["levels"] == "last" else 0, None)
+        paths = slice(None if self.options.vv else 1)
+        levels = slice(-1 if self.options.levels == "last" else 0, None)
         return Features(features.image, features.tokens[:, paths, levels])
-
-    def _map_texts(self):
-        texts = torch.from_numpy(self.texts)
-        return maps.distinct(texts) if self.options["remove_redundant"] else texts
-
-    def _train(self, features, masks):
-        options = self.options
-        return tune.transformation_layers(
-            torch.from_numpy(features.tokens), masks, self.backbone.projection.detach().cpu(), self._map_texts(),
-            normal=self.prompts.normal, grid=self.backbone.grid, temperature=options["temperature"],
-            steps=options["steps"], learning_rate=options["learning_rate"], seed=options["seed"],
-        )  # fmt: skip
 
     def _layers(self):
         """The Transformation Layers (p, L, d, e), or the projection (d, e) in their place."""
-        return self.backbone.projection.detach().cpu() if self.transform is None else self.transform
+        return self.backbone.projection if self.transform is None else self.transform
 
-    @torch.inference_mode()
-    def _patch_maps(self, features, layers):
-        """A = (A_F + A_V) / 2 on the patches, tensor (N, P): mean over paths and levels of the odds' probabilities."""
-        texts, found = self._map_texts(), []
-        for start in range(0, len(features), CHUNK):
-            tokens = (
-                torch.from_numpy(features.tokens[start : start + CHUNK])
-                .float()
-                .permute(1, 2, 0, 3, 4)
-            )
-            similarities = maps.similarity(tokens.flatten(2, 3), layers, texts)
-            logits = maps.defect_logit(
-                similarities, self.prompts.normal, self.options["temperature"]
-            )
-            found.append(logits.sigmoid().mean((0, 1)).unflatten(0, tokens.shape[2:4]))
-        return torch.cat(found)
-
-    @torch.inference_mode()
-    def _predict(self, images, shape, layers, fusion):
-        shape = (
-            shape or (self.backbone.image_size,) * 2
-            if isinstance(images, Features)
-            else shape or images.shape[1:]
-        )
-        features = self._features(images)
-        patches = self._patch_maps(features, layers)
-        probabilities = softmax(self.scale * features.image @ self.texts.T, axis=1)
-        if fusion < 1:
-            head = self.head
-            logits = (self._describe(features, patches) - head["mean"]) @ head["weight"].T + head[
-                "bias"
-            ]
-            probabilities = fusion * probabilities + (1 - fusion) * softmax(logits, axis=1)
-        anomaly = maps.enlarge(
-            patches.unflatten(1, self.backbone.grid), shape, self.options["blur"]
-        ).clamp(0, 1)
-        return Prediction(probabilities.astype(np.float32), anomaly.numpy())
+    def _look(self):
+        """Texts that the maps compare with, and the other settings of `maps.anomaly`."""
+        texts = torch.from_numpy(self.texts)
+        texts = maps.distinct(texts) if self.options.remove_redundant else texts
+        temperature = self.options.temperature
+        return {"texts": texts, "normal": self.prompts.normal, "temperature": temperature}
 
     def _describe(self, features, patches):
         return tune.describe(features.image, torch.from_numpy(features.tokens), patches)
+
+    def _class_numbers(self, labels):
+        """Labels as positions of their classes, each of which must have a shot."""
+        numbers = self.prompts.positions(labels)
+        missing = [name for i, name in enumerate(self.classes) if i not in numbers]
+        if missing:
+            names = ", ".join(missing)
+            raise ValueError(f"no shot of {names}: give one or more of each")
+        return numbers
+
+
+def _checked(masks, shape):
+    """Masks as bool array of such a shape (N, H, W), one of which marks a defect."""
+    if masks is None:
+        raise ValueError("the Transformation Layers need masks, or SemClip(transformation=False)")
+    masks = np.asarray(masks)
+    if masks.shape != shape:
+        raise ValueError(f"masks have shape {masks.shape}, expected {shape}: as the images")
+    if not masks.any():
+        raise ValueError("no mask marks a defect: draw them, or use SemClip(transformation=False)")
+    return masks.astype(bool)

@@ -1,4 +1,4 @@
-"""PatchCore (Roth et al., CVPR 2022, arXiv 2106.08265) on VGG16: how far a patch is from all defect-free ones."""
+"""PatchCore (Roth et al., arXiv 2106.08265) on VGG16: distance to defect-free patches."""
 
 from math import isqrt
 from typing import NamedTuple
@@ -9,185 +9,129 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from semlib import vgg
-from semlib.semclip.episodes import Method, Result
+from semlib.semclip.episodes import Method, Result, normal_shots
 from semlib.semclip.maps import enlarge
-from semlib.semclip.support import normal_shots
 
 BLUR = 4.0  # standard deviation in pixels of a 224 px image, as the authors smooth their maps
 COARSE = 32  # length of the projected patches among which the coreset is chosen
+TOGETHER = 4  # images that go through VGG16 at a time
 
 
 class VggFeatures(NamedTuple):
-    """`tokens` float16 (N, P, D), patches row by row on a square grid; `pooled` float32 (N, 768), one row an image."""
+    """What VGG16 sees in N images."""
 
-    tokens: np.ndarray
-    pooled: np.ndarray
+    tokens: np.ndarray  # float16 (N, P, D), patches of a square grid
+    pooled: np.ndarray  # float32 (N, 768), whole images
 
 
 @torch.inference_mode()
 def vgg_features(images, *, size=160, dimension=128, seed=0, progress=True):
-    """What VGG16 sees in patches and in whole images; one pass, to be shared by all episodes.
+    """`VggFeatures` of uint8 images (N, H, W), resized to `size`, a multiple of 16.
 
-    Patches (section 3.1): relu3_3 and relu4_3, each averaged over 3 x 3 neighbours, the coarser one enlarged to the
-    finer grid, concatenated. Our choice: each level has unit length, so that neither outweighs the other, and a random
-    Gaussian matrix shortens the patches so that they fit into memory (it keeps distances to about
-    1 / sqrt(2 `dimension`)). Whole images: the largest value of each channel of both levels (our choice; a small defect
-    hardly moves the mean).
-
-    Parameters
-    ----------
-    images : uint8 array (N, H, W)
-    size : int
-        Pixels per side that VGG16 gets, a multiple of 16; the grid has size / 4 patches a side.
-    dimension : int
-        D, length of a patch.
-    seed : int
-        Of the random matrix.
-    progress : bool
-
-    Returns
-    -------
-    VggFeatures
-
-    Raises
-    ------
-    ValueError
-        If the images are not uint8 (N, H, W) or the size does not fit.
-    semlib.weights.WeightsError
-        If the weights of VGG16 cannot be had.
+    Patches (section 3.1), size / 4 a side: relu3_3 and relu4_3, each averaged over 3 x 3
+    neighbours, the coarser one enlarged to the finer grid, concatenated. Our choice: each level has
+    unit length, so that neither outweighs the other, and a random matrix shortens the patches to
+    `dimension` D, which keeps distances to about 1 / sqrt(2 D). Whole images: the largest value of
+    each channel (our choice; a small defect hardly moves the mean).
     """
-    images = np.asarray(images)
-    if images.ndim != 3 or images.dtype != np.uint8:
-        raise ValueError(f"images must be uint8 (N, H, W), not {images.dtype} {images.shape}")
     if size < 32 or size % 16:
         raise ValueError(f"size={size}: VGG16 takes multiples of 16 pixels here, from 32 on")
-    channels = sum(vgg.CHANNELS[2:4])
-    mix = _projection(channels, dimension, seed)
-    tokens = np.empty((len(images), (size // 4) ** 2, dimension), np.float16)
-    pooled = np.empty((len(images), channels), np.float32)
+    mix = random_projection(sum(vgg.CHANNELS[2:4]), dimension, seed)
+    tokens = []
+    pooled = []
     with tqdm(total=len(images), desc="VGG16", unit="image", disable=not progress) as bar:
-        for start in range(0, len(images), vgg.TOGETHER):
-            levels = _levels(images[start : start + vgg.TOGETHER], size)
-            for i, pair in enumerate(levels, start):
-                pooled[i] = torch.cat([level.amax((0, 1)) for level in pair])
-                tokens[i] = (_patches(*pair) @ mix).half()
-            bar.update(len(levels))
-    return VggFeatures(tokens, pooled)
+        for start in range(0, len(images), TOGETHER):
+            x = torch.from_numpy(images[start : start + TOGETHER].astype(np.float32) / 255)[:, None]
+            x = F.interpolate(x, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
+            fine, coarse = levels(x)  # n 256 h w, n 512 h/2 w/2
+            pooled.append(torch.cat([fine.amax((2, 3)), coarse.amax((2, 3))], 1))
+            tokens += [(patches(*one) @ mix).half() for one in zip(fine, coarse, strict=True)]
+            bar.update(len(x))
+    return VggFeatures(torch.stack(tokens).numpy(), torch.cat(pooled).numpy())
 
 
-def _levels(images, size):
-    """relu3_3 and relu4_3 of each image, tensors (h, w, C)."""
-    x = torch.from_numpy(images.astype(np.float32) / 255)[:, None]
-    x = F.interpolate(x, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
-    found = [[] for _ in images]
+def levels(x):
+    """relu3_3 and relu4_3 of grey images (n, 1, H, W), tensors (n, C, h, w)."""
+    both = [vgg.stages(image, count=4)[2:] for image in x.split(1)]
+    return [torch.stack(level).permute(0, 3, 1, 2) for level in zip(*both, strict=True)]
 
-    def visit(number, stage, maps):
-        if stage >= 2:
-            found[number].append(torch.from_numpy(maps))
 
-    vgg.walk(x.split(1), visit, count=4)
-    return found
+def patches(fine, coarse):
+    """Levels (C, h, w) and (C', h/2, w/2) of an image as patches (h w, C + C')."""
+    # count_include_pad: at an edge the mean is over the neighbours there are
+    look = {"stride": 1, "padding": 1, "count_include_pad": False}
+    fine, coarse = (F.avg_pool2d(x[None], 3, **look) for x in (fine, coarse))
+    coarse = F.interpolate(coarse, fine.shape[2:], mode="bilinear")
+    both = torch.cat([F.normalize(fine), F.normalize(coarse)], 1)  # 1 C+C' h w
+    return both[0].flatten(1).T
 
 
 def patchcore(tokens, *, bank=1000, neighbours=9, seed=0, name="PatchCore (VGG16)"):
-    """PatchCore from the defect-free shots alone.
+    """PatchCore from the defect-free shots alone; `tokens` as `vgg_features` of the whole pool.
 
-    The map is the distance to the nearest patch of the memory bank (section 3.3), enlarged and smoothed. The image's
-    score is the largest distance s* = ||m_test - m*||, weighted as in Eq. 7 over the `neighbours` patches m of the bank
-    nearest to m*: ``(1 - exp(s*) / sum_m exp ||m_test - m||) s*``.
-
-    Parameters
-    ----------
-    tokens : float16 array (N, P, D)
-        Of all images of the pool, see `vgg_features`.
-    bank : int
-        Patches kept, chosen by `coreset`; all of them where there are no more.
-    neighbours : int
-    seed : int
-        Of the coreset.
-    name : str
-
-    Returns
-    -------
-    Method
+    The map is the distance to the nearest patch of a memory bank (section 3.3), enlarged and
+    smoothed. The image's score is the largest distance s* = ||m_test - m*||, weighted as in Eq. 7
+    over the `neighbours` patches m of the bank nearest to m*:
+    ``(1 - exp(s*) / sum_m exp ||m_test - m||) s*``.
     """
 
     def run(pool, episode):
-        memory = coreset(_rows(tokens[normal_shots(pool, episode)]), bank, seed)
-        around = (
-            torch.cdist(memory, memory).topk(min(neighbours, len(memory)), largest=False).indices
-        )
-        found = [
-            _distances(torch.from_numpy(tokens[i]).float(), memory, around) for i in episode.test
-        ]
-        distances, scores = (torch.stack(part) for part in zip(*found, strict=True))
+        shots = torch.from_numpy(tokens[normal_shots(pool, episode)]).float()
+        memory = coreset(shots.flatten(0, 1), bank, seed)
+        count = min(neighbours, len(memory))
+        around = torch.cdist(memory, memory).topk(count, largest=False).indices
+        maps = []
+        scores = []
+        for i in episode.test:
+            distances, score = _judged(torch.from_numpy(tokens[i]).float(), memory, around)
+            maps.append(distances)
+            scores.append(score)
         side = isqrt(tokens.shape[1])
-        maps = enlarge(
-            distances.view(-1, side, side), pool.images.shape[1:], blur=BLUR / 224 * side
-        )
-        return Result(maps=maps.numpy(), scores=scores.numpy())
+        grids = torch.stack(maps).view(-1, side, side)
+        enlarged = enlarge(grids, pool.images.shape[1:], blur=BLUR / 224 * side)
+        return Result(maps=enlarged.numpy(), scores=torch.stack(scores).numpy())
 
     return Method(name, "normals", run)
 
 
-def coreset(rows, size, seed=0):
-    """Greedy coreset (Algorithm 1): each next row is the one farthest from those chosen, among randomly projected rows.
+def coreset(points, size, seed=0):
+    """At most `size` of the points (n, D), each next one the farthest from those chosen.
 
-    Parameters
-    ----------
-    rows : float32 tensor (n, D)
-    size : int
-    seed : int
-        Of the projection; the first row is always chosen.
-
-    Returns
-    -------
-    float32 tensor (min(n, size), D)
+    Greedy (Algorithm 1), by distances of randomly projected points; the first is always chosen.
     """
-    if len(rows) <= size:
-        return rows
-    short = rows @ _projection(rows.shape[1], min(COARSE, rows.shape[1]), seed)
+    if len(points) <= size:
+        return points
+    width = points.shape[1]
+    short = points @ random_projection(width, min(COARSE, width), seed)
     lengths = short.square().sum(1)
-    chosen, gap = [0], torch.full_like(lengths, torch.inf)  # squared distance to the chosen ones
+    chosen = [0]
+    gap = torch.full_like(lengths, torch.inf)  # squared distance to the chosen ones
     while len(chosen) < size:
         last = chosen[-1]
-        gap = torch.minimum(gap, torch.addmv(lengths + lengths[last], short, short[last], alpha=-2))
+        # |a - b|^2 = |a|^2 + |b|^2 - 2 a b: one product of matrix and vector a step
+        squared = torch.addmv(lengths + lengths[last], short, short[last], alpha=-2)
+        gap = torch.minimum(gap, squared)
         chosen.append(int(gap.argmax()))
-    return rows[chosen]
+    return points[chosen]
 
 
-def nearest(rows, memory):
-    """Squared Euclidean distance to the nearest row of the memory (m, D), and which it is, for each of rows (n, D)."""
-    least, which = torch.addmm(memory.square().sum(1), rows, memory.T, alpha=-2).min(1)
-    return (least + rows.square().sum(1)).clamp_(min=0), which
+def nearest(points, memory):
+    """Squared distance of points (n, D) to the nearest of the memory (m, D), and which that is."""
+    least, which = torch.addmm(memory.square().sum(1), points, memory.T, alpha=-2).min(1)
+    return (least + points.square().sum(1)).clamp_(min=0), which  # rounding may fall below 0
 
 
-def _distances(rows, memory, around):
-    """Distance of each patch to the memory (P,), and the image's weighted score."""
-    squared, closest = nearest(rows, memory)
-    distances = squared.sqrt()
-    worst = int(distances.argmax())
-    others = (memory[around[closest[worst]]] - rows[worst]).norm(dim=1)
-    share = (distances[worst] - others.logsumexp(0)).exp() if len(memory) > 1 else 0.0
-    return distances, (1 - share) * distances[worst]
-
-
-def _patches(fine, coarse):
-    """Levels (h, w, C) and (h / 2, w / 2, C') as patches (h w, C + C')."""
-    fine, coarse = (
-        F.avg_pool2d(x.permute(2, 0, 1)[None], 3, 1, 1, count_include_pad=False)
-        for x in (fine, coarse)
-    )
-    coarse = F.interpolate(coarse, fine.shape[2:], mode="bilinear")
-    both = torch.cat([F.normalize(fine), F.normalize(coarse)], 1)
-    return both[0].flatten(1).T
-
-
-def _projection(inside, outside, seed):
-    """Random matrix (inside, outside) that keeps distances on average (Johnson and Lindenstrauss)."""
+def random_projection(inside, outside, seed):
+    """Random matrix (inside, outside) that keeps distances on average (Johnson, Lindenstrauss)."""
     values = np.random.default_rng(seed).normal(size=(inside, outside)) / np.sqrt(outside)
     return torch.from_numpy(values.astype(np.float32))
 
 
-def _rows(tokens):
-    return torch.from_numpy(np.asarray(tokens)).float().flatten(0, 1)
+def _judged(points, memory, around):
+    """Distance of each patch of an image to the memory (P,), and the image's weighted score."""
+    squared, closest = nearest(points, memory)
+    distances = squared.sqrt()
+    worst = int(distances.argmax())
+    others = (memory[around[closest[worst]]] - points[worst]).norm(dim=1)
+    share = (distances[worst] - others.logsumexp(0)).exp() if len(memory) > 1 else 0.0
+    return distances, (1 - share) * distances[worst]

@@ -1,4 +1,4 @@
-"""Pictures of SEM-CLIP: anomaly maps, confusion matrices, scores against shots, attention, the text false alarm."""
+"""Pictures of SEM-CLIP: anomaly maps, confusion matrices, scores against shots, attention, text."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -6,32 +6,20 @@ import seaborn as sns
 from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import confusion_matrix
 
+from semlib.plots import MARKERS
 from semlib.saving import PALETTE
+from semlib.semclip.study import FULL
 
-MARKERS = "osD^vPX*<>ph"
 HEAT = "viridis"  # read with any colour vision
 
 
-def overlays(images, masks, maps, names, *, width=1.5):
-    """A row for each image: the image, its mask, and the map of each method with the mask's outline.
+def overlays(images, masks, maps, names):
+    """A row for each image (H, W): the image, its mask, and each method's map, mask outlined.
 
-    Parameters
-    ----------
-    images : uint8 array (n, H, W)
-    masks : bool array (n, H, W)
-    maps : dict of str to float array (n, H, W)
-        Method -> anomaly maps. The values of two methods are not comparable: each has its own colour scale, from the
-        1st to the 99.9th percentile of its maps shown here.
-    names : sequence of str
-        Class of each image.
-    width : float
-        Inches an image.
-
-    Returns
-    -------
-    matplotlib Figure
+    `maps` are (n, H, W) by method. Values of two methods are not comparable: each has its own
+    colour scale, from the 1st to the 99.9th percentile of its maps shown here.
     """
-    figure, axes = _grid(names, ["image", "mask", *maps], width)
+    figure, axes = _grid(names, ["image", "mask", *maps], 1.5)
     for i, (image, mask) in enumerate(zip(images, masks, strict=True)):
         axes[i, 0].imshow(image)
         axes[i, 1].imshow(mask, vmin=0, vmax=1)
@@ -44,37 +32,21 @@ def overlays(images, masks, maps, names, *, width=1.5):
 def confusions(labels, predicted, classes, *, columns=3):
     """Confusion matrices side by side, as shares of each true class.
 
-    Parameters
-    ----------
-    labels : int array (n,)
-    predicted : dict of str to int array (n,)
-        Method -> predicted labels.
-    classes : sequence of str
-        By label.
-    columns : int
-
-    Returns
-    -------
-    matplotlib Figure
+    `predicted` maps a method to its predicted labels (n,); `classes` are names by label.
     """
-    columns, rows = min(columns, len(predicted)), -(-len(predicted) // min(columns, len(predicted)))
+    columns = min(columns, len(predicted))
+    rows = -(-len(predicted) // columns)  # rounded up
     side = 0.46 * len(classes) + 0.4
-    figure, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(side * columns + 1.4, (side + 1.2) * rows),
-        squeeze=False,
-        sharex=True,
-        sharey=True,
-    )
+    size = side * columns + 1.4, (side + 1.2) * rows
+    shared = {"squeeze": False, "sharex": True, "sharey": True}
+    figure, axes = plt.subplots(rows, columns, figsize=size, **shared)
     for axis in axes.flat[len(predicted) :]:
         axis.axis("off")
+    look = {"annot": True, "fmt": ".2f", "annot_kws": {"fontsize": 7}, "cmap": "Blues"}
+    look |= {"vmin": 0, "vmax": 1, "square": True, "cbar": False, "linewidths": 0.5}
     for axis, (name, guesses) in zip(axes.flat, predicted.items(), strict=False):
         shares = confusion_matrix(labels, guesses, labels=range(len(classes)), normalize="true")
-        sns.heatmap(
-            shares, annot=True, fmt=".2f", annot_kws={"fontsize": 7}, vmin=0, vmax=1, cmap="Blues", square=True,
-            cbar=False, xticklabels=classes, yticklabels=classes, linewidths=0.5, ax=axis,
-        )  # fmt: skip
+        sns.heatmap(shares, xticklabels=classes, yticklabels=classes, ax=axis, **look)
         axis.set_title(f"{name}\naccuracy {np.mean(labels == guesses):.2f}", fontsize=10)
         axis.tick_params(axis="x", rotation=90, labelbottom=True, length=0)
         axis.tick_params(axis="y", rotation=0, length=0)
@@ -83,73 +55,53 @@ def confusions(labels, predicted, classes, *, columns=3):
     return figure
 
 
-def shot_curves(summary, metrics, *, first="SEM-CLIP", columns=3):
-    """Score against shots a class: a panel for each metric, a line with 95 % intervals for each method.
+def shot_curves(summary, metrics, *, columns=3):
+    """Score against shots a class: a panel for each metric, a line with 95 % intervals a method.
 
-    The shots are evenly spaced and the methods lie beside each other at each, so that no interval hides another. A
-    method without supervision is a horizontal line.
-
-    Parameters
-    ----------
-    summary : DataFrame
-        As `tables.summarise` returns it.
-    metrics : sequence of str
-    first : str
-        The method that is drawn in black, thick and on top.
-    columns : int
-
-    Returns
-    -------
-    matplotlib Figure
+    The methods lie beside each other at each number of shots, so that no interval hides another. A
+    method without supervision is a horizontal line; SEM-CLIP is black. Takes `findings.summarise`.
     """
-    methods = [name for name in summary["method"].unique() if name != first]
-    methods = ([first] if first in set(summary["method"]) else []) + methods
-    looks = dict(zip(methods, _looks(len(methods), first in methods), strict=True))
-    for name in summary.loc[summary["supervision"] == "none", "method"].unique():
-        looks[name] |= {"marker": None}
+    methods = sorted(summary["method"].unique(), key=lambda name: name != FULL)  # ours first
+    looks = dict(zip(methods, _looks(len(methods), methods[0] == FULL), strict=True))
+    supervision = summary.groupby("method")["supervision"].first()
+    for name in methods:
+        if supervision[name] == "none":
+            looks[name]["marker"] = None
     shots = sorted(summary["k"].unique())
-    columns, rows = min(columns, len(metrics)), -(-len(metrics) // min(columns, len(metrics)))
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(3.1 * columns + 2.8, 2.9 * rows), squeeze=False
-    )
+    columns = min(columns, len(metrics))
+    rows = -(-len(metrics) // columns)  # rounded up
+    size = 3.1 * columns + 2.8, 2.9 * rows
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
     for axis in axes.flat[len(metrics) :]:
         axis.axis("off")
     for axis, metric in zip(axes.flat, metrics, strict=False):
         for i, (name, part) in enumerate(summary.groupby("method", sort=False)):
-            _curve(
-                axis,
-                part.set_index("k").reindex(shots),
-                metric,
-                (i - (len(methods) - 1) / 2) * 0.04,
-                looks[name],
-            )
+            offset = (i - (len(methods) - 1) / 2) * 0.04
+            _curve(axis, part.set_index("k").reindex(shots), metric, offset, looks[name])
         axis.set(title=metric, xlabel="shots a class", xticks=range(len(shots)), xticklabels=shots)
         axis.yaxis.set_major_locator(MaxNLocator(6))
         axis.grid(axis="y", color="0.9", lw=0.6)
         low, high = axis.get_ylim()
         axis.set_ylim(max(low, -0.02), min(high, 1.02))
-    supervision = summary.groupby("method")["supervision"].first()
-    handles = [
-        plt.Line2D([], [], **looks[name], label=f"{name}: {supervision[name]}") for name in methods
-    ]
-    figure.legend(
-        handles=handles, loc="outside right upper", fontsize=8.5, title="method: supervision"
-    )
+    names = [f"{name}: {supervision[name]}" for name in methods]
+    handles = [plt.Line2D([], [], **looks[name]) for name in methods]
+    place = {"loc": "outside right upper", "fontsize": 8.5}
+    figure.legend(handles, names, title="method: supervision", **place)
     return figure
 
 
 def _looks(count, emphasised):
-    """Colour, marker and line of each method; black is kept for the emphasised one, line styles tell repeats apart."""
+    """Colour, marker and line of each method; line styles tell repeats of a colour apart."""
     colours = [colour for colour in PALETTE if colour not in ("#000000", "#F0E442")]
-    looks = [
-        {
-            "color": colours[i % len(colours)], "marker": MARKERS[(i + 1) % len(MARKERS)], "ms": 4, "lw": 1.1,
-            "ls": ("-", "--", ":")[i // len(colours) % 3],
-        }
-        for i in range(count - emphasised)
-    ]  # fmt: skip
-    black = {"color": "black", "marker": "o", "ms": 5.5, "lw": 2.2, "ls": "-", "zorder": 5}
-    return [black] * emphasised + looks
+    looks = []
+    if emphasised:  # black is kept for it
+        looks = [{"color": "black", "marker": "o", "ms": 5.5, "lw": 2.2, "ls": "-", "zorder": 5}]
+    for i in range(count - emphasised):
+        line = ("-", "--", ":")[i // len(colours) % 3]
+        marker = MARKERS[(i + 1) % len(MARKERS)]
+        look = {"color": colours[i % len(colours)], "marker": marker, "ms": 4, "lw": 1.1}
+        looks.append(look | {"ls": line})
+    return looks
 
 
 def _curve(axis, part, metric, offset, look):
@@ -157,28 +109,15 @@ def _curve(axis, part, metric, offset, look):
         axis.axhline(part[metric].mean(), **look)
         return
     spans = np.abs(part[[f"{metric}_lo", f"{metric}_hi"]].to_numpy() - part[[metric]].to_numpy()).T
-    axis.errorbar(
-        np.arange(len(part)) + offset, part[metric], spans, capsize=1.5, elinewidth=0.9, **look
-    )
+    places = np.arange(len(part)) + offset
+    axis.errorbar(places, part[metric], spans, capsize=1.5, elinewidth=0.9, **look)
 
 
 def attention(images, original, vv, grid, names):
     """A row for each image: the image, and where each path looks.
 
-    Parameters
-    ----------
-    images : uint8 array (n, H, W)
-    original, vv : float array (n, P)
-        Attention weights over the patches of the unchanged path and of the V-V path.
-    grid : (int, int)
-        Rows and columns of patches, P of them.
-    names : sequence of str
-
-    Returns
-    -------
-    matplotlib Figure
-        Weights are shown as multiples of the even weight 1 / P; every panel has its own scale, from 0 to the
-        largest, which is written below it.
+    `original` and `vv` (n, P) are weights of the patches on the `grid`, shown as multiples of the
+    even weight 1 / P, every panel on its own scale up to the largest, which is written below it.
     """
     figure, axes = _grid(names, ["image", "original path", "V-V path"], 2.0)
     for i, image in enumerate(images):
@@ -191,31 +130,14 @@ def attention(images, original, vv, grid, names):
 
 
 def false_alarms(images, text, before, after, names):
-    """A row for each image with burnt-in text: the image, and its anomaly map before and after tuning.
+    """A row for each image with burnt-in text: the image, its map before and after tuning.
 
-    Parameters
-    ----------
-    images : uint8 array (n, H, W)
-    text : bool array (n, H, W)
-        Where the text stands; outlined.
-    before, after : float array (n, H, W)
-        Anomaly maps of the same model, untuned and tuned, on one colour scale.
-    names : sequence of str
-
-    Returns
-    -------
-    matplotlib Figure
-        Below each map its mean over the text and elsewhere.
-
-    Raises
-    ------
-    ValueError
-        If an image has no text.
+    All maps are on one colour scale; below each stands its mean over the outlined text and
+    elsewhere.
     """
-    if not text.any((1, 2)).all():
-        raise ValueError(
-            f"images {np.flatnonzero(~text.any((1, 2))).tolist()} have no text: leave them out"
-        )
+    without = np.flatnonzero(~text.any((1, 2))).tolist()
+    if without:
+        raise ValueError(f"images {without} have no text: leave them out")
     figure, axes = _grid(names, ["image", "before tuning", "after tuning"], 2.2)
     limits = min(before.min(), after.min()), max(before.max(), after.max())
     for i, image in enumerate(images):
@@ -223,22 +145,17 @@ def false_alarms(images, text, before, after, names):
         for axis, values in zip(axes[i, 1:], (before[i], after[i]), strict=True):
             drawn = _heat(axis, image, values, limits)
             _outline(axis, text[i])
-            axis.set_xlabel(
-                f"text {values[text[i]].mean():.2f}, elsewhere {values[~text[i]].mean():.2f}",
-                fontsize=8,
-            )
+            on = values[text[i]].mean()
+            off = values[~text[i]].mean()
+            axis.set_xlabel(f"text {on:.2f}, elsewhere {off:.2f}", fontsize=8)
     figure.colorbar(drawn, ax=axes, shrink=0.7, label="anomaly")
     return figure
 
 
 def _grid(names, titles, width):
     """Axes (rows, columns) without ticks: names to the left, titles above."""
-    figure, axes = plt.subplots(
-        len(names),
-        len(titles),
-        figsize=(width * len(titles) + 0.4, width * len(names) + 0.4),
-        squeeze=False,
-    )
+    size = width * len(titles) + 0.4, width * len(names) + 0.4
+    figure, axes = plt.subplots(len(names), len(titles), figsize=size, squeeze=False)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)

@@ -1,6 +1,7 @@
 """Prompts: templates x states, kept in CSV files that a domain expert edits.
 
-``python -m semlib.semclip.prompts [FILE]`` prints each prompt and the class that the embedded model finds nearest.
+``python -m semlib.semclip.prompts [FILE]`` prints each prompt and the class that the embedded model
+finds nearest.
 """
 
 import sys
@@ -10,75 +11,42 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-FILE = Path(__file__).parent / "prompts.csv"
-TEMPLATES = Path(__file__).parent / "templates.csv"
-CARINTHIA = (
-    Path(__file__).parent / "prompts_carinthia.csv"
-)  # neutral: the names of its classes are not published
+HERE = Path(__file__).parent
+CARINTHIA = HERE / "prompts_carinthia.csv"  # neutral: the names of its classes are not published
 NORMAL = ("defect-free", "no visible defect")  # what the class without a defect may be called
 
 
 @dataclass(frozen=True)
 class Prompts:
-    """Text descriptions of the classes (arXiv 2502.14884: one set of prompts for all images).
+    """Text descriptions of the classes (arXiv 2502.14884: one set of prompts for all images)."""
 
-    Attributes
-    ----------
-    states : dict of str to tuple of str
-        What a class may look like, by class, in the order of the labels.
-    labels : tuple of int
-        Ascending.
-    templates : tuple of str
-        Sentences with ``{state}`` in them. The first of ours is the paper's; the others are our choice.
-    """
-
-    states: dict
-    labels: tuple
-    templates: tuple
+    states: dict  # class: tuple of what it may look like, in the order of the labels
+    labels: tuple  # int, ascending
+    templates: tuple  # sentences with {state}; the first of ours is the paper's, the others are not
 
     @classmethod
     def load(cls, path=None, templates=None):
-        """Read and check the files.
-
-        Parameters
-        ----------
-        path : str or Path, optional
-            CSV of columns label, class and state, several rows a class; that of the semclip preset when not given.
-        templates : str or Path, optional
-            CSV of one column, template.
-
-        Raises
-        ------
-        ValueError
-            Naming the file, if a column is missing, a cell is empty, a row stands twice, a label is no number or has
-            two classes, a template lacks ``{state}``, or not exactly one class is called as in `NORMAL`.
-        """
-        path, templates = Path(path or FILE), Path(templates or TEMPLATES)
-        rows, forms = (
-            _table(path, ["label", "class", "state"]),
-            _table(templates, ["template"])["template"],
-        )
-        if wrong := [form for form in forms if form.count("{state}") != 1]:
-            raise ValueError(f"{templates}: {wrong[0]!r} must hold {{state}} exactly once")
-        if wrong := [label for label in rows["label"] if not label.isdecimal()]:
-            raise ValueError(f"{path}: label {wrong[0]!r} is not a whole number")
-        rows["label"] = rows["label"].astype(int)
-        names = rows.groupby("label")["class"].unique()
-        if wrong := [
-            f"label {k} has the classes {', '.join(v)}" for k, v in names.items() if len(v) > 1
-        ]:
-            raise ValueError(f"{path}: {wrong[0]}; use one class a label")
-        names = names.str[0]
-        if not names.is_unique:
-            raise ValueError(
-                f"{path}: class {names[names.duplicated()].iloc[0]!r} has several labels; use one"
-            )
-        if names.isin(NORMAL).sum() != 1 or len(names) < 2:
-            raise ValueError(
-                f"{path}: one class of several must be called {' or '.join(NORMAL)}; got {list(names)}"
-            )
-        states = {name: tuple(rows.loc[rows["class"] == name, "state"]) for name in names}
-        return cls(states, tuple(int(label) for label in names.index), tuple(forms))
+        """Read and check a CSV of label, class, state, and one of templates; ours by default."""
+        path = Path(path or HERE / "prompts.csv")
+        templates = Path(templates or HERE / "templates.csv")
+        table = _table(path, ["label", "class", "state"])
+        forms = _table(templates, ["template"])["template"]
+        if not (good := forms.str.count(r"\{state\}") == 1).all():
+            raise ValueError(f"{templates}: {forms[~good].iloc[0]!r} needs {{state}} exactly once")
+        if not (good := table["label"].str.isdecimal()).all():
+            raise ValueError(f"{path}: label {table['label'][~good].iloc[0]!r} is no whole number")
+        table["label"] = table["label"].astype(int)
+        pairs = table[["label", "class"]].drop_duplicates().sort_values("label")
+        for column, other in (("label", "class"), ("class", "label")):
+            if len(twice := pairs[pairs[column].duplicated(keep=False)]):
+                several = ", ".join(map(str, twice[other]))
+                raise ValueError(f"{path}: {column} {twice[column].iloc[0]} has several: {several}")
+        names = pairs["class"].to_list()
+        if pairs["class"].isin(NORMAL).sum() != 1 or len(names) < 2:
+            kinds = " or ".join(NORMAL)
+            raise ValueError(f"{path}: one class of several must be called {kinds}; got {names}")
+        states = {name: tuple(table.loc[table["class"] == name, "state"]) for name in names}
+        return cls(states, tuple(pairs["label"].to_list()), tuple(forms))
 
     @property
     def classes(self):
@@ -90,19 +58,23 @@ class Prompts:
         """Position in `classes` of the class without a defect."""
         return next(i for i, name in enumerate(self.states) if name in NORMAL)
 
-    def sentences(self, name):
-        """All prompts of a class, templates x states.
+    def positions(self, labels):
+        """Labels (names of classes, or labels as int or str) as positions in `classes`, (N,)."""
+        numbers = {name: i for i, name in enumerate(self.states)}
+        numbers |= {kind(label): i for i, label in enumerate(self.labels) for kind in (int, str)}
+        labels = np.asarray(labels).tolist()
+        if unknown := sorted({str(label) for label in labels if label not in numbers}):
+            names = ", ".join(
+                f"{k} {name}" for k, name in zip(self.labels, self.states, strict=True)
+            )
+            hint = "name others in a copy of semlib/semclip/prompts.csv (--prompts)"
+            raise ValueError(f"unknown class {', '.join(unknown)}: there are {names}; {hint}")
+        return np.array([numbers[label] for label in labels], int)
 
-        Raises
-        ------
-        ValueError
-            If there is no such class.
-        """
-        if name not in self.states:
-            raise ValueError(f"unknown class {name!r}: the prompts have {', '.join(self.states)}")
-        return [
-            form.replace("{state}", state) for form in self.templates for state in self.states[name]
-        ]
+    def sentences(self, name):
+        """All prompts of a class, templates x states."""
+        states = self.states[name]
+        return [form.replace("{state}", state) for form in self.templates for state in states]
 
     def without(self, names):
         """The same prompts without some classes."""
@@ -111,27 +83,20 @@ class Prompts:
         return replace(self, states=states, labels=tuple(self.labels[i] for i in kept))
 
     def plain(self):
-        """The same classes with one prompt each, "a photo of a <class>", as CLIP's own (arXiv 2103.00020)."""
-        return replace(
-            self,
-            states={name: (name,) for name in self.states},
-            templates=("a photo of a {state}",),
-        )
+        """The same classes with one prompt each, "a photo of a <class>", as CLIP's own."""
+        states = {name: (name,) for name in self.states}
+        return replace(self, states=states, templates=("a photo of a {state}",))
 
     def embed(self, backbone):
-        """Text embeddings of the classes, float32 (C, e): mean of the prompts' embeddings, L2-normalised again."""
+        """Text embeddings (C, e): mean of the prompts' embeddings, L2-normalised again."""
         means = [backbone.encode_texts(self.sentences(name)).mean(0) for name in self.states]
         return _unit(np.stack(means))
 
     def check(self, backbone):
         """Nearest class of each prompt, to find prompts that a model confuses.
 
-        A prompt is compared with the mean embedding of every class, in its own class with that of the other prompts.
-
-        Returns
-        -------
-        DataFrame
-            One row a prompt: prompt, class, nearest class, cosine (with the nearest).
+        A prompt is compared with the mean embedding of every class, in its own class with that of
+        the other prompts. Returns a DataFrame of prompt, class, nearest class and their cosine.
         """
         tables = []
         embedded = {name: backbone.encode_texts(self.sentences(name)) for name in self.states}
@@ -150,23 +115,18 @@ class Prompts:
 def _table(path, columns):
     """Rows of a CSV as text, stripped; complete and each once."""
     if not path.is_file():
-        raise ValueError(
-            f"{path} does not exist: give a CSV file with the columns {', '.join(columns)}"
-        )
+        raise ValueError(f"{path} does not exist: give a CSV file of {', '.join(columns)}")
     table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     if missing := [name for name in columns if name not in table.columns]:
-        raise ValueError(
-            f"{path}: column {missing[0]!r} is missing; found {', '.join(table.columns)}"
-        )
+        there = ", ".join(table.columns)
+        raise ValueError(f"{path}: column {missing[0]!r} is missing; it has {there}")
     table = table[columns].apply(lambda column: column.str.strip())
     if table.empty:
         raise ValueError(f"{path} has no rows")
-    for problem, rows in {
-        "has an empty cell": (table == "").any(axis=1),
-        "stands twice": table.duplicated(),
-    }.items():
-        if rows.any():
-            raise ValueError(f"{path}: the row {','.join(table[rows].iloc[0])!r} {problem}")
+    problems = {"has an empty cell": (table == "").any(axis=1), "stands twice": table.duplicated()}
+    for problem, bad in problems.items():
+        if bad.any():
+            raise ValueError(f"{path}: the row {','.join(table[bad].iloc[0])!r} {problem}")
     return table
 
 
@@ -176,13 +136,13 @@ def _unit(vectors):
 
 def main(path=None):
     """Print the check of the embedded model, and the words it never met."""
-    from semlib.semclip import vlm
+    from semlib.semclip import clip
     from semlib.semclip.backbone import Backbone
 
     prompts = Prompts.load(path)
     print(prompts.check(Backbone()).to_string(index=False, float_format="{:.3f}".format))
     sentences = [sentence for name in prompts.classes for sentence in prompts.sentences(name)]
-    print("words the model never met:", ", ".join(vlm.unknown_words(sentences)) or "none")
+    print("words the model never met:", ", ".join(clip.unknown_words(sentences)) or "none")
 
 
 if __name__ == "__main__":

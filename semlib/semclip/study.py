@@ -1,19 +1,26 @@
-"""The few-shot study of notebook 07: SEM-CLIP and its ablations as methods, features from the cache."""
+"""The few-shot study: features computed once, SEM-CLIP as methods, all methods on all episodes."""
 
-from functools import cache as cache_result
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
+import joblib
 import numpy as np
+import pandas as pd
+from safetensors.numpy import load_file, save_file
+from tqdm import tqdm
 
 from semlib import weights
-from semlib.semclip import cache, patchcore
+from semlib.paths import atomic
+from semlib.semclip import patchcore, scores
+from semlib.semclip.backbone import Features
 from semlib.semclip.episodes import Method, Result
-from semlib.semclip.features import Features
 from semlib.semclip.model import SemClip
+from semlib.workers import side_by_side
 
 HERE = Path(__file__).parent
+BATCH = 32  # images that are encoded at a time
 FULL = "SEM-CLIP"
+KEYS = ["method", "supervision", "k", "seed"]
 ABLATIONS = {
     "without V-V": {"vv": False},
     "without redundant-feature removal": {"remove_redundant": False},
@@ -25,92 +32,93 @@ ABLATIONS = {
 }
 
 
+def once(folder, images, encode, *, key, title):
+    """What `encode` gives for images (N, H, W), each encoded once and kept in a file of its own.
+
+    `encode` takes some of the images and returns a dict of arrays whose first axis is theirs; so
+    does this function for all of them. `key`: all that the arrays depend on beside the image.
+    """
+    files = [folder / f"{joblib.hash((key, np.asarray(one)))}.safetensors" for one in images]
+    missing = [i for i, file in enumerate(files) if not file.is_file()]
+    with tqdm(total=len(files), initial=len(files) - len(missing), desc=title, unit="image") as bar:
+        for start in range(0, len(missing), BATCH):
+            batch = missing[start : start + BATCH]
+            arrays = encode(images[batch])
+            for i, number in enumerate(batch):
+                one = {name: np.array(values[i], order="C") for name, values in arrays.items()}
+                with atomic(files[number]) as temporary:
+                    save_file(one, temporary)
+            bar.update(len(batch))
+    kept = [load_file(file) for file in files]
+    return {name: np.stack([one[name] for one in kept]) for name in kept[0]}
+
+
 def features(backbone, images, folder):
-    """Features of a backbone, from the cache where they are there."""
+    """`Features` of all images."""
+    parameters = [one.detach().cpu().numpy() for one in backbone.model.visual.parameters()]
+    key = joblib.hash((backbone.settings, (HERE / "backbone.py").read_bytes(), parameters))
+    title = f"encode, {backbone.label}"
 
-    def encode(batch):
-        found = backbone.encode_images(batch)
-        return {"image": found.image, "tokens": found.tokens}
+    def encode(some):
+        return vars(backbone.encode_images(some))
 
-    own = [parameter.detach().cpu().numpy() for parameter in backbone.model.visual.parameters()]
-    key = cache.digest(backbone.settings, HERE / "backbone.py", *own)
-    return Features(
-        **cache.cached(folder, images, encode, key=key, title=f"encode, {backbone.label}")
-    )
+    return Features(**once(folder, images, encode, key=key, title=title))
 
 
-def vgg_features(images, folder, *, size=160):
-    """PatchCore's features and one row an image for the probes, or None where VGG16's weights cannot be had."""
+def vgg_features(images, folder, *, size):
+    """`patchcore.VggFeatures` of all images, or None where VGG16's weights cannot be had."""
     try:
         weights.load("vgg16")
     except weights.WeightsError as error:
         print(error)
         return None
-    key = cache.digest("vgg16", size, HERE / "patchcore.py")
-    encode = lambda batch: patchcore.vgg_features(batch, size=size, progress=False)._asdict()  # noqa: E731
-    return patchcore.VggFeatures(
-        **cache.cached(folder, images, encode, key=key, title="encode, VGG16")
-    )
+    key = joblib.hash(("vgg16", size, (HERE / "patchcore.py").read_bytes()))
+
+    def encode(some):
+        return patchcore.vgg_features(some, size=size, progress=False)._asdict()
+
+    return patchcore.VggFeatures(**once(folder, images, encode, key=key, title="encode, VGG16"))
 
 
 def sem_clip(
-    features, backbone, prompts, name=FULL, *, supervision="labels + masks", plain=False, fusion=0.5, fits=None,
-    **options,
-):  # fmt: skip
+    features, backbone, prompts, fits, name=FULL, *, supervision="labels + masks", **options
+):
     """SEM-CLIP as a method of the study.
 
-    Parameters
-    ----------
-    features : Features
-        Of all images of the pool.
-    backbone : Backbone
-    prompts : Prompts
-    name, supervision : str
-    plain : bool
-        Take CLIP's own plain prompts.
-    fusion : float
-        As in `SemClip`, on whose training it has no influence.
-    fits : dict, optional
-        Keeps the fitted models, so that methods which share it train the same model on the same shots once.
-    **options
-        The others of `SemClip`.
-
-    Returns
-    -------
-    Method
+    `features` are those of all images of the pool. `fits` is a dict for the fitted models: methods
+    that share it train the same model once. `options` are those of `model.Options`, and
+    ``plain=True`` takes CLIP's own plain prompts.
     """
-    prompts, fits = prompts.plain() if plain else prompts, {} if fits is None else fits
+    plain = options.pop("plain", False)
+    fusion = options.pop("fusion", 0.5)  # training does not depend on it
+    prompts = prompts.plain() if plain else prompts
 
-    @cache_result
+    @cache
     def untrained():
         return SemClip(backbone, prompts, **options)
 
     def fitted(pool, episode):
-        support = episode.support
-        labels, masks = np.array(prompts.labels)[pool.labels[support]], pool.masks[support]
-        key = cache.digest(plain, sorted(options.items()), episode.seed, support, labels, masks)
+        shots = episode.support
+        labels = np.array(prompts.labels)[pool.labels[shots]]
+        masks = np.asarray(pool.masks[shots])
+        key = joblib.hash((plain, options, episode.seed, shots, labels, masks))
         if key not in fits:
-            fits[key] = untrained().again(episode.seed).fit(features[support], labels, masks)
-        return fits[key]
+            model = untrained().changed(seed=episode.seed)
+            fits[key] = model.fit(features[shots], labels, masks)
+        return fits[key].changed(fusion=fusion)
 
     def run(pool, episode):
-        shape, test = pool.images.shape[1:], features[episode.test]
-        if supervision == "none":
-            prediction = untrained().zero_shot(test, shape)
-        else:
-            prediction = fitted(pool, episode).fused(fusion).predict(test, shape)
-        return Result(
-            prediction.class_probabilities,
-            prediction.anomaly_maps,
-            untrained().anomaly_scores(prediction),
-        )
+        model = untrained() if supervision == "none" else fitted(pool, episode)
+        predict = model.zero_shot if supervision == "none" else model.predict
+        prediction = predict(features[episode.test], pool.images.shape[1:])
+        return Result(*prediction, model.anomaly_scores(prediction))
 
     return Method(name, supervision, run)
 
 
-def sem_clips(features, backbone, prompts, fits=None, **options):
-    """SEM-CLIP at three degrees of supervision, so that each competitor meets its equal; `options` are its own."""
-    make = partial(sem_clip, features, backbone, prompts, fits=fits, **options)
+def sem_clips(features, backbone, prompts, fits, **options):
+    """SEM-CLIP at three degrees of supervision, so that each competitor meets its equal."""
+    make = partial(sem_clip, features, backbone, prompts, fits, **options)
     return [
         make(),
         make("SEM-CLIP, labels only", supervision="labels", transformation=False),
@@ -118,10 +126,82 @@ def sem_clips(features, backbone, prompts, fits=None, **options):
     ]
 
 
-def ablations(features, backbone, prompts, fits=None, **options):
+def ablations(features, backbone, prompts, fits, **options):
     """SEM-CLIP with one part left out at a time; `options` hold for all."""
-    parts = {FULL: {}} | ABLATIONS
-    return [
-        sem_clip(features, backbone, prompts, name, fits=fits, **options | part)
-        for name, part in parts.items()
-    ]
+    make = partial(sem_clip, features, backbone, prompts, fits)
+    return [make(name, **options | part) for name, part in ({FULL: {}} | ABLATIONS).items()]
+
+
+def evaluate(pool, episodes, methods, *, folder=None, depends_on=(), kept=None):
+    """Run every `Method` on every `Episode`; one without supervision once for each test set.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Keeps the scores of each (method, episode), so that a killed run goes on where it stopped.
+    depends_on
+        What a result depends on (weights, settings) beside the pool and this folder's code.
+    kept : dict, optional
+        Receives the `Result` of each method that ran on the last episode, see `results`.
+
+    Returns
+    -------
+    segmentation, classification : DataFrame
+        `KEYS` and the scores of each method that gives maps or scores, or probabilities.
+    """
+    names = [method.name for method in methods]
+    if len(set(names)) < len(names):
+        raise ValueError(f"methods share a name: {names}")
+    code = [file.read_bytes() for file in sorted(HERE.glob("*.py"))]
+    version = joblib.hash((code, vars(pool), depends_on))  # joblib itself hashes `_score` alone
+    memory = joblib.Memory(folder, verbose=0)
+    score = memory.cache(_score, ignore=["pool", "episode", "method", "kept"])
+    pairs = [(method, episode) for method in methods for episode in episodes]
+    jobs = {}
+    for method, episode in pairs:
+        keep = kept if episode is episodes[-1] else None
+        key = _key(method, episode)
+        jobs[key] = partial(score, key, version, pool, episode, method, keep)
+    done = tqdm(side_by_side([*jobs.values()]), total=len(jobs), desc="episodes", unit="run")
+    scored = dict(zip(jobs, done, strict=True))
+    tables = {"segmentation": [], "classification": []}
+    for method, episode in pairs:
+        head = (method.name, method.supervision, episode.k, episode.seed)
+        for name, values in scored[_key(method, episode)].items():
+            tables[name].append(dict(zip(KEYS, head, strict=True)) | values)
+    columns = {"segmentation": scores.SEGMENTATION, "classification": scores.CLASSIFICATION}
+    return tuple(pd.DataFrame(tables[name], columns=[*KEYS, *columns[name]]) for name in tables)
+
+
+def results(pool, episode, methods, names, kept):
+    """Results of the named methods on one episode: those in `kept`, the others run again."""
+    methods = {method.name: method for method in methods if method.name in names}
+    missing = [name for name in methods if name not in kept]
+    done = side_by_side([partial(methods[name].run, pool, episode) for name in missing])
+    kept = kept | dict(zip(missing, done, strict=True))
+    return {name: kept[name] for name in names if name in methods}
+
+
+def _key(method, episode):
+    """Hash of a method's name and of what was drawn for it."""
+    drawn = (episode.k, episode.seed, episode.support) if method.supervision != "none" else None
+    return joblib.hash((method.name, method.supervision, drawn, episode.test))
+
+
+def _score(key, version, pool, episode, method, kept):
+    """Scores of a method on an episode by name of their table."""
+    labels = pool.labels[episode.test]
+    tables = {}
+    try:
+        result = method.run(pool, episode)
+        if result.maps is not None or result.scores is not None:
+            given = result.maps, pool.masks[episode.test], result.scores, labels != pool.normal
+            tables["segmentation"] = scores.segmentation(*given)
+        if result.probabilities is not None:
+            tables["classification"] = scores.classification(result.probabilities, labels)
+    except Exception as error:
+        drawn = f"{episode.k} shots, seed {episode.seed}"
+        raise RuntimeError(f"{method.name} failed on {drawn}: {error}") from error
+    if kept is not None:
+        kept[method.name] = result
+    return tables

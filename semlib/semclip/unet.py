@@ -6,66 +6,31 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from semlib.semclip.episodes import Method, Result
-from semlib.semclip.maps import dice_loss, enlarge, reduce_masks
-from semlib.semclip.support import shot_masks
+from semlib.semclip.episodes import Method, Result, shot_masks
+from semlib.semclip.maps import enlarge
+from semlib.semclip.tune import dice_loss, reduce_masks
 from semlib.unet import UNet
 
 FOLD = 2  # the network sees 2 x 2 pixels as channels of one, which makes it four times as fast
+BATCH = 12  # crops a step
 CHUNK = 32  # images that are segmented at a time
 _SEEDING = threading.Lock()  # PyTorch draws weights from one generator for all threads
 
 
-def unet(*, steps=100, batch_size=12, side=120, crop=64, learning_rate=6e-3, seed=0):
+def unet(*, steps=100, side=120, crop=64, learning_rate=6e-3, seed=0):
     """A small U-Net trained on crops of the shots, half of them around a defect, flipped at random.
 
-    Loss: binary cross-entropy plus dice; Adam with cosine decay. The image's score is the largest probability after
-    averaging over 3 x 3 pixels. All of it is our choice: a plain competitor at equal supervision.
-
-    Parameters
-    ----------
-    steps, batch_size, learning_rate
-        Of the training.
-    side : int
-        Pixels per side to which images and masks are reduced, a multiple of 8.
-    crop : int
-        Pixels per side of the crops, a multiple of 8.
-    seed : int
-        Of the weights and the crops.
-
-    Returns
-    -------
-    Method
-
-    Raises
-    ------
-    ValueError
-        If `side` or `crop` is not a multiple of 8, or the crop is larger than the image.
+    Images are reduced to `side` pixels; loss: binary cross-entropy plus dice; Adam with cosine
+    decay. The image's score is the largest mean of 3 x 3 pixels. All of it is our choice: a plain
+    competitor.
     """
     if side % 8 or crop % 8 or not 0 < crop <= side:
-        raise ValueError(
-            f"side={side}, crop={crop}: use multiples of 8, the crop not larger than the side"
-        )
+        raise ValueError(f"side={side}, crop={crop}: use multiples of 8 with 0 < crop <= side")
 
     def run(pool, episode):
-        covered = reduce_masks(shot_masks(pool, episode), (side, side))
-        with _SEEDING, torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = UNet(residual=False, inside=FOLD**2, outside=FOLD**2).to(
-                memory_format=torch.channels_last
-            )
-        optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(steps, 1))
-        images, rng = _reduced(pool.images[episode.support], side), np.random.default_rng(seed)
-        defects = [mask.nonzero().numpy() for mask in covered]
-        for _ in range(steps):
-            x, y = _crops(images, covered, defects, rng, batch_size, crop)
-            logits = _logits(network, x)
-            loss = F.binary_cross_entropy_with_logits(logits, y) + dice_loss(logits.sigmoid(), y)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-            schedule.step()
+        covered = reduce_masks(shot_masks(pool, episode), (side, side))  # n side side
+        images = _reduced(pool.images[episode.support], side)
+        network = _train(images, covered, steps, crop, learning_rate, seed)
         maps = _segment(network, pool.images[episode.test], side)
         scores = F.avg_pool2d(maps[:, None], 3, 1).amax((1, 2, 3))
         return Result(maps=enlarge(maps, pool.images.shape[1:]).numpy(), scores=scores.numpy())
@@ -73,26 +38,45 @@ def unet(*, steps=100, batch_size=12, side=120, crop=64, learning_rate=6e-3, see
     return Method("U-Net", "masks", run)
 
 
+def _train(images, covered, steps, crop, learning_rate, seed):
+    with _SEEDING, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = UNet(residual=False, inside=FOLD**2, outside=FOLD**2)
+    network = network.to(memory_format=torch.channels_last)  # faster on a CPU
+    optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(steps, 1))
+    rng = np.random.default_rng(seed)
+    defects = [mask.nonzero().numpy() for mask in covered]
+    for _ in range(steps):
+        x, y = crops(images, covered, defects, rng, BATCH, crop)
+        logits = _logits(network, x)
+        loss = F.binary_cross_entropy_with_logits(logits, y) + dice_loss(logits.sigmoid(), y)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    return network
+
+
 def _reduced(images, side):
-    """uint8 (n, H, W) to float32 (n, side, side), each image with mean 0 and standard deviation 1."""
+    """uint8 (n, H, W) to float32 (n, side, side), each image with mean 0 and deviation 1."""
     x = F.adaptive_avg_pool2d(torch.from_numpy(images.astype(np.float32))[:, None], side)[:, 0]
     std, mean = torch.std_mean(x, (1, 2), keepdim=True)
     return (x - mean) / std.clamp(min=1e-6)
 
 
-def _crops(images, covered, defects, rng, count, crop):
-    """Crops (count, crop, crop) of images and masks; every other one holds a pixel of a defect, where there is one."""
+def crops(images, covered, defects, rng, count, crop):
+    """Crops (count, crop, crop) of images and masks; every other one holds a pixel of a defect."""
     pairs = []
     for number, i in enumerate(rng.integers(len(images), size=count)):
         room = images.shape[1] - crop
         top, left = rng.integers(room + 1, size=2)
-        if number % 2 and len(defect := defects[i]):
-            inside = defect[rng.integers(len(defect))] - rng.integers(crop, size=2)
-            top, left = np.clip(inside, 0, room)
+        if number % 2 and len(defects[i]):
+            pixel = defects[i][rng.integers(len(defects[i]))]
+            top, left = np.clip(pixel - rng.integers(crop, size=2), 0, room)
         turned = [axis for axis in (0, 1) if rng.random() < 0.5]
-        pairs.append(
-            [x[i, top : top + crop, left : left + crop].flip(turned) for x in (images, covered)]
-        )
+        cut = np.s_[i, top : top + crop, left : left + crop]
+        pairs.append((images[cut].flip(turned), covered[cut].flip(turned)))
     return tuple(torch.stack(part) for part in zip(*pairs, strict=True))
 
 

@@ -1,85 +1,60 @@
-"""WinCLIP and WinCLIP+ (Jeong et al., CVPR 2023, arXiv 2303.14814) on the backbone of SEM-CLIP, simplified.
+"""WinCLIP and WinCLIP+ (Jeong et al., CVPR 2023, arXiv 2303.14814) on SEM-CLIP's features.
 
 Simplified, so that all methods share the features that SEM-CLIP computes once:
 
-- The paper sends each window through the image encoder again, with all other patches masked. Here a window's embedding
-  is the mean of its projected patch tokens (original path, last level).
-- The paper's prompts say "flawless" or "damaged" of one object in many ways. Here the defect-free class stands for the
-  first, and the mean of all defect classes for the second.
-- WinCLIP+ compares patches by these projected tokens too, not by those of the layer before the last.
+- The paper encodes each window again, with all other patches masked. Here a window's embedding is
+  the mean of its projected patch tokens (original path, last level).
+- The paper's prompts say "flawless" or "damaged" of one object in many ways. Here the defect-free
+  class stands for the first, and the mean of all defect classes for the second.
+- WinCLIP+ compares patches by these projected tokens, not by those of the layer before the last.
 """
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
-from semlib.semclip.episodes import Method, Result
+from semlib.semclip.episodes import Method, Result, normal_shots
 from semlib.semclip.maps import enlarge
 from semlib.semclip.patchcore import coreset, nearest
-from semlib.semclip.support import normal_shots
 
 WINDOWS = (2, 3)  # sides in patches: the paper's small and mid scale
 CHUNK = 32  # images whose windows are in memory at a time
+BANK = 1000  # patches or windows of the shots that are kept for each scale
 
 
 def winclip(features, prompts, backbone, *, temperature=0.07):
-    """Zero-shot WinCLIP, which sees no support.
+    """Zero-shot WinCLIP; `features` are the backbone's of all images of the pool.
 
-    Each window's probability of "defect" against "defect-free" is a softmax over the two texts. A patch takes the
-    harmonic mean over the windows that cover it, and the map is the harmonic mean of both scales and of the whole
-    image (section 4.2). The image's score is that of the whole image.
-
-    Parameters
-    ----------
-    features : Features
-        Of all images of the pool.
-    prompts : Prompts
-    backbone : Backbone
-        The one that made the features.
-    temperature : float
-        Divides the similarities in the softmax.
-
-    Returns
-    -------
-    Method
+    Each window's probability of "defect" is a softmax over the two texts. A patch takes the
+    harmonic mean over the windows that cover it, and the map is the harmonic mean of both scales
+    and of the whole image (section 4.2), whose probability is the image's score.
     """
-    see = _Windows(features, prompts, backbone, temperature)
+    windows = _Windows(features, prompts, backbone, temperature)
 
     def run(pool, episode):
-        whole, maps = _stacked(see.zero_shot, episode.test)
+        whole, maps = _in_chunks(windows.zero_shot, episode.test)
         return Result(maps=enlarge(maps, pool.images.shape[1:]).numpy(), scores=whole.numpy())
 
     return Method("WinCLIP (zero-shot)", "none", run)
 
 
-def winclip_plus(features, prompts, backbone, *, temperature=0.07, bank=1000, seed=0):
+def winclip_plus(features, prompts, backbone, *, temperature=0.07, seed=0):
     """Few-shot WinCLIP+, which adds what the defect-free shots look like.
 
-    Each patch and window is compared with those of the shots, ``min (1 - cosine) / 2``, and the mean over the three
-    scales is added to the zero-shot map; the image's score is the mean of the zero-shot score and of the largest value
-    of the association map (section 4.3).
-
-    Parameters
-    ----------
-    features, prompts, backbone, temperature
-        As in `winclip`.
-    bank : int
-        Patches or windows of the shots that are kept for each scale, chosen by PatchCore's coreset.
-    seed : int
-        Of the coreset.
-
-    Returns
-    -------
-    Method
+    Each patch and window is compared with those of the shots, ``min (1 - cosine) / 2``, and the
+    mean over the three scales is added to the zero-shot map. The image's score is the mean of the
+    zero-shot score and of the largest value of this association map (section 4.3).
     """
-    see = _Windows(features, prompts, backbone, temperature)
+    windows = _Windows(features, prompts, backbone, temperature)
 
     def run(pool, episode):
-        shots = see.scales(normal_shots(pool, episode))
-        memories = [coreset(scale.flatten(2).mT.flatten(0, 1), bank, seed) for scale in shots]
-        whole, zero, near = _stacked(
-            lambda rows: (*see.zero_shot(rows), see.association(rows, memories)), episode.test
-        )
+        shots = windows.scales(normal_shots(pool, episode))
+        memories = [coreset(_flat(scale), BANK, seed) for scale in shots]
+
+        def both(chosen):
+            return *windows.zero_shot(chosen), windows.association(chosen, memories)
+
+        whole, zero, near = _in_chunks(both, episode.test)
         maps = enlarge(zero + near, pool.images.shape[1:])
         return Result(maps=maps.numpy(), scores=((whole + near.amax((1, 2))) / 2).numpy())
 
@@ -87,7 +62,7 @@ def winclip_plus(features, prompts, backbone, *, temperature=0.07, bank=1000, se
 
 
 def two_texts(prompts, backbone):
-    """Embeddings of "defect-free" and of "defect", the mean of all other classes, L2-normalised, tensor (2, e)."""
+    """Unit embeddings of "defect-free" and of "defect", the mean of all other classes, (2, e)."""
     texts = prompts.embed(backbone)
     defect = np.delete(texts, prompts.normal, axis=0).mean(0)
     return F.normalize(torch.from_numpy(np.stack([texts[prompts.normal], defect])), dim=1)
@@ -99,40 +74,43 @@ def image_scores(images, texts, temperature):
 
 
 class _Windows:
-    """Patches and windows of the images of a pool, against texts and against those of other images."""
+    """Patches and windows of chosen images, against texts and against those of other images."""
 
     def __init__(self, features, prompts, backbone, temperature):
-        self.features, self.temperature, self.grid = features, temperature, backbone.grid
+        self.features = features
+        self.temperature = temperature
+        self.grid = backbone.grid
         self.texts = two_texts(prompts, backbone)
-        self.projection = backbone.projection.detach().cpu()
+        self.projection = backbone.projection
 
-    def scales(self, rows):
+    def scales(self, chosen):
         """Unit embeddings of the patches and of the windows of both sizes: tensors (n, e, h, w)."""
-        tokens = torch.from_numpy(np.asarray(self.features.tokens[rows, 0, -1])).float()
+        tokens = torch.from_numpy(np.asarray(self.features.tokens[chosen, 0, -1])).float()
         patches = F.normalize(tokens @ self.projection, dim=-1).mT.unflatten(2, self.grid)
         return [patches, *(F.normalize(F.avg_pool2d(patches, window, 1)) for window in WINDOWS)]
 
-    def zero_shot(self, rows):
+    def zero_shot(self, chosen):
         """Score of the whole image (n,) and map (n, gh, gw)."""
-        whole = image_scores(self.features.image[rows], self.texts, self.temperature)
+        whole = image_scores(self.features.image[chosen], self.texts, self.temperature)
         odds = self.texts[1] - self.texts[0]
         inverse = 1 / whole[:, None, None].expand(-1, *self.grid)
-        for window, scale in zip(WINDOWS, self.scales(rows)[1:], strict=True):
+        for window, scale in zip(WINDOWS, self.scales(chosen)[1:], strict=True):
             scores = (torch.einsum("nehw,e->nhw", scale, odds) / self.temperature).sigmoid()
             inverse = inverse + 1 / spread(scores, window)
         return whole, (1 + len(WINDOWS)) / inverse
 
-    def association(self, rows, memories):
-        """Distance to the nearest of the shots' patches and windows, mean of the scales (n, gh, gw)."""
-        total = torch.zeros(len(rows), *self.grid)
-        for window, scale, memory in zip((1, *WINDOWS), self.scales(rows), memories, strict=True):
-            squared, _ = nearest(scale.flatten(2).mT.flatten(0, 1), memory)
-            total += spread((squared / 4).view(len(rows), *scale.shape[2:]), window)
+    def association(self, chosen, memories):
+        """Distance to the shots' nearest patches and windows, mean of the scales (n, gh, gw)."""
+        total = torch.zeros(len(chosen), *self.grid)
+        scales = zip((1, *WINDOWS), self.scales(chosen), memories, strict=True)
+        for window, scale, memory in scales:
+            squared, _ = nearest(_flat(scale), memory)  # of unit vectors: 2 (1 - cosine)
+            total += spread((squared / 4).view(len(chosen), *scale.shape[2:]), window)
         return total / (1 + len(WINDOWS))
 
 
 def spread(scores, window):
-    """Harmonic mean over the windows that cover a patch, from (n, h - window + 1, ...) to (n, h, w)."""
+    """Harmonic mean over the windows that cover a patch, (n, h - window + 1, ...) to (n, h, w)."""
 
     def gathered(values):
         padded = F.pad(values[:, None], (window - 1,) * 4)
@@ -141,7 +119,11 @@ def spread(scores, window):
     return gathered(torch.ones_like(scores)) / gathered(1 / scores.clamp(min=1e-6))
 
 
-def _stacked(function, rows):
-    """Results of a function of rows, a chunk at a time, each put together."""
-    parts = [function(rows[start : start + CHUNK]) for start in range(0, len(rows), CHUNK)]
+def _flat(scale):
+    return scale.flatten(2).mT.flatten(0, 1)  # n e h w to nhw e
+
+
+def _in_chunks(function, numbers):
+    """Results of a function of image numbers, a chunk at a time, each put together."""
+    parts = [function(numbers[start : start + CHUNK]) for start in range(0, len(numbers), CHUNK)]
     return [torch.cat(part) for part in zip(*parts, strict=True)]

@@ -1,4 +1,4 @@
-"""A tiny random ViT and an easy few-shot task for it: a bright or a dark square on noise, or nothing."""
+"""A tiny random ViT and an easy few-shot task: a bright or dark square on noise, or nothing."""
 
 import numpy as np
 import open_clip
@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from semlib.semclip.backbone import Backbone
+from semlib.semclip.clip import Source
 from semlib.semclip.episodes import Pool
 from semlib.semclip.prompts import Prompts
 
@@ -18,7 +19,7 @@ TEXT = {"vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}
 def spots_backbone():
     torch.manual_seed(0)
     model = open_clip.CLIP(embed_dim=24, vision_cfg=dict(VISION), text_cfg=dict(TEXT)).eval()
-    return Backbone.wrap(model, open_clip.tokenize, vv_blocks=3, levels=2)
+    return Backbone(Source(model, open_clip.tokenize), vv_blocks=3, levels=2)
 
 
 @pytest.fixture(scope="session")

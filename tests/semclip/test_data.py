@@ -1,7 +1,6 @@
 """The images of the few-shot study."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
@@ -10,34 +9,26 @@ from semlib.semclip import data, episodes
 from semlib.semclip.prompts import Prompts
 
 
-@pytest.fixture
-def roots(tmp_path, monkeypatch):
-    monkeypatch.setenv("SEMLIB_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("SEMLIB_FIGURES", str(tmp_path / "figures"))
-    return tmp_path
-
-
 def test_only_used_keeps_the_images_of_the_episodes(spots_pool):
     drawn = episodes.episodes(spots_pool, shots=(1, 2), seeds=range(1), n_test=2, n_test_min=2)
-    small, moved = data.only_used(spots_pool, drawn)
+    small, moved = episodes.only_used(spots_pool, drawn)
     assert len(small.images) == 3 * (2 + 2)
     for before, after in zip(drawn, moved, strict=True):
         for part in ("support", "test"):
-            assert np.array_equal(
-                spots_pool.images[getattr(before, part)], small.images[getattr(after, part)]
-            )
+            images = small.images[getattr(after, part)]
+            assert np.array_equal(spots_pool.images[getattr(before, part)], images)
         assert np.array_equal(spots_pool.labels[before.test], small.labels[after.test])
 
 
-def test_synthetic_images_are_those_of_the_simulator(roots):
+def test_synthetic_images_are_those_of_the_simulator():
     pool = data.images("synthetic", n=63, size=64)
     assert pool.images.shape == (63, 64, 64) and pool.classes == Prompts.load().classes
     assert pool.masks[pool.labels == pool.normal].sum() == 0
     assert pool.masks[pool.labels != pool.normal].any((1, 2)).all()
 
 
-def test_a_folder_with_labels_and_masks_makes_a_pool(roots):
-    folder = roots / "own"
+def test_a_folder_with_labels_and_masks_makes_a_pool(tmp_path):
+    folder = tmp_path / "own"
     (folder / "masks").mkdir(parents=True)
     rng = np.random.default_rng(0)
     for i in range(4):
@@ -45,20 +36,16 @@ def test_a_folder_with_labels_and_masks_makes_a_pool(roots):
     mask = np.zeros((80, 90), np.uint8)
     mask[20:50, 30:60] = 255
     Image.fromarray(mask).save(folder / "masks" / "1.png")
-    pd.DataFrame({"file": [f"{i}.png" for i in range(4)], "label": [0, 1, 0, 6]}).to_csv(
-        folder / "labels.csv", index=False
-    )
+    (folder / "labels.csv").write_text("file,label\n0.png,0\n1.png,1\n2.png,0\n3.png,6\n")
     datasets.manifest(folder)
     pool = data.images(folder, size=64)
-    assert (
-        pool.images.shape == (4, 64, 64)
-        and [pool.classes[c] for c in pool.labels].count("defect-free") == 2
-    )
+    assert pool.images.shape == (4, 64, 64)
+    assert [pool.classes[c] for c in pool.labels].count("defect-free") == 2
     assert pool.masks.any((1, 2)).tolist().count(True) == 1
 
 
-def test_a_data_set_without_masks_is_refused(roots):
-    folder = roots / "own"
+def test_a_data_set_without_masks_is_refused(tmp_path):
+    folder = tmp_path / "own"
     folder.mkdir()
     Image.fromarray(np.zeros((80, 90), np.uint8)).save(folder / "0.png")
     datasets.manifest(folder)
@@ -66,7 +53,7 @@ def test_a_data_set_without_masks_is_refused(roots):
         data.images(folder, size=64)
 
 
-def test_carinthia_gets_neutral_prompts(roots):
+def test_carinthia_gets_neutral_prompts():
     assert data.prompts_of("carinthia-s").classes[-1] == "no visible defect"
     assert data.prompts_of("synthetic").classes[0] == "defect-free"
 

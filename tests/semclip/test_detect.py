@@ -1,6 +1,7 @@
-"""The command on folders: shots and images in, results, overlays and a model out; bad folders; interruptions."""
+"""The command on folders: results, overlays and a model; bad folders; interruptions."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,25 +10,18 @@ from click.testing import CliRunner
 from PIL import Image
 
 from semlib.__main__ import main
-from semlib.semclip import detect, shots, store
-from semlib.semclip.model import SemClip
+from semlib.semclip import data, detect, store
 
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch, spots_backbone, tmp_path):
     """The embedded model is a tiny one here, and the prompts know the classes of the spots."""
-    monkeypatch.setattr(
-        spots_backbone, "settings", {"name": "sem-vlm", "pretrained": None, "levels": 2}
-    )
+    settings = {"name": "sem-vlm", "pretrained": None, "levels": 2}
+    monkeypatch.setattr(spots_backbone, "settings", settings)
     for module in (detect, store):
         monkeypatch.setattr(module, "Backbone", lambda *_, **__: spots_backbone)
-    rows = [
-        "label,class,state",
-        "0,defect-free,clean surface",
-        "1,bright,bright square",
-        "2,dark,dark hole",
-    ]
-    (tmp_path / "prompts.csv").write_text("\n".join(rows) + "\n")
+    rows = "0,defect-free,clean surface\n1,bright,bright square\n2,dark,dark hole\n"
+    (tmp_path / "prompts.csv").write_text("label,class,state\n" + rows)
     return spots_backbone
 
 
@@ -53,8 +47,8 @@ def folders(tmp_path, spots):
 
 
 def call(place, *more, shots="shots"):
-    known = ["--shots", place / shots, "--prompts", place / "prompts.csv"] if shots else []
-    arguments = ["--images", place / "images", "--out", place / "out", *known, *more]
+    learning = ["--shots", place / shots, "--prompts", place / "prompts.csv"] if shots else []
+    arguments = ["--images", place / "images", "--out", place / "out", *learning, *more]
     return CliRunner().invoke(main, ["detect", *map(str, arguments)])
 
 
@@ -76,87 +70,75 @@ def test_command_writes_results_overlays_and_the_model(folders):
 def test_saved_model_finds_the_same(folders):
     assert call(folders).exit_code == 0
     first = (folders / "out" / "results.csv").read_bytes()
-    again = call(
-        folders, "--model", folders / "out" / "model", "--out", folders / "again", shots=None
-    )
-    assert again.exit_code == 0, again.output
-    assert (folders / "again" / "results.csv").read_bytes() == first
+    model, again = folders / "out" / "model", folders / "again"
+    result = call(folders, "--model", model, "--out", again, shots=None)
+    assert result.exit_code == 0, result.output
+    assert (again / "results.csv").read_bytes() == first
     for kept in ("model.json", "model.safetensors"):
-        assert (folders / "again" / "model" / kept).read_bytes() == (
-            folders / "out" / "model" / kept
-        ).read_bytes()
+        assert (again / "model" / kept).read_bytes() == (model / kept).read_bytes()
 
 
 def test_images_of_any_kind_and_unreadable_ones(folders, spots):
     images = spots(3, seed=2)[0]
-    Image.fromarray(np.uint16(images[0]) * 100).save(folders / "images" / "deep.tif")
-    Image.fromarray(images[1]).convert("RGB").resize((150, 70)).save(
-        folders / "images" / "wide.jpg"
-    )
-    (folders / "images" / "torn.png").write_bytes(
-        (folders / "images" / "00.png").read_bytes()[:200]
-    )
-    (folders / "images" / "empty.png").write_bytes(b"")
-    (folders / "images" / "notes.txt").write_text("no image")
+    place = folders / "images"
+    Image.fromarray(np.uint16(images[0]) * 100).save(place / "deep.tif")
+    Image.fromarray(images[1]).convert("RGB").resize((150, 70)).save(place / "wide.jpg")
+    (place / "torn.png").write_bytes((place / "00.png").read_bytes()[:200])
+    (place / "empty.png").write_bytes(b"")
+    (place / "notes.txt").write_text("no image")
     result = call(folders)
     assert result.exit_code == 0, result.output
     table = pd.read_csv(folders / "out" / "results.csv")
     assert set(table["file"]) == {f"{i:02}.png" for i in range(6)} | {"deep.tif", "wide.jpg"}
     skipped = pd.read_csv(folders / "out" / "skipped.csv")
-    assert (
-        list(skipped["file"]) == ["empty.png", "torn.png"]
-        and skipped["reason"].str.len().min() > 10
-    )
+    assert list(skipped["file"]) == ["empty.png", "torn.png"]
+    assert skipped["reason"].str.len().min() > 10
     with Image.open(folders / "out" / "overlays" / "wide.png") as picture:
         assert picture.size == (150, 70)
 
 
 @pytest.fixture
-def seen(monkeypatch):
+def worked_on(monkeypatch):
     """Names of the files that were worked on, in order."""
     names, chunk = [], detect._chunk
 
-    def watch(model, files, overlays):
+    def watch(model, files, *others):
         names.extend(file.name for file in files)
-        return chunk(model, files, overlays)
+        return chunk(model, files, *others)
 
     monkeypatch.setattr(detect, "_chunk", watch)
     return names
 
 
-def test_interrupted_run_continues(folders, monkeypatch, seen):
+def test_interrupted_run_continues(folders, monkeypatch, worked_on):
     monkeypatch.setattr(detect, "CHUNK", 2)
     assert call(folders).exit_code == 0
     whole = (folders / "out" / "results.csv").read_bytes()
-    rows = whole.decode().splitlines(keepends=True)
-    (folders / "out" / "results.csv").write_text(
-        "".join(rows[:5])
-    )  # killed behind the second chunk
+    lines = whole.decode().splitlines(keepends=True)[:5]  # killed behind the second chunk
+    (folders / "out" / "results.csv").write_text("".join(lines))
     (folders / "out" / "overlays" / "01.png").unlink()
-    seen.clear()
+    worked_on.clear()
     assert call(folders).exit_code == 0
-    assert seen == ["01.png", "04.png", "05.png"]
+    assert worked_on == ["01.png", "04.png", "05.png"]
     assert (folders / "out" / "results.csv").read_bytes() == whole
 
 
-def test_what_is_newer_is_done_again(folders, seen, spots):
+def test_what_is_newer_is_done_again(folders, worked_on, spots):
     assert call(folders).exit_code == 0
-    seen.clear()
+    worked_on.clear()
     newer = (folders / "out" / "overlays" / "03.png").stat().st_mtime + 5
     os.utime(folders / "images" / "03.png", (newer, newer))
-    assert call(folders).exit_code == 0 and seen == ["03.png"]
-    seen.clear()
+    assert call(folders).exit_code == 0 and worked_on == ["03.png"]
+    worked_on.clear()
     (folders / "images" / "05.png").unlink()
-    Image.fromarray(spots(2, seed=9)[0][1]).save(
-        folders / "shots" / "01.png"
-    )  # another shot: another model
+    another_shot = Image.fromarray(spots(2, seed=9)[0][1])  # so another model
+    another_shot.save(folders / "shots" / "01.png")
     assert call(folders).exit_code == 0
-    assert seen == [f"{i:02}.png" for i in range(5)]
+    assert worked_on == [f"{i:02}.png" for i in range(5)]
     (folders / "images" / "04.png").unlink()
     assert call(folders).exit_code == 0
-    assert list(pd.read_csv(folders / "out" / "results.csv")["file"]) == [
-        f"{i:02}.png" for i in range(4)
-    ]
+    table = pd.read_csv(folders / "out" / "results.csv")
+    assert list(table["file"]) == [f"{i:02}.png" for i in range(4)]
 
 
 def test_shots_without_masks_train_the_head_alone(tmp_path, spots):
@@ -165,59 +147,62 @@ def test_shots_without_masks_train_the_head_alone(tmp_path, spots):
     write(tmp_path / "images", images[:2])
     result = call(tmp_path)
     assert result.exit_code == 0 and "no masks" in result.output
-    assert not SemClip.load(tmp_path / "out" / "model").options["transformation"]
+    assert not store.load(tmp_path / "out" / "model").options.transformation
 
 
 def test_shots_are_fitted_into_the_square(tmp_path):
     image, mask = np.zeros((200, 400), np.uint8), np.zeros((200, 400), bool)
     mask[100, 4:200] = True  # a thin line survives
     write(tmp_path / "shots", [image, image], ["bright", "defect-free"], [mask, 0 * mask])
-    images, labels, masks = shots.read(tmp_path / "shots", 50, "defect-free")
+    images, labels, masks = data.shots(tmp_path / "shots", 50, "defect-free")
     assert images.shape == masks.shape == (2, 50, 50) and labels == ["bright", "defect-free"]
     assert masks[0].sum(1).tolist() == [0] * 25 + [25] + [0] * 24 and not masks[1].any()
 
 
+def small(file):
+    Image.new("L", (9, 9)).save(file)
+
+
+def torn(file):
+    file.write_bytes(b"torn")
+
+
+def missing(place):
+    place.rename(place.with_name("elsewhere"))
+
+
+def replaced(old, new):
+    return lambda file: file.write_text(file.read_text().replace(old, new))
+
+
+def each(spoil):
+    return lambda place: [spoil(file) for file in place.iterdir()]
+
+
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("name", "spoil", "said"),
     [
-        (lambda place: (place / "shots" / "labels.csv").unlink(), "00.png has no label"),
-        (lambda place: (place / "shots" / "masks" / "01.png").unlink(), "01.png has no mask: draw"),
-        (
-            lambda place: Image.new("L", (9, 9)).save(place / "shots" / "masks" / "01.png"),
-            "(9, 9) pixels",
-        ),
-        (
-            lambda place: (place / "shots" / "00.png").write_bytes(b"torn"),
-            "00.png: not a readable image",
-        ),
-        (
-            lambda place: (place / "shots" / "masks" / "01.png").write_bytes(b"torn"),
-            "01.png: not a readable mask",
-        ),
-        (lambda place: rename(place, "dark", "crack"), "unknown class crack"),
-        (lambda place: rename(place, "dark", "bright"), "no shot of dark"),
-        (lambda place: rename(place, "defect-free", "dark"), "has no mask"),
-        (lambda place: [file.unlink() for file in (place / "images").iterdir()], "holds no image"),
-        (
-            lambda place: [file.write_bytes(b"x") for file in (place / "images").iterdir()],
-            "none of 6 images",
-        ),
-        (lambda place: (place / "images").rename(place / "elsewhere"), "images is not a folder"),
-        (lambda place: (place / "shots").rename(place / "elsewhere"), "shots is not a folder"),
-        (lambda place: (place / "prompts.csv").unlink(), "prompts.csv"),
+        ("shots/labels.csv", missing, "00.png has no label"),
+        ("shots/masks/01.png", missing, "01.png has no mask: draw"),
+        ("shots/masks/01.png", small, "(9, 9) pixels"),
+        ("shots/00.png", torn, "00.png: not a readable image"),
+        ("shots/masks/01.png", torn, "01.png: not a readable mask"),
+        ("shots/labels.csv", replaced("dark", "crack"), "unknown class crack"),
+        ("shots/labels.csv", replaced("dark", "bright"), "no shot of dark"),
+        ("shots/labels.csv", replaced("defect-free", "dark"), "has no mask"),
+        ("images", each(Path.unlink), "holds no image"),
+        ("images", each(torn), "none of 6 images"),
+        ("images", missing, "images is not a folder"),
+        ("shots", missing, "shots is not a folder"),
+        ("prompts.csv", missing, "prompts.csv"),
     ],
 )
-def test_bad_folders_are_one_line(folders, spoil, said):
-    spoil(folders)
+def test_bad_folders_are_one_line(folders, name, spoil, said):
+    spoil(folders / name)
     result = call(folders)
     assert result.exit_code == 2, result.output
     assert result.output.splitlines()[-1].startswith("error: ") and said in result.output
     assert not (folders / "out" / "results.csv").exists()
-
-
-def rename(place, old, new):
-    file = place / "shots" / "labels.csv"
-    file.write_text(file.read_text().replace(old, new))
 
 
 @pytest.mark.parametrize(
@@ -226,7 +211,7 @@ def rename(place, old, new):
         (["--model", "m"], "shots", "either shots"),
         ([], None, "either shots"),
         (["--model", "m", "--pretrained", "x"], None, "brings its own"),
-        (["--model", "nowhere"], None, "holds no saved SemClip model"),
+        (["--model", "nowhere"], None, "no saved SemClip model"),
     ],
 )
 def test_options_that_do_not_go_together(folders, more, shots, said):

@@ -1,4 +1,4 @@
-"""Redundant features, similarities, odds and sizes, against hand-made numbers and slow references."""
+"""Redundant features, similarities, odds and sizes, by hand and against slow references."""
 
 import numpy as np
 import pytest
@@ -17,8 +17,8 @@ def test_redundant_features_by_the_papers_definition():
     product = tokens[:, None] * texts  # P C e, element by element
     kept = (product - product.mean(1, keepdim=True)).sum(-1)
     lengths = (texts - texts.mean(0)).norm(dim=-1)
-    found = maps.similarity(tokens, torch.eye(6), maps.distinct(texts))
-    assert torch.allclose(found, kept / lengths, atol=1e-6)
+    computed = maps.similarity(tokens, torch.eye(6), maps.distinct(texts))
+    assert torch.allclose(computed, kept / lengths, atol=1e-6)
 
 
 def test_what_all_texts_share_is_removed():
@@ -28,7 +28,7 @@ def test_what_all_texts_share_is_removed():
 
 
 def test_removal_alone_is_not_seen_by_the_odds():
-    """Why `distinct` normalises: without that, every similarity of a patch moves by the same amount."""
+    """Why `distinct` normalises: else every similarity of a patch moves by the same amount."""
     tokens, texts = unit(9, 6), unit(4, 6, seed=1)
     with_all, centred = ((tokens @ t.T) for t in (texts, texts - texts.mean(0)))
     assert torch.allclose(
@@ -43,10 +43,10 @@ def test_removal_alone_is_not_seen_by_the_odds():
 
 def test_similarity_is_the_cosine_of_each_layer():
     tokens, layers, texts = torch.randn(2, 3, 7, 5), torch.randn(2, 3, 5, 4), unit(3, 4)
-    found = maps.similarity(tokens, layers, texts)
-    assert found.shape == (2, 3, 7, 3)
+    computed = maps.similarity(tokens, layers, texts)
+    assert computed.shape == (2, 3, 7, 3)
     slow = F.cosine_similarity((tokens[1, 2] @ layers[1, 2])[:, None], texts[None], dim=-1)
-    assert torch.allclose(found[1, 2], slow, atol=1e-5)
+    assert torch.allclose(computed[1, 2], slow, atol=1e-5)
 
 
 def test_odds_by_hand():
@@ -86,24 +86,18 @@ def test_blur_smooths():
     )
 
 
-def test_masks_become_covered_parts():
-    mask = np.zeros((1, 8, 8), bool)
-    mask[0, :4, :2] = True
-    assert maps.reduce_masks(mask, (2, 2)).tolist() == [[[0.5, 0], [0, 0]]]
+def test_the_map_is_the_mean_over_paths_and_levels():
+    """A = (A_F + A_V) / 2, in chunks of images."""
+    tokens = torch.randn(maps.CHUNK + 3, 2, 3, 5, 6).half().numpy()
+    layers, texts = torch.randn(2, 3, 6, 4), unit(3, 4)
+    computed = maps.anomaly(tokens, layers, texts=texts, normal=1, temperature=0.1)
+    one = torch.from_numpy(tokens[-1]).float()
+    odds = maps.defect_logit(maps.similarity(one, layers, texts), 1, 0.1).sigmoid()
+    assert computed.shape == (maps.CHUNK + 3, 5)
+    assert torch.allclose(computed[-1], odds.mean((0, 1)), atol=1e-6)
 
 
-def test_focal_loss_by_hand():
-    found, truth = torch.tensor([0.8, 0.3]), torch.tensor([1.0, 0.0])
-    expected = (0.2**2 * -np.log(0.8) + 0.3**2 * -np.log(0.7)) / 2
-    assert float(maps.focal_loss(found, truth)) == pytest.approx(expected, rel=1e-5)
-    assert maps.focal_loss(found, truth, gamma=0) == F.binary_cross_entropy(found, truth)
-    weighted = (3 * 0.2**2 * -np.log(0.8) + 0.3**2 * -np.log(0.7)) / 4
-    assert float(maps.focal_loss(found, truth, weight=3.0)) == pytest.approx(weighted, rel=1e-5)
-
-
-def test_dice_loss_of_perfect_opposite_and_empty_maps():
-    mask = torch.zeros(2, 30, 30)
-    mask[0, :10] = 1
-    assert float(maps.dice_loss(mask, mask)) == pytest.approx(0)
-    assert float(maps.dice_loss(1 - mask, mask)) == pytest.approx(1, abs=1e-3)
-    assert float(maps.dice_loss(0 * mask, 0 * mask)) == 0
+def test_the_patch_that_holds_most_of_a_mask():
+    mask = np.zeros((32, 48), bool)
+    mask[15:20, 30:40] = True  # rows 16 to 19 lie in the second row of patches
+    assert maps.patch_of(mask, (2, 3)) == 5

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from semlib import vgg
 from semlib.semclip import patchcore
 from semlib.semclip.episodes import Episode, Pool
 
@@ -15,17 +14,16 @@ def patch_pool(count=3):
 
 
 def test_patchcore_by_hand():
-    """Four patches an image; the bank is image 0; those of image 2 lie 0.3, 0.4, 0 and 0.1 away from it."""
+    """Four patches an image; the bank is image 0; image 2's lie 0.3, 0.4, 0 and 0.1 from it."""
     bank = np.array([[0, 0], [1, 0], [0, 1], [1, 1]])
-    seen = np.array([[0, 0.3], [1.4, 0], [0, 1], [1, 1.1]])
-    tokens = np.stack([bank, bank + 5, seen]).astype(np.float16)
+    tested = np.array([[0, 0.3], [1.4, 0], [0, 1], [1, 1.1]])
+    tokens = np.stack([bank, bank + 5, tested]).astype(np.float16)
     result = patchcore.patchcore(tokens, neighbours=3).run(
         patch_pool(), Episode(1, 0, np.array([0, 1]), np.array([2]))
     )
     np.testing.assert_allclose(result.maps[0], [[0.3, 0.4], [0, 0.1]], atol=2e-3)
-    others = np.linalg.norm(
-        bank[[1, 0, 3]] - seen[1], axis=1
-    )  # of (1, 0) and the two patches nearest to it
+    around = bank[[1, 0, 3]]  # (1, 0) and the two patches nearest to it
+    others = np.linalg.norm(around - tested[1], axis=1)
     expected = (1 - np.exp(0.4) / np.exp(others).sum()) * 0.4
     assert result.scores[0] == pytest.approx(expected, abs=1e-3)
 
@@ -34,13 +32,10 @@ def test_patchcore_of_a_copy_of_a_shot_is_near_zero():
     rng = np.random.default_rng(0)
     tokens = rng.normal(size=(4, 16, 8)).astype(np.float16)
     tokens[2] = tokens[0]
-    result = patchcore.patchcore(tokens).run(
-        patch_pool(4), Episode(1, 0, np.array([0, 1]), np.array([2, 3]))
-    )
-    assert (
-        result.scores[0] < 0.01 * result.scores[1]
-        and result.maps[0].max() < 0.01 * result.maps[1].min()
-    )
+    episode = Episode(1, 0, np.array([0, 1]), np.array([2, 3]))
+    result = patchcore.patchcore(tokens).run(patch_pool(4), episode)
+    assert result.scores[0] < 0.01 * result.scores[1]
+    assert result.maps[0].max() < 0.01 * result.maps[1].min()
 
 
 def test_patchcore_sees_a_changed_patch_where_it_is():
@@ -74,52 +69,37 @@ def test_nearest_rows():
 def test_vgg_features_keep_the_distances_of_the_averaged_levels(with_weights):
     images = np.random.default_rng(0).integers(0, 256, (2, 40, 48), dtype=np.uint8)
     images[1] = 90
-    found = patchcore.vgg_features(images, size=64, progress=False)
-    assert found.tokens.shape == (2, 256, 128) and found.tokens.dtype == np.float16
-    assert found.pooled.shape == (2, 768) and found.pooled.dtype == np.float32
-    both, alone = (
-        patchcore.vgg_features(some, size=96, progress=False) for some in (images, images[1:])
-    )
-    assert np.array_equal(alone.tokens, both.tokens[1:]) and np.array_equal(
-        alone.pooled, both.pooled[1:]
-    )
+    features = patchcore.vgg_features(images, size=64, progress=False)
+    assert features.tokens.shape == (2, 256, 128) and features.tokens.dtype == np.float16
+    assert features.pooled.shape == (2, 768) and features.pooled.dtype == np.float32
+    alone = patchcore.vgg_features(images[1:], size=64, progress=False)
+    assert np.array_equal(alone.tokens, features.tokens[1:])
+    assert np.array_equal(alone.pooled, features.pooled[1:])
     constant = torch.full((1, 1, 64, 64), 90 / 255)
-    levels = vgg.stages(constant)[2:4]
-    np.testing.assert_allclose(
-        found.pooled[1], torch.cat([x.amax((0, 1)) for x in levels]), rtol=1e-3, atol=1e-3
-    )
-    patches = patchcore._patches(*levels)
-    assert torch.allclose(
-        patches.norm(dim=1), torch.tensor(2**0.5), atol=0.1
-    )  # two levels of unit length
-    direct, short = (
-        torch.cdist(patches, patches),
-        torch.cdist(*[torch.from_numpy(found.tokens[1]).float()] * 2),
-    )
+    levels = patchcore.levels(constant)
+    pooled = torch.cat([x[0].amax((1, 2)) for x in levels])
+    np.testing.assert_allclose(features.pooled[1], pooled, rtol=1e-3, atol=1e-3)
+    patches = patchcore.patches(*(level[0] for level in levels))
+    two_levels_of_unit_length = torch.tensor(2**0.5)
+    assert torch.allclose(patches.norm(dim=1), two_levels_of_unit_length, atol=0.1)
+    tokens = torch.from_numpy(features.tokens[1]).float()
+    direct, short = torch.cdist(patches, patches), torch.cdist(tokens, tokens)
     far = direct > 0.1
     assert (short[far] / direct[far] - 1).abs().mean() < 0.15
 
 
 def test_patches_are_averaged_over_their_neighbours():
-    fine, coarse = torch.zeros(4, 4, 2), torch.ones(2, 2, 1)
-    fine[..., 0], fine[0, 0, 1] = 1, 9
-    patches = patchcore._patches(fine, coarse).view(4, 4, 3)
+    fine, coarse = torch.zeros(2, 4, 4), torch.ones(1, 2, 2)
+    fine[0] = 1
+    fine[1, 0, 0] = 9
+    patches = patchcore.patches(fine, coarse).view(4, 4, 3)
     assert torch.allclose(patches[..., 2], torch.tensor(1.0))
-    ratio = (
-        patches[..., 1] / patches[..., 0]
-    )  # mean over the neighbours there are: 4 in the corner, 6 at the edge
+    ratio = patches[..., 1] / patches[..., 0]
+    # mean over the neighbours there are: 4 in the corner, 6 at the edge
     expected = [[9 / 4, 9 / 6, 0, 0], [9 / 6, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
     assert torch.allclose(ratio, torch.tensor(expected))
 
 
-@pytest.mark.parametrize(
-    ("images", "size", "said"),
-    [
-        (np.zeros((2, 8, 8)), 64, "uint8"),
-        (np.zeros((8, 8), np.uint8), 64, r"\(8, 8\)"),
-        (np.zeros((2, 8, 8), np.uint8), 50, "size=50"),
-    ],
-)
-def test_vgg_features_of_bad_input(images, size, said):
-    with pytest.raises(ValueError, match=said):
-        patchcore.vgg_features(images, size=size)
+def test_vgg_features_of_a_size_that_does_not_fit():
+    with pytest.raises(ValueError, match="size=50"):
+        patchcore.vgg_features(np.zeros((2, 8, 8), np.uint8), size=50)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from semlib.semclip import plots, tables
+from semlib.semclip import findings, plots
 
 pytestmark = pytest.mark.usefixtures("styled_figures")
 CLASSES = ["defect-free", "bridge", "copper residue"]
@@ -39,7 +39,7 @@ def summary(methods, metrics=("PRO", "AP")):
         for k in (1, 5, 10)
         for seed in range(3)
     ]
-    return tables.summarise(pd.DataFrame(rows))
+    return findings.summarise(pd.DataFrame(rows))
 
 
 def overlapping(figure):
@@ -59,18 +59,12 @@ def test_overlays_show_image_mask_and_each_map(images, masks):
     figure = plots.overlays(images, masks, maps, CLASSES)
     assert [axis.get_title() for axis in figure.axes[:4]] == ["image", "mask", *maps]
     assert [axis.get_ylabel() for axis in figure.axes[::4]] == CLASSES
-    assert [len(axis.collections) for axis in figure.axes[2::4]] == [
-        0,
-        1,
-        1,
-    ]  # a defect-free image has no outline
+    outlines = [len(axis.collections) for axis in figure.axes[2::4]]
+    assert outlines == [0, 1, 1]  # a defect-free image has none
     heat = figure.axes[7].images[1]
     assert np.array_equal(heat.get_array(), maps["WinCLIP-style, few-shot"][1])
-    assert (
-        heat.get_clim()
-        == figure.axes[3].images[1].get_clim()
-        != figure.axes[2].images[1].get_clim()
-    )
+    other, same = (figure.axes[i].images[1].get_clim() for i in (2, 3))
+    assert heat.get_clim() == same != other
     assert not overlapping(figure)
 
 
@@ -79,12 +73,9 @@ def test_confusion_matrices_hold_shares_of_the_true_class():
     figure = plots.confusions(labels, {"a": np.array([0, 0, 0, 1, 1, 1]), "b": labels}, CLASSES)
     first, second = figure.axes
     assert first.get_title() == "a\naccuracy 0.67" and second.get_title() == "b\naccuracy 1.00"
-    assert first.collections[0].get_array().reshape(3, 3).tolist() == [
-        [0.75, 0.25, 0],
-        [0, 1, 0],
-        [0, 1, 0],
-    ]
-    assert second.collections[0].get_array().reshape(3, 3).tolist() == np.eye(3).tolist()
+    shares, right = (axis.collections[0].get_array().reshape(3, 3) for axis in figure.axes)
+    assert shares.tolist() == [[0.75, 0.25, 0], [0, 1, 0], [0, 1, 0]]
+    assert right.tolist() == np.eye(3).tolist()
     assert not overlapping(figure)
 
 
@@ -99,30 +90,24 @@ def test_curves_show_means_with_intervals():
     table = summary({"U-Net": "masks", "WinCLIP-style": "none", "SEM-CLIP": "labels + masks"})
     figure = plots.shot_curves(table, ["AP", "PRO"])
     axis = figure.axes[0]
-    assert axis.get_title() == "AP" and [text.get_text() for text in axis.get_xticklabels()] == [
-        "1",
-        "5",
-        "10",
-    ]
+    assert axis.get_title() == "AP"
+    assert [text.get_text() for text in axis.get_xticklabels()] == ["1", "5", "10"]
     lines, _, bars = axis.containers[-1].lines
     ours = table[table["method"] == "SEM-CLIP"]
     assert lines.get_ydata().tolist() == ours["AP"].tolist() and lines.get_color() == "black"
     drawn = np.array([segment[:, 1] for segment in bars[0].get_segments()])
     np.testing.assert_allclose(drawn, ours[["AP_lo", "AP_hi"]])
     assert len(axis.containers) == 2  # WinCLIP-style is a horizontal line
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
-        "SEM-CLIP: labels + masks", "U-Net: masks", "WinCLIP-style: none",
-    ]  # fmt: skip
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["SEM-CLIP: labels + masks", "U-Net: masks", "WinCLIP-style: none"]
     assert not overlapping(figure)
 
 
 def test_many_methods_can_be_told_apart():
     table = summary({f"method {i}": "labels" for i in range(12)}, ["a", "b", "c", "d"])
     figure = plots.shot_curves(table, ["a", "b", "c", "d"])
-    looks = {
-        (line.get_color(), line.get_marker(), line.get_linestyle())
-        for line in figure.legends[0].get_lines()
-    }
+    lines = figure.legends[0].get_lines()
+    looks = {(line.get_color(), line.get_marker(), line.get_linestyle()) for line in lines}
     assert len(looks) == 12 and len([axis for axis in figure.axes if axis.axison]) == 4
     starts = {container.lines[0].get_xdata()[0] for container in figure.axes[0].containers}
     assert len(starts) == 12
@@ -151,10 +136,8 @@ def test_false_alarms_compare_on_one_scale(images, masks):
     before, after = 0.1 + 0.8 * text, np.full(text.shape, 0.2)
     figure = plots.false_alarms(images, text, before, after, CLASSES)
     _, left, right = figure.axes[:3]
-    assert (
-        left.get_xlabel() == "text 0.90, elsewhere 0.10"
-        and right.get_xlabel() == "text 0.20, elsewhere 0.20"
-    )
+    assert left.get_xlabel() == "text 0.90, elsewhere 0.10"
+    assert right.get_xlabel() == "text 0.20, elsewhere 0.20"
     assert left.images[1].get_clim() == right.images[1].get_clim() == pytest.approx((0.1, 0.9))
     assert not overlapping(figure)
     with pytest.raises(ValueError, match=r"images \[0\] have no text"):

@@ -1,13 +1,13 @@
-"""Prompts: the files read and checked, templates x states, embeddings, the nearest class of each."""
+"""Prompts: files read and checked, templates x states, embeddings, the nearest class of each."""
 
 import numpy as np
 import pytest
 
-from semlib.semclip.prompts import CARINTHIA, TEMPLATES, Prompts
+from semlib.semclip.prompts import CARINTHIA, HERE, Prompts
 
 
 class Words:
-    """A text encoder one can follow: each word has its own axis, a sentence is their normalised sum."""
+    """A text encoder one can follow: a word has its own axis, a sentence is their unit sum."""
 
     def __init__(self):
         self.axes = {}
@@ -28,24 +28,14 @@ def write(folder, rows, templates="a {state}\n"):
 
 def test_the_paper_s_classes_and_template():
     prompts = Prompts.load()
-    assert prompts.classes == [
-        "defect-free",
-        "bridge",
-        "copper residue",
-        "hole",
-        "infilm",
-        "particle",
-        "scratch",
-    ]
+    names = "defect-free, bridge, copper residue, hole, infilm, particle, scratch"
+    assert ", ".join(prompts.classes) == names
     assert prompts.labels == (0, 1, 2, 3, 4, 5, 6) and prompts.normal == 0
     assert "A SEM image of linear scratch on wafer surface" in prompts.sentences("scratch")
     assert all(len(states) >= 3 for states in prompts.states.values())
     everything = [sentence for name in prompts.classes for sentence in prompts.sentences(name)]
-    assert (
-        len(set(everything))
-        == len(everything)
-        == len(prompts.templates) * sum(map(len, prompts.states.values()))
-    )
+    count = len(prompts.templates) * sum(map(len, prompts.states.values()))
+    assert len(set(everything)) == len(everything) == count
 
 
 def test_carinthia_s_classes_have_no_invented_names():
@@ -55,23 +45,16 @@ def test_carinthia_s_classes_have_no_invented_names():
 
 
 def test_classes_follow_the_labels_and_sentences_the_templates(tmp_path):
-    files = write(
-        tmp_path,
-        "7,scratch,line\n2,defect-free, clean \n7,scratch,mark\n",
-        "a {state}\n{state} {1}\n",
-    )
-    prompts = Prompts.load(*files)
-    assert (
-        prompts.classes == ["defect-free", "scratch"]
-        and prompts.labels == (2, 7)
-        and prompts.normal == 0
-    )
+    rows = "7,scratch,line\n2,defect-free, clean \n7,scratch,mark\n"
+    prompts = Prompts.load(*write(tmp_path, rows, "a {state}\n{state} {1}\n"))
+    assert prompts.classes == ["defect-free", "scratch"]
+    assert prompts.labels == (2, 7) and prompts.normal == 0
     assert prompts.sentences("scratch") == ["a line", "a mark", "line {1}", "mark {1}"]
     assert prompts.sentences("defect-free") == ["a clean", "clean {1}"]
-    with pytest.raises(
-        ValueError, match="unknown class 'hole': the prompts have defect-free, scratch"
-    ):
-        prompts.sentences("hole")
+    assert prompts.positions(["scratch", 2, "7"]).tolist() == [1, 0, 1]
+    with pytest.raises(ValueError, match="unknown class 9, hole: there are 2 defect-free, 7"):
+        prompts.positions(["hole", 9])
+    assert prompts.without(["scratch"]).classes == ["defect-free"]
 
 
 def test_plain_prompts_hold_the_name_alone():
@@ -81,10 +64,8 @@ def test_plain_prompts_hold_the_name_alone():
 
 
 def test_embedding_is_the_normalised_mean(tmp_path):
-    prompts = Prompts.load(
-        *write(tmp_path, "0,defect-free,clean\n1,hole,pit\n1,hole,void\n", "{state}\n")
-    )
-    embedded = prompts.embed(Words())
+    rows = "0,defect-free,clean\n1,hole,pit\n1,hole,void\n"
+    embedded = Prompts.load(*write(tmp_path, rows, "{state}\n")).embed(Words())
     assert embedded.shape == (2, 200) and embedded.dtype == np.float32
     assert embedded[0, 0] == 1  # "clean"
     np.testing.assert_allclose(embedded[1, 1:3], 0.5**0.5, rtol=1e-6)  # "pit", "void"
@@ -92,24 +73,22 @@ def test_embedding_is_the_normalised_mean(tmp_path):
 
 
 def test_check_finds_a_prompt_that_stands_nearer_to_another_class(tmp_path):
-    rows = "0,defect-free,clean smooth\n0,defect-free,smooth clean film\n1,hole,dark pit\n1,hole,dark pit edge\n"
-    table = Prompts.load(*write(tmp_path, rows + "1,hole,smooth clean\n", "{state}\n")).check(
-        Words()
-    )
+    rows = "0,defect-free,clean smooth\n0,defect-free,smooth clean film\n"
+    rows += "1,hole,dark pit\n1,hole,dark pit edge\n1,hole,smooth clean\n"
+    table = Prompts.load(*write(tmp_path, rows, "{state}\n")).check(Words())
     assert list(table.columns) == ["prompt", "class", "nearest class", "cosine"]
     assert table["nearest class"].tolist() == ["defect-free"] * 2 + ["hole"] * 2 + ["defect-free"]
     assert table["cosine"].between(0, 1 + 1e-6).all()
-    # by hand: "dark pit" with the mean of "dark pit edge" and "smooth clean", (1/3, 1/3, 1/3)^1/2 and (1/2, 1/2)^1/2
+    # by hand: "dark pit" with the mean of "dark pit edge", (1/3, 1/3, 1/3)^1/2, and "smooth clean",
+    # (1/2, 1/2)^1/2
     other = np.array([3**-0.5, 3**-0.5, 3**-0.5, 2**-0.5, 2**-0.5])
-    assert table["cosine"][2] == pytest.approx(
-        (other[0] + other[1]) / 2**0.5 / np.linalg.norm(other)
-    )
+    cosine = (other[0] + other[1]) / 2**0.5 / np.linalg.norm(other)
+    assert table["cosine"][2] == pytest.approx(cosine)
 
 
 def test_a_single_prompt_is_compared_with_itself(tmp_path):
-    table = (
-        Prompts.load(*write(tmp_path, "0,defect-free,clean\n1,hole,pit\n")).plain().check(Words())
-    )
+    prompts = Prompts.load(*write(tmp_path, "0,defect-free,clean\n1,hole,pit\n"))
+    table = prompts.plain().check(Words())
     assert table["nearest class"].tolist() == ["defect-free", "hole"]
     assert table["cosine"].tolist() == pytest.approx([1, 1])
 
@@ -120,9 +99,9 @@ def test_a_single_prompt_is_compared_with_itself(tmp_path):
         ("", "has no rows"),
         ("0,defect-free,clean\n1,hole,\n", "the row '1,hole,' has an empty cell"),
         ("0,defect-free,clean\n1,hole,pit\n1,hole,pit\n", "the row '1,hole,pit' stands twice"),
-        ("0,defect-free,clean\none,hole,pit\n", "label 'one' is not a whole number"),
-        ("0,defect-free,clean\n1,hole,pit\n1,void,pit\n", "label 1 has the classes hole, void"),
-        ("0,defect-free,clean\n1,hole,pit\n2,hole,pit\n", "class 'hole' has several labels"),
+        ("0,defect-free,clean\none,hole,pit\n", "label 'one' is no whole number"),
+        ("0,defect-free,clean\n1,hole,pit\n1,void,pit\n", "label 1 has several: hole, void"),
+        ("0,defect-free,clean\n1,hole,pit\n2,hole,pit\n", "class hole has several: 1, 2"),
         ("0,bridge,bridge\n1,hole,pit\n", "must be called defect-free or no visible defect; got"),
         ("0,defect-free,clean\n", "one class of several"),
         ("0,defect-free,clean\n1,no visible defect,nothing\n", "one class of several"),
@@ -137,11 +116,9 @@ def test_bad_prompts(tmp_path, rows, message):
 def test_bad_files(tmp_path):
     good = "0,defect-free,clean\n1,hole,pit\n"
     for templates in ("a SEM image\n", "{state} and {state}\n"):
-        with pytest.raises(ValueError, match="templates.csv: .* must hold {state} exactly once"):
+        with pytest.raises(ValueError, match="templates.csv: .* needs {state} exactly once"):
             Prompts.load(*write(tmp_path, good, templates))
-    with pytest.raises(
-        ValueError, match="templates.csv: column 'label' is missing; found template"
-    ):
-        Prompts.load(TEMPLATES)
+    with pytest.raises(ValueError, match="templates.csv: column 'label' is missing"):
+        Prompts.load(HERE / "templates.csv")
     with pytest.raises(ValueError, match="nowhere.csv does not exist"):
         Prompts.load(tmp_path / "nowhere.csv")

@@ -1,17 +1,17 @@
-"""Real images: tiles, what may be learnt and what is tested, and the table, on generated files of the same layout."""
+"""Real images: tiles, what may be learnt and what is tested, and the table, on generated files."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from semlib.semclip import baselines, micrographs, real, study, unet
+from semlib.semclip import real, study, unet
 
-COMPOSITES, CRACKS, WAFER = "nanocomposites", "nasa_micronet", "patterned_wafer"
+COMPOSITES, CRACKS, WAFER = real.NAMES
 
 
 @pytest.fixture(scope="session")
 def root(tmp_path_factory):
-    """All three data sets, the micrographs of 3 x 4 tiles, of which the left six hold a defect."""
+    """All three data sets, micrographs of 3 x 4 tiles, of which the left six hold a defect."""
     root, rng = tmp_path_factory.mktemp("real-sem"), np.random.default_rng(0)
 
     def write(folder, name, image):
@@ -41,21 +41,14 @@ def sets(root):
     return real.pools(root)
 
 
-@pytest.fixture(scope="session")
-def real_sets():
-    return real.pools()
-
-
 def test_tiles_follow_the_masks(sets):
     pool, groups = sets[COMPOSITES]
     assert pool.images.shape == (48, 240, 240) and pool.counts().tolist() == [24, 24]
     assert (pool.masks.any((1, 2)) == (pool.labels == 1)).all()
-    assert pool.images[pool.masks].mean() > 190 and pool.images[
-        ~pool.masks
-    ].mean() == pytest.approx(100, abs=2)
-    assert pool.masks[pool.labels == 1].mean((1, 2)) == pytest.approx(
-        30**2 / 120**2
-    )  # repeated, not blurred
+    assert pool.images[pool.masks].mean() > 190
+    assert pool.images[~pool.masks].mean() == pytest.approx(100, abs=2)
+    area = pool.masks[pool.labels == 1].mean((1, 2))
+    assert area == pytest.approx(30**2 / 120**2)  # repeated, not blurred
     assert set(groups) == {"a_0", "a_1", "a_2", "a_3"}
 
 
@@ -75,20 +68,20 @@ def test_a_sliver_of_a_defect_makes_no_tile(tmp_path):
     assert real.pools(tmp_path)[COMPOSITES].pool.labels.tolist() == [0, 1]
 
 
-def test_at_most_each_tiles_of_a_micrograph(root):
-    pool, groups = real.pools(root, names=[COMPOSITES], each=2)[COMPOSITES]
+def test_at_most_each_tiles_of_a_micrograph(root, monkeypatch):
+    monkeypatch.setattr(real, "EACH", 2)
+    pool, groups = real.pools(root)[COMPOSITES]
     assert len(pool.images) == 16 and (np.unique(groups, return_counts=True)[1] == 4).all()
 
 
 def test_points_lie_whole_in_tiles_that_do_not_meet(sets):
     pool, groups = sets[WAFER]
-    points = np.array(micrographs.POINTS)
+    points = np.array(real.POINTS)
     apart = np.abs(points[:, None] - points[None]).max(2)[~np.eye(3, dtype=bool)]
-    assert apart.min() >= micrographs.WAFER_SIDE + 2 * micrographs.JITTER
+    assert apart.min() >= real.WAFER_SIDE + 2 * real.JITTER
     masks = pool.masks[pool.labels == 1]
-    assert len(masks) == 3 and set(masks.sum((1, 2))) == {
-        16 * 197
-    }  # pixels within 8 of a pixel, 4 x 4 each
+    assert len(masks) == 3
+    assert set(masks.sum((1, 2))) == {16 * 197}  # pixels within 8 of a pixel, 4 x 4 each
     centres = [np.argwhere(mask).mean(0) for mask in masks]
     assert np.ptp(centres, axis=0).min() > 4  # not always at the same place
     assert groups[pool.labels == 1].tolist() == ["point 0", "point 1", "point 2"]
@@ -99,16 +92,13 @@ def test_points_lie_whole_in_tiles_that_do_not_meet(sets):
 def test_no_group_gives_shots_and_tests(sets, name):
     tiles = sets[name]
     drawn = real.episodes(name, tiles)
-    assert [(episode.k, episode.seed) for episode in drawn] == [
-        (k, seed) for k in (2, 4) for seed in range(3)
-    ]
+    order = [(episode.k, episode.seed) for episode in drawn]
+    assert order == [(k, seed) for k in (2, 4) for seed in range(3)]
     for two, four in zip(drawn[:3], drawn[3:], strict=True):
         assert not set(tiles.groups[four.support]) & set(tiles.groups[four.test])
         assert tiles.pool.labels[four.support].tolist() == [0] * 4 + [1] * 4
         assert set(two.support) < set(four.support) and np.array_equal(two.test, four.test)
-        assert (tiles.pool.counts() > 0).all() and np.bincount(
-            tiles.pool.labels[four.test]
-        ).max() <= 20
+        assert np.bincount(tiles.pool.labels[four.test]).max() <= 20
     again = real.episodes(name, tiles)
     assert all(np.array_equal(a.support, b.support) for a, b in zip(drawn, again, strict=True))
 
@@ -116,9 +106,7 @@ def test_no_group_gives_shots_and_tests(sets, name):
 def test_the_tested_point_is_left_out(sets):
     tiles = sets[WAFER]
     drawn = real.episodes(WAFER, tiles, seeds=range(5))
-    assert [episode.seed for episode in drawn] == [0, 1, 2] and {
-        episode.k for episode in drawn
-    } == {2}
+    assert [(episode.k, episode.seed) for episode in drawn] == [(2, 0), (2, 1), (2, 2)]
     for point, episode in enumerate(drawn):
         shots = {"point 0", "point 1", "point 2", "reference"} - {f"point {point}"}
         assert set(tiles.groups[episode.support]) == shots
@@ -139,81 +127,68 @@ def test_absent_folders_are_said_and_left_out(tmp_path, spots_backbone, capsys):
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("name", "message"),
     [
-        (lambda folder: (folder / "a_0.jpg").unlink(), "a_0.jpg: no such image"),
-        (
-            lambda folder: Image.new("L", (120, 120)).save(folder / "a_0.jpg"),
-            r"\(120, 240\) pixels.*\(120, 120\)",
-        ),
-        (lambda folder: (folder / "a_0_mask.png").unlink(), "holds no <name>_mask.png"),
+        ("a_0.jpg", "a_0.jpg: no such image"),
+        ("small", r"\(120, 240\) pixels.*\(120, 120\)"),
+        ("a_0_mask.png", "holds no <name>_mask.png"),
     ],
 )
-def test_broken_folders_are_named(tmp_path, change, message):
+def test_broken_folders_are_named(tmp_path, name, message):
     folder = tmp_path / COMPOSITES
     folder.mkdir()
-    for name in ("a_0.jpg", "a_0_mask.png"):
-        Image.new("L", (240, 120)).save(folder / name)
-    change(folder)
+    for file in ("a_0.jpg", "a_0_mask.png"):
+        Image.new("L", (240, 120)).save(folder / file)
+    if name == "small":
+        Image.new("L", (120, 120)).save(folder / "a_0.jpg")
+    else:
+        (folder / name).unlink()
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         real.pools(tmp_path)
 
 
 def test_table_and_examples(sets, tmp_path, spots_backbone, monkeypatch):
     monkeypatch.setattr(study, "vgg_features", lambda *_, **__: None)  # no weights of VGG16
-    monkeypatch.setattr(baselines, "unet", lambda: unet.unet(steps=2, side=64, crop=32))
+    monkeypatch.setattr(real, "unet", lambda: unet.unet(steps=2, side=64, crop=32))
     few = {name: sets[name] for name in (COMPOSITES, WAFER)}
-    settings = {"sets": few, "shots": (2, 4), "seeds": range(1), "folder": tmp_path}
+    settings = {"sets": few, "seeds": range(1), "folder": tmp_path}
     made, again = {}, {}
-    table = real.evaluate(spots_backbone, **settings, kept=made)
-    table = table[table["k"] == 4].reset_index(drop=True)
-    rows = table.set_index(["dataset", "method"])
-    names = {
-        "SEM-CLIP",
-        "SEM-CLIP, zero-shot",
-        "WinCLIP (zero-shot)",
-        "WinCLIP+",
-        "APRIL-GAN",
-        "U-Net",
-    }
-    assert names <= set(rows.loc[COMPOSITES].index) and rows.loc[COMPOSITES, "episodes"].eq(1).all()
-    assert rows.loc[(COMPOSITES, "SEM-CLIP"), "pAUROC"] > 0.9  # bright squares
-    assert rows.loc[WAFER].index.tolist() == ["all"] and np.isnan(rows.loc[(WAFER, "all"), "AP"])
-    assert "not possible" in rows.loc[(WAFER, "all"), "note"] and set(table["k"]) == {4}
-    kept = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.*")}
-    repeated = real.evaluate(spots_backbone, **settings, kept=again)
-    assert repeated[repeated["k"] == 4].reset_index(drop=True).equals(table)
-    assert kept == {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.*")}
+    whole = real.evaluate(spots_backbone, **settings, kept=made)
+    table = whole[whole["k"] == 4].set_index(["dataset", "method"])
+    names = {"SEM-CLIP", "SEM-CLIP, zero-shot", "WinCLIP (zero-shot)", "WinCLIP+"}
+    assert names | {"APRIL-GAN", "U-Net"} <= set(table.loc[COMPOSITES].index)
+    assert table.loc[COMPOSITES, "episodes"].eq(1).all()
+    assert table.loc[(COMPOSITES, "SEM-CLIP"), "pAUROC"] > 0.9  # bright squares
+    assert table.loc[WAFER].index.tolist() == ["all"]
+    assert np.isnan(table.loc[(WAFER, "all"), "AP"])
+    assert "not possible" in table.loc[(WAFER, "all"), "note"]
+
+    def no_work(jobs):
+        return [] if not jobs else pytest.fail("trained again")
+
     with monkeypatch.context() as patch:  # nothing is trained again
-        patch.setattr(
-            real.runs, "side_by_side", lambda jobs: [] if not jobs else pytest.fail("trained again")
-        )
+        patch.setattr(real.study, "side_by_side", no_work)
         shown = real.examples(made)
-    assert all(
-        np.array_equal(maps, shown["maps"][name])
-        for name, maps in real.examples(again)["maps"].items()
-    )
-    assert (
-        shown["images"].shape == shown["masks"].shape == (2, 240, 240)
-        and shown["masks"].any((1, 2)).all()
-    )
-    assert [(name, maps.shape) for name, maps in shown["maps"].items()] == [
-        ("SEM-CLIP", (2, 240, 240)), ("U-Net", (2, 240, 240)),
-    ]  # fmt: skip
+    assert real.evaluate(spots_backbone, **settings, kept=again).equals(whole)
+    assert all(results == {} for *_, results in again.values())
+    rerun = real.examples(again)["maps"]
+    assert all(np.array_equal(one, shown["maps"][name]) for name, one in rerun.items())
+    assert shown["images"].shape == shown["masks"].shape == (2, 240, 240)
+    assert shown["masks"].any((1, 2)).all()
+    shapes = [(name, one.shape) for name, one in shown["maps"].items()]
+    assert shapes == [("SEM-CLIP", (2, 240, 240)), ("U-Net", (2, 240, 240))]
     assert shown["names"] == ("nanocomposites\n4 shots", "patterned_wafer\n2 shots")
 
 
 @pytest.mark.parametrize(("name", "groups"), [(COMPOSITES, 8), (CRACKS, 9), (WAFER, 5)])
-def test_the_real_files(real_sets, name, groups):
-    if name not in real_sets:
+def test_the_real_files(name, groups):
+    if not (real.FOLDER / name).is_dir():
         pytest.skip(f"no {name} in ../shared/real-sem")
-    tiles = real_sets[name]
+    tiles = real.pools()[name]
     assert len(set(tiles.groups)) == groups
-    table = real.summary({name: tiles})
-    assert (
-        table["tiles"].min() >= 3
-        and table["defect area"].iloc[0] == 0 < table["defect area"].iloc[1] < 0.3
-    )
+    free, defective = (tiles.pool.take(tiles.pool.labels == label) for label in (0, 1))
+    assert min(len(free.images), len(defective.images)) >= 3
+    assert free.masks.mean() == 0 < defective.masks.mean() < 0.3
     for episode in real.episodes(name, tiles):
         assert not set(episode.support) & set(episode.test)
         assert np.bincount(tiles.pool.labels[episode.test], minlength=2).min() >= 1

@@ -1,13 +1,13 @@
 """SEM-VLM's words, losses and training on a few made-up pairs."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
+import open_clip
 import pytest
 import torch
 
-from semlib.semclip import contrast, pretrain, vlm
+from training import sem_vlm
 
 CAPTIONS = ("nothing to see", "a bright blob", "a dark blob")
 
@@ -29,24 +29,15 @@ def pairs(tmp_path_factory):
     for name, array in {"images": images, "masks": masks, "labels": labels}.items():
         np.save(folder / f"{name}.npy", array)
     (folder / "captions.json").write_text(json.dumps([CAPTIONS[label] for label in labels]))
-    return pretrain.Pairs(folder)
+    return sem_vlm.Pairs(folder)
 
 
-SETTINGS = pretrain.Settings(n_images=24, steps=4, batch_size=8, learning_rate=1e-3)
+SETTINGS = sem_vlm.Settings(n_images=24, steps=4, batch_size=8, learning_rate=1e-3)
 
 
 def test_vocabulary_orders_words_and_ends_with_the_end_token():
-    words = vlm.vocabulary(["A dark-line, a line", "line"], least=2)
+    words = sem_vlm.vocabulary(["A dark-line, a line", "line"], least=2)
     assert words == ["<pad>", "<start>", "<unknown>", "a", "line", "<end>"]
-
-
-def test_tokenize_pads_cuts_and_marks_unknown_words():
-    words = vlm.vocabulary(["a line a line"], least=2)
-    tokens = vlm.tokenize(["A line?", "a scratch", "a " * 100], words)
-    assert tokens.shape == (3, vlm.CONTEXT)
-    assert tokens[0, :5].tolist() == [1, 3, 4, 5, 0]
-    assert tokens[1, :4].tolist() == [1, 3, 2, 5]
-    assert tokens[2, -1] == 5 == tokens.max()
 
 
 def test_image_text_loss_by_hand():
@@ -54,14 +45,14 @@ def test_image_text_loss_by_hand():
     text = torch.tensor([[0.6, 0.8], [0.8, 0.6]])
     # both directions: softmax over (0.6, 0.8), the right one is 0.6
     expected = np.log(np.exp(0.6) + np.exp(0.8)) - 0.6
-    assert contrast.image_text_loss(image, text, torch.eye(2), 1.0).item() == pytest.approx(
+    assert sem_vlm.image_text_loss(image, text, torch.eye(2), 1.0).item() == pytest.approx(
         expected, abs=1e-6
     )
 
 
 def test_equal_captions_are_positives_of_each_other():
     image = text = torch.nn.functional.normalize(torch.ones(2, 3), dim=1)
-    loss = contrast.image_text_loss(image, text, torch.ones(2, 2), 10.0).item()
+    loss = sem_vlm.image_text_loss(image, text, torch.ones(2, 2), 10.0).item()
     assert loss == pytest.approx(np.log(2), abs=1e-6)
 
 
@@ -74,62 +65,53 @@ def test_patch_text_loss_prefers_patches_that_match_their_class():
     wrong = right.clone()
     wrong[1, 0], wrong[2, 0] = text[2], text[1]
     losses = [
-        contrast.patch_text_loss(p, covered, labels, text, 5.0, torch.Generator(), each=2)
+        sem_vlm.patch_text_loss(p, covered, labels, text, 5.0, torch.Generator(), each=2)
         for p in (right, wrong)
     ]
     assert losses[0] < 0.1 < losses[1]
 
 
 def test_patches_on_a_defect_are_always_shown(pairs):
-    model = vlm.build(vlm.architecture(10))
+    model = open_clip.CLIP(**sem_vlm.architecture(10))
     covered = pairs.covered(np.arange(6))
-    _, patches, which = contrast.see(
-        model, pretrain.to_input(pairs.images[:6]), covered, 0.2, torch.Generator().manual_seed(0)
-    )
+    images, draw = sem_vlm.to_input(pairs.images[:6]), torch.Generator().manual_seed(0)
+    _, patches, which = sem_vlm.see(model, images, covered, 0.2, draw)
     assert patches.shape == (6, 45, 128)
-    shown = covered.gather(1, which) > contrast.ON_DEFECT
-    assert torch.equal(shown.sum(1), (covered > contrast.ON_DEFECT).sum(1))
+    shown = covered.gather(1, which) > sem_vlm.ON_DEFECT
+    assert torch.equal(shown.sum(1), (covered > sem_vlm.ON_DEFECT).sum(1))
 
 
 def test_all_patches_shown_equals_open_clip(pairs):
-    model = vlm.build(vlm.architecture(10)).eval()
-    images = pretrain.to_input(pairs.images[:2])
+    model = open_clip.CLIP(**sem_vlm.architecture(10)).eval()
+    images = sem_vlm.to_input(pairs.images[:2])
     with torch.inference_mode():
-        image, _, _ = contrast.see(
-            model, images, pairs.covered(np.arange(2)), 1.0, torch.Generator()
-        )
+        covered = pairs.covered(np.arange(2))
+        image, _, _ = sem_vlm.see(model, images, covered, 1.0, torch.Generator())
         expected = model.encode_image(images, normalize=True)
     torch.testing.assert_close(image, expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.slow
 def test_training_resumes_to_the_same_weights(pairs, tmp_path, monkeypatch):
-    monkeypatch.setattr(pretrain, "LOG_EVERY", 2)
+    monkeypatch.setattr(sem_vlm, "LOG_EVERY", 2)
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
-    pretrain.train(tmp_path / "whole", SETTINGS, data=pairs, held_out=pairs, progress=False)
+    sem_vlm.train(tmp_path / "whole", SETTINGS, data=pairs, held_out=pairs, progress=False)
 
-    step = pretrain._step
-    monkeypatch.setattr(
-        pretrain,
-        "_step",
-        lambda *given: (_ for _ in ()).throw(KeyboardInterrupt) if given[-1] == 3 else step(*given),
-    )
+    step = sem_vlm._step
+
+    def killed(*given):
+        if given[-1] == 3:
+            raise KeyboardInterrupt
+        return step(*given)
+
+    monkeypatch.setattr(sem_vlm, "_step", killed)
     with pytest.raises(KeyboardInterrupt):
-        pretrain.train(tmp_path / "killed", SETTINGS, data=pairs, held_out=pairs, progress=False)
+        sem_vlm.train(tmp_path / "killed", SETTINGS, data=pairs, held_out=pairs, progress=False)
     assert (tmp_path / "killed" / "sem_vlm_checkpoint.pt").is_file()
-    monkeypatch.setattr(pretrain, "_step", step)
-    pretrain.train(tmp_path / "killed", SETTINGS, data=pairs, held_out=pairs, progress=False)
+    monkeypatch.setattr(sem_vlm, "_step", step)
+    sem_vlm.train(tmp_path / "killed", SETTINGS, data=pairs, held_out=pairs, progress=False)
 
     for name in ("sem_vlm.safetensors", "sem_vlm.json"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes()
     assert not (tmp_path / "killed" / "sem_vlm_checkpoint.pt").exists()
-
-
-def test_a_checkpoint_of_other_settings_is_not_continued(pairs, tmp_path):
-    model = vlm.build(vlm.architecture(10))
-    optimiser = torch.optim.AdamW(model.parameters())
-    file = tmp_path / "c.pt"
-    pretrain._save(file, SETTINGS, model, optimiser, [{"step": 2}], 1.0)
-    assert pretrain._resume(file, SETTINGS, model, optimiser)[0] == [{"step": 2}]
-    assert pretrain._resume(file, replace(SETTINGS, seed=1), model, optimiser)[0] == []

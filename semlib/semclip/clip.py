@@ -1,0 +1,161 @@
+"""SEM-VLM (ours, trained on simulated images, not CLIP) or another ViT, in open_clip's form."""
+
+import json
+import pickle
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import open_clip
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+OURS = "sem-vlm"
+MODELS = Path(__file__).parent / "models"
+NAME = "sem_vlm"  # of its files
+PAD = "<pad>"
+START = "<start>"
+UNKNOWN = "<unknown>"
+END = "<end>"
+CONTEXT = 40  # tokens of a sentence
+NOT_OPEN_CLIPS = {"custom_text", "mean", "std", "training", "vocabulary"}  # keys beside CLIP's own
+
+
+class Source(NamedTuple):
+    """A model in evaluation mode with all that belongs to it."""
+
+    model: torch.nn.Module
+    tokenize: Callable  # list of str to LongTensor (N, context)
+    mean: float | tuple = open_clip.OPENAI_DATASET_MEAN  # of the input on [0, 1]
+    std: float | tuple = open_clip.OPENAI_DATASET_STD
+    label: str = "open_clip model"  # in tables
+
+
+def split(text):
+    """Words of a sentence, lower case; hyphens and punctuation separate."""
+    return re.findall(r"[a-z0-9]+", text.lower())
+
+
+def tokenize(texts, words=None):
+    """Token numbers of sentences, LongTensor (N, 40); longer ones are cut.
+
+    `words` is a vocabulary, SEM-VLM's by default. Its last word has the highest number, which is
+    where open_clip's text tower takes a sentence's embedding from.
+    """
+    words = words or config()["vocabulary"]
+    numbers = {word: i for i, word in enumerate(words)}
+    tokens = torch.zeros((len(texts), CONTEXT), dtype=torch.long)
+    for row, text in zip(tokens, texts, strict=True):
+        body = [numbers.get(word, numbers[UNKNOWN]) for word in split(text)][: CONTEXT - 2]
+        sentence = [numbers[START], *body, len(words) - 1]
+        row[: len(sentence)] = torch.tensor(sentence)
+    return tokens
+
+
+def unknown_words(texts):
+    """Words of the sentences that SEM-VLM never met, sorted."""
+    return sorted({word for text in texts for word in split(text)} - set(config()["vocabulary"]))
+
+
+@cache
+def config():
+    """SEM-VLM's architecture in open_clip's form, mean, std, vocabulary and training."""
+    return json.loads((MODELS / f"{NAME}.json").read_text(encoding="utf-8"))
+
+
+def build(settings):
+    """An open_clip network of such a configuration, always with the same random weights."""
+    network = open_clip.CustomTextCLIP if settings.get("custom_text") else open_clip.CLIP
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers go on undisturbed
+        torch.manual_seed(0)
+        return network(**{key: settings[key] for key in settings.keys() - NOT_OPEN_CLIPS})
+
+
+def read(name=OURS, pretrained=None):
+    """Open a model as a `Source`.
+
+    Parameters
+    ----------
+    name : str
+        "sem-vlm", our embedded model, or an open_clip ViT such as "ViT-B-16-plus-240".
+    pretrained : str or Path, optional
+        A tag of open_clip ("laion400m_e32", which it downloads), a file (safetensors, or a torch
+        file, from which nothing but tensors is read), or "random". Not needed for "sem-vlm".
+
+    Raises
+    ------
+    ValueError
+        If the name is not that of a ViT, or the weights are missing, damaged or another model's.
+    ConnectionError
+        If open_clip cannot download the weights.
+    """
+    settings = config() if name == OURS else _vit(name)
+    tags = [] if name == OURS else open_clip.list_pretrained_tags_by_model(name)
+    if pretrained in tags:
+        return _downloaded(name, pretrained)
+    embedded = name == OURS and pretrained is None
+    file = MODELS / f"{NAME}.safetensors" if embedded else pretrained
+    if file != "random" and not Path(file or "").is_file():
+        raise ValueError(
+            f"pretrained={file} is neither a file nor a tag of {name}: use a file, 'random' or one "
+            f"of open_clip's tags ({', '.join(tags) or 'none'})"
+        )
+    model = build(settings).eval()
+    if file != "random":
+        fill(model, Path(file), name)
+    note = "random weights" if file == "random" else Path(file).name
+    if name != OURS:
+        return Source(model, open_clip.get_tokenizer(name), label=f"{name} ({note})")
+    label = "SEM-VLM (ours, simulated)" if embedded else f"SEM-VLM architecture ({note})"
+    return Source(model, tokenize, settings["mean"], settings["std"], label)
+
+
+def fill(model, file, name):
+    """Copy the tensors of a file into a model: each must be there, with its shape, and no other."""
+    try:
+        model.load_state_dict(_tensors(file))
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ValueError(f"{file} belongs to another architecture than {name}: {reason}") from error
+
+
+def _vit(name):
+    """open_clip's configuration of a ViT whose class token is projected into the embedding."""
+    settings = open_clip.get_model_config(name)
+    if settings is None:
+        raise ValueError(f"unknown backbone {name!r}: use {OURS} or ViT-B-16-plus-240")
+    vision = settings["vision_cfg"]
+    of_layers = isinstance(vision.get("layers"), int)  # a ResNet has a list of them
+    if "timm_model_name" in vision or "multimodal_cfg" in settings or not of_layers:
+        raise ValueError(f"{name} is not one of open_clip's own ViTs, which the V-V path needs")
+    return settings
+
+
+def _downloaded(name, tag):
+    try:
+        model = open_clip.create_model(name, pretrained=tag).eval()
+    except Exception as error:
+        raise ConnectionError(
+            f"open_clip could not download the weights {tag!r} of {name} ({error}); "
+            "download them elsewhere and give the file as pretrained=FILE"
+        ) from error
+    visual = model.visual
+    label = f"CLIP {name} ({tag})"
+    return Source(model, open_clip.get_tokenizer(name), visual.image_mean, visual.image_std, label)
+
+
+def _tensors(file):
+    """Tensors by name; open_clip's own training wraps them in "state_dict" and "module."."""
+    try:
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        state = torch.load(file, map_location="cpu", weights_only=True)  # runs no code of a pickle
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(f"{file} is damaged or holds more than tensors ({error})") from error
+    state = state.get("state_dict", state) if isinstance(state, dict) else {}
+    if not state or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
+        raise ValueError(f"{file} holds no tensors by name: a state dict is needed")
+    return {key.removeprefix("module."): tensor for key, tensor in state.items()}

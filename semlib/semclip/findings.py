@@ -1,0 +1,123 @@
+"""What readers see of the study: means with intervals, comparisons at equal supervision, claims."""
+
+import numpy as np
+import pandas as pd
+
+from semlib import saving, stats
+from semlib.semclip.study import FULL, KEYS
+
+MAIN = ["iAUROC", "pAUROC", "F1-max", "accuracy", "F1"]  # of both tables
+# SEM-CLIP at the supervision of a competitor; against others the full model stands
+EQUAL = {"none": "SEM-CLIP, zero-shot", "labels": "SEM-CLIP, labels only"}
+# gains over PromptAD at 10 shots, percentage points: iAUROC, pAUROC, F1-max
+PUBLISHED = {
+    "SEM-CLIP paper (arXiv 2502.14884, ICCAD 2024)": (2.0, 1.3, 21.1),
+    "document 002, a second account of the paper": (1.3, 0.4, 1.5),
+}
+
+
+def summarise(table):
+    """Mean, ``_sd`` and 95 % t-interval ``_lo``, ``_hi`` of each score over the episodes' seeds.
+
+    The test set is fixed, so the interval covers the choice of the shots, not of the test images.
+    `table` is one of `study.evaluate`.
+    """
+    summary = stats.summarise(table, KEYS[:3], table.columns.drop(KEYS))
+    return summary.rename(columns={"count": "episodes"})
+
+
+def readable(summary, heads, scores, gains=False):
+    """Columns `heads`, and scores as "0.812 [0.790, 0.834]", with `gains` also what is gained."""
+    shown = summary[heads].copy()
+    for name in scores:
+        shown[name] = saving.with_interval(summary, name)
+        if gains:
+            shown[f"{name}: full minus this"] = saving.with_interval(summary, f"{name} gain")
+    return shown
+
+
+def against(table, scores, k):
+    """SEM-CLIP minus each competitor at `k` shots, paired over episodes.
+
+    SEM-CLIP runs at the same supervision against methods that see labels or nothing. Those that see
+    masks without classes, or defect-free images only, have no equal: there the full model stands,
+    and `equal_supervision` is False. Intervals are not corrected for many comparisons.
+
+    Returns a DataFrame of ours, competitor, supervision, equal_supervision, metric, episodes,
+    difference, lo, hi, verdict; no row where one of the two lacks a score.
+    """
+    table = table[table["k"] == k].set_index("seed")
+    others = table[~table["method"].str.startswith(FULL)]
+    comparisons = []
+    for (supervision, competitor), theirs in _by_supervision(others):
+        name = EQUAL.get(supervision, FULL)
+        ours = table[table["method"] == name]
+        head = {"ours": name, "competitor": competitor, "supervision": supervision}
+        head["equal_supervision"] = ours["supervision"].eq(supervision).all()
+        for score in scores:
+            pairs = pd.DataFrame({"ours": ours[score], "theirs": theirs[score]}).dropna()
+            if len(pairs):
+                drawn = {"metric": score, "episodes": len(pairs)}
+                comparisons.append(head | drawn | stats.paired(pairs["ours"], pairs["theirs"]))
+    return pd.DataFrame(comparisons)
+
+
+def _by_supervision(table):
+    for supervision, group in table.groupby("supervision", sort=False):
+        for method, part in group.groupby("method", sort=False):
+            yield (supervision, method), part
+
+
+def comparison(segmentation, classification, k):
+    """`against` for the main scores, one row a competitor: "+0.051 [+0.020, +0.082] wins"."""
+    areas = against(segmentation, MAIN[:3], k)
+    comparisons = pd.concat([areas, against(classification, MAIN[3:], k)])
+    texts = [
+        f"{one.difference:+.3f} [{one.lo:+.3f}, {one.hi:+.3f}] {one.verdict}"
+        for one in comparisons.itertuples()
+    ]
+    keys = ["ours", "competitor", "supervision", "equal_supervision"]
+    look = {"columns": "metric", "values": "text", "aggfunc": "first", "sort": False}
+    wide = comparisons.assign(text=texts).pivot_table(index=keys, **look)
+    return wide.reset_index().rename_axis(columns=None)
+
+
+def ablation(segmentation, classification):
+    """Summary of each variant's `MAIN` scores and of "<score> gain", full minus variant."""
+    both = segmentation.merge(classification, on=KEYS)[[*KEYS, *MAIN]]
+    both["method"] = both["method"].replace(FULL, "full")
+    full = both[both["method"] == "full"].set_index(["k", "seed"])[MAIN]
+    same_episode = full.loc[list(zip(both["k"], both["seed"], strict=True))].to_numpy()
+    both[[f"{name} gain" for name in MAIN]] = same_episode - both[MAIN].to_numpy()
+    return summarise(both).rename(columns={"method": "variant"}).drop(columns="supervision")
+
+
+def published():
+    """What is published of SEM-CLIP's gains over PromptAD; the two accounts differ."""
+    claims = {"method": "PromptAD", "k": 10, "status": "published, unverified, private data"}
+    return pd.DataFrame(
+        claims | {"source": source, "metric": metric, "difference": gain / 100}
+        for source, gains in PUBLISHED.items()
+        for metric, gain in zip(("iAUROC", "pAUROC", "F1-max"), gains, strict=True)
+    )[["source", "method", "k", "metric", "difference", "status"]]
+
+
+def text_alarm(model, images, written, places):
+    """What text burnt into images does to a fitted `SemClip`, before and after tuning.
+
+    `images` and `written` uint8 (N, H, W) are without and with text, which stands at `places`.
+    Returns a table, and the maps of the images with text by "before" and "after".
+    """
+    lines = []
+    maps = {}
+    for tuning, predict in {"before": model.zero_shot, "after": model.predict}.items():
+        plain = model.anomaly_scores(predict(images))
+        prediction = predict(written)
+        scores = model.anomaly_scores(prediction)
+        maps[tuning] = prediction.anomaly_maps
+        on = maps[tuning][places].mean()
+        off = maps[tuning][~places].mean()
+        line = {"tuning": tuning, "map on text": on, "map elsewhere": off}
+        line |= {"score without text": plain.mean(), "score with text": scores.mean()}
+        lines.append(line | {"raised in": np.mean(scores > plain)})
+    return pd.DataFrame(lines), maps
