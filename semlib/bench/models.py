@@ -12,14 +12,15 @@ def trust(count=8, size=512):
     import piq
     import torch
 
-    from semlib.semnr import metrics, trust
+    from semlib.semnr import dists as dists_module
+    from semlib.semnr import trust
 
     clean = example_images(1, size)[0] / np.float32(255)
     levels = 0.02 + 0.14 * np.arange(count) / count
     noise = np.random.default_rng(1).standard_normal((count, size, size), np.float32)
     candidates = np.clip(clean + levels[:, None, None].astype(np.float32) * noise, 0, 1)
     tensors = [torch.from_numpy(image)[None, None] for image in (clean, *candidates)]
-    dists = None if metrics.Reference(clean).without_dists else _piq_dists()
+    dists = None if dists_module.unavailable() else _piq_dists()
     names = ("psnr", "ssim", "fsim", "dists")[: 4 if dists else 3]
 
     def pair(a, b):
@@ -32,7 +33,7 @@ def trust(count=8, size=512):
             return [pair(tensors[0], other) for other in tensors[1:]]
 
     def ours():
-        found = trust.profiles(trust.prepare(clean), candidates)
+        found = trust.profiles(trust.Reference(clean), candidates)
         return [[one[name] for name in names] for one in found]
 
     title = "trust profile" if dists else "trust profile, no DISTS"

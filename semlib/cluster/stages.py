@@ -29,9 +29,9 @@ class Stage:
 
 
 _IMAGES = ("cluster/stages.py", "images/preprocess.py", "images/resize.py")
-_TRUST = ("cluster/stages.py", "vgg.py", "winograd.py", "matmul.py", "workers.py") + tuple(
+_TRUST = ("cluster/stages.py", "vgg.py", "workers.py") + tuple(
     f"semnr/{name}.py"
-    for name in ("page", "trust", "metrics", "inputs", "detect", "degrade", "dists", "fsim")
+    for name in ("page", "trust", "metrics", "visibility", "damage", "dists", "fsim")
 )
 STAGES = {
     "preprocess": Stage(("path",), (), _IMAGES),
@@ -171,4 +171,4 @@ def _reference(file, mask):
     """A reference with its part of each metric, kept for the rows that follow each other with the same one."""
     from semlib.semnr import page, trust
 
-    return trust.prepare(page.read(file), mask=page.read_mask(mask) if mask else None)
+    return trust.Reference(page.read(file), mask=page.read_mask(mask) if mask else None)

@@ -82,23 +82,14 @@ def vgg16(images, *, size=128, progress=True):
     """
     rows = np.empty((len(images), vgg.CHANNELS[-1]), np.float32)
     with tqdm(total=len(images), desc="VGG16", unit="image", disable=not progress) as bar:
-        for start in range(0, len(images), vgg.TOGETHER):
-            x = torch.from_numpy(np.array(images[start : start + vgg.TOGETHER], np.float32) / 255)[
-                :, None
-            ]
+        for start in range(0, len(images), vgg.BATCH):
+            batch = np.array(images[start : start + vgg.BATCH], np.float32) / 255
+            x = torch.from_numpy(batch)[:, None]
             if min(x.shape[2:]) > size:
                 x = torch.nn.functional.interpolate(x, size=(size, size), mode="area")
-            _last_means(x, rows[start:])
+            rows[start : start + len(x)] = vgg.stages(x)[-1].mean((2, 3))
             bar.update(len(x))
     return rows
-
-
-def _last_means(x, rows):
-    def visit(number, stage, maps):
-        if stage == 4:
-            rows[number] = maps.mean(axis=(0, 1))
-
-    vgg.walk(x.split(1), visit)
 
 
 def reduce(embeddings, components=5):

@@ -66,27 +66,20 @@ def vgg_features(images, *, size=160, dimension=128, seed=0, progress=True):
     tokens = np.empty((len(images), (size // 4) ** 2, dimension), np.float16)
     pooled = np.empty((len(images), channels), np.float32)
     with tqdm(total=len(images), desc="VGG16", unit="image", disable=not progress) as bar:
-        for start in range(0, len(images), vgg.TOGETHER):
-            levels = _levels(images[start : start + vgg.TOGETHER], size)
-            for i, pair in enumerate(levels, start):
-                pooled[i] = torch.cat([level.amax((0, 1)) for level in pair])
-                tokens[i] = (_patches(*pair) @ mix).half()
-            bar.update(len(levels))
+        for start in range(0, len(images), vgg.BATCH):
+            fine, coarse = _levels(images[start : start + vgg.BATCH], size)
+            stop = start + len(fine)
+            pooled[start:stop] = torch.cat([fine.amax((2, 3)), coarse.amax((2, 3))], 1)
+            tokens[start:stop] = (_patches(fine, coarse) @ mix).half()
+            bar.update(len(fine))
     return VggFeatures(tokens, pooled)
 
 
 def _levels(images, size):
-    """relu3_3 and relu4_3 of each image, tensors (h, w, C)."""
+    """relu3_3 and relu4_3, tensors (N, C, h, w)."""
     x = torch.from_numpy(images.astype(np.float32) / 255)[:, None]
     x = F.interpolate(x, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
-    found = [[] for _ in images]
-
-    def visit(number, stage, maps):
-        if stage >= 2:
-            found[number].append(torch.from_numpy(maps))
-
-    vgg.walk(x.split(1), visit, count=4)
-    return found
+    return vgg.stages(x, count=4)[2:]
 
 
 def patchcore(tokens, *, bank=1000, neighbours=9, seed=0, name="PatchCore (VGG16)"):
@@ -173,14 +166,13 @@ def _distances(rows, memory, around):
 
 
 def _patches(fine, coarse):
-    """Levels (h, w, C) and (h / 2, w / 2, C') as patches (h w, C + C')."""
+    """Levels (N, C, h, w) and (N, C', h / 2, w / 2) as patches (N, h w, C + C')."""
     fine, coarse = (
-        F.avg_pool2d(x.permute(2, 0, 1)[None], 3, 1, 1, count_include_pad=False)
-        for x in (fine, coarse)
+        F.avg_pool2d(level, 3, 1, 1, count_include_pad=False) for level in (fine, coarse)
     )
     coarse = F.interpolate(coarse, fine.shape[2:], mode="bilinear")
     both = torch.cat([F.normalize(fine), F.normalize(coarse)], 1)
-    return both[0].flatten(1).T
+    return both.flatten(2).mT
 
 
 def _projection(inside, outside, seed):

@@ -86,9 +86,9 @@ def test_vgg_features_keep_the_distances_of_the_averaged_levels(with_weights):
     constant = torch.full((1, 1, 64, 64), 90 / 255)
     levels = vgg.stages(constant)[2:4]
     np.testing.assert_allclose(
-        found.pooled[1], torch.cat([x.amax((0, 1)) for x in levels]), rtol=1e-3, atol=1e-3
+        found.pooled[1], torch.cat([x.amax((0, 2, 3)) for x in levels]), rtol=1e-3, atol=1e-3
     )
-    patches = patchcore._patches(*levels)
+    patches = patchcore._patches(*levels)[0]
     assert torch.allclose(
         patches.norm(dim=1), torch.tensor(2**0.5), atol=0.1
     )  # two levels of unit length
@@ -101,8 +101,8 @@ def test_vgg_features_keep_the_distances_of_the_averaged_levels(with_weights):
 
 
 def test_patches_are_averaged_over_their_neighbours():
-    fine, coarse = torch.zeros(4, 4, 2), torch.ones(2, 2, 1)
-    fine[..., 0], fine[0, 0, 1] = 1, 9
+    fine, coarse = torch.zeros(1, 2, 4, 4), torch.ones(1, 1, 2, 2)
+    fine[0, 0], fine[0, 1, 0, 0] = 1, 9
     patches = patchcore._patches(fine, coarse).view(4, 4, 3)
     assert torch.allclose(patches[..., 2], torch.tensor(1.0))
     ratio = (
