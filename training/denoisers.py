@@ -114,9 +114,9 @@ def _run(network, config, kept, progress):
 def batch(clean, rng, count, crop, untouched):
     """Noisy and clean crops of uint8 images, float32 tensors (count, 1, crop, crop) in [0, 1].
 
-    Dose 15 to 400 electrons a pixel (log-uniform), noise correlation 0 to 0.7 along the scan,
-    jitter up to 0.3 px. A share `untouched` stays clean, so that the network learns to leave clean images
-    alone. Flipped at random, contrast scaled by 0.6 to 1.2.
+    Dose 15 to 400 electrons a pixel (log-uniform), noise correlation 0 to 0.7 along the scan, up to
+    0.3 px of jitter; flipped at random, contrast scaled by 0.6 to 1.2. A share `untouched` stays
+    clean, so that the network learns to leave clean images alone.
     """
     inputs = []
     targets = []

@@ -33,7 +33,8 @@ def trust(count=8, size=512):
             return [pair(tensors[0], other) for other in tensors[1:]]
 
     def ours():
-        found = trust.profiles(trust.Reference(clean), candidates)
+        truth = trust.Reference(clean)
+        found = [trust.profile(truth, image) for image in candidates]
         return [[one[name] for name in names] for one in found]
 
     title = "trust profile" if dists else "trust profile, no DISTS"

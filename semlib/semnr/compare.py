@@ -24,9 +24,9 @@ def denoisers(clean, masks, *, seed=0, dose=40.0, names=None):
     clean : float array (N, H, W), in [0, 1]
     masks : bool array (N, H, W)
     seed : int
-        Seeds the noise.
+        Of the noise.
     dose : float
-        Electrons a pixel, see `damage.acquire`.
+        Electrons a pixel.
     names : sequence of str, optional
         Denoisers; all by default.
 
@@ -82,10 +82,7 @@ def readable(summary, by, columns):
 def severity(clean, masks, *, severities=(0.1, 0.25, 0.5, 1.0), seed=0):
     """Every metric against severity, for each damage that a microscope does, on clean images.
 
-    Returns
-    -------
-    DataFrame
-        damage, severity, image and the metrics.
+    A DataFrame of damage, severity, image and the metrics.
     """
     table = []
     images = tqdm(zip(clean, masks, strict=True), "severities", len(clean), unit="image")
@@ -126,10 +123,6 @@ def real(pairs):
 
     Calibrated denoisers take their settings from the first pair. There is no mask of a defect,
     hence no CNR.
-
-    Parameters
-    ----------
-    pairs : list of (name, noisy, clean)
 
     Returns
     -------

@@ -29,27 +29,10 @@ def acquire(clean, *, seed, dose=40.0, jitter=0.2, correlation=0.4):
 
 
 def apply(name, image, severity, *, seed, mask=None):
-    """Damage an image.
+    """Damage an image (H, W) in [0, 1]; float32 (H, W) in [0, 1].
 
-    Parameters
-    ----------
-    name : str
-        One of `DEGRADATIONS` (the microscope) or `STRESSES` (a bad restorer).
-    image : float array (H, W), in [0, 1]
-    severity : float
-        0 to 1.
-    seed : int or sequence of int
-    mask : bool array (H, W), optional
-        The defect; "defect erased" needs it.
-
-    Returns
-    -------
-    float32 array (H, W), in [0, 1]
-
-    Raises
-    ------
-    ValueError
-        For an unknown name, a severity outside [0, 1], or a mask that is needed and missing.
+    `name` is one of `DEGRADATIONS` (the microscope) or `STRESSES` (a bad restorer), `severity` goes
+    from 0 to 1, and "defect erased" needs the defect's `mask`.
     """
     kinds = DEGRADATIONS | STRESSES
     if name not in kinds:

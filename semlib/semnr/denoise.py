@@ -14,24 +14,9 @@ BORDER = 8  # pixels mirrored around an image before a network sees it
 
 
 def denoise(name, image, **settings):
-    """Denoise one image.
+    """Denoise one image (H, W) in [0, 1] with one of `names()`; float32 (H, W) in [0, 1].
 
-    Parameters
-    ----------
-    name : str
-        One of `names()`.
-    image : float array (H, W), in [0, 1]
-    **settings
-        Other values for a classical denoiser's own parameters, see `CLASSICAL` and `calibrate`.
-
-    Returns
-    -------
-    float32 array (H, W), in [0, 1]
-
-    Raises
-    ------
-    ValueError
-        If the name or the image is not as required.
+    `settings` are other values for a classical denoiser's own parameters, see `CLASSICAL`.
     """
     if name not in names():
         raise ValueError(f"unknown denoiser {name!r}: use one of {', '.join(names())}")
@@ -51,17 +36,7 @@ def calibrate(name, image):
     J-invariance (Batson and Royer, arXiv 1901.11365): each pixel is guessed from the others and
     compared with itself. It assumes noise that is independent from pixel to pixel; the noise of a
     scan is correlated, which makes it choose too weak a filter.
-
-    Parameters
-    ----------
-    name : str
-        One of `GRIDS`.
-    image : float array (H, W), in [0, 1]
-
-    Returns
-    -------
-    dict
-        Settings for `denoise`.
+    Returns settings for `denoise`.
     """
     if name not in GRIDS:
         raise ValueError(f"{name!r} has nothing to calibrate: use one of {', '.join(GRIDS)}")

@@ -20,12 +20,7 @@ LARGEST = 256  # pixels of the shorter side; larger images are scaled down, as t
 
 
 class Distance(piq.DISTS):
-    """piq's DISTS on our VGG16, for one reference whose features are computed once.
-
-    Parameters
-    ----------
-    reference : float32 array (H, W), grey in [0, 1], or (H, W, 3)
-    """
+    """piq's DISTS on our VGG16 for one reference, (H, W) or (H, W, 3), with its features kept."""
 
     def __init__(self, reference):
         channels = (3, *vgg.CHANNELS)
@@ -36,25 +31,19 @@ class Distance(piq.DISTS):
             nn.Identity(), layers=(), weights=parts, allow_layers_weights_mismatch=True
         )
         with torch.inference_mode():
-            self.kept = self.get_features(_tensor([reference]))
+            self.kept = self.get_features(_tensor(reference))
 
     def get_features(self, x):
-        """The image itself and the five stages, tensors (N, C, h, w)."""
+        """The image itself and the five stages, tensors (1, C, h, w)."""
         return [x, *vgg.stages(x, pool=_l2_pool)]
 
-    def forward(self, images):
-        """Distances (N,) of images (N, 3, H, W) from the reference."""
-        terms = self.compute_distance(self.kept, self.get_features(images))
-        pairs = zip(terms, self.weights, strict=True)
-        weighted = [(term * weight.to(term)).mean((2, 3)) for term, weight in pairs]
-        return 1 - torch.cat(weighted, 1).sum(1)
-
     @torch.inference_mode()
-    def distances(self, images):
-        """DISTS of arrays of the reference's shape: list of float, 0 (equal) to about 1."""
-        batches = _tensor(images).split(vgg.BATCH)
-        # rounding makes equal images -1e-7 apart
-        return torch.cat([self(batch) for batch in batches]).clamp(min=0).tolist()
+    def forward(self, image):
+        """DISTS of an image of the reference's shape: float, 0 (equal) to about 1."""
+        terms = self.compute_distance(self.kept, self.get_features(_tensor(image)))
+        pairs = zip(terms, self.weights, strict=True)
+        alike = torch.cat([(term * weight.to(term)).mean((2, 3)) for term, weight in pairs], 1)
+        return max(0.0, 1 - alike.sum().item())  # rounding would put equal images -1e-7 apart
 
 
 def _l2_pool(x):
@@ -62,34 +51,23 @@ def _l2_pool(x):
     return L2Pool2d()(x)  # a new one each time: it keeps the number of channels of its first call
 
 
-def _tensor(images):
-    """Images as one float32 tensor (N, 3, h, w), on a GPU where there is one."""
-    x = torch.from_numpy(np.stack(images)).to("cuda" if torch.cuda.is_available() else "cpu")
-    x = x[:, None].expand(-1, 3, -1, -1) if x.ndim == 3 else x.permute(0, 3, 1, 2)
-    shorter = min(x.shape[2:])
-    if shorter <= LARGEST:
+def _tensor(image):
+    """An image as float32 tensor (1, 3, h, w), on a GPU where there is one."""
+    x = torch.from_numpy(np.ascontiguousarray(image))
+    x = x.expand(3, -1, -1) if x.ndim == 2 else x.permute(2, 0, 1)
+    x = x[None].to("cuda" if torch.cuda.is_available() else "cpu")
+    scale = LARGEST / min(x.shape[2:])
+    if scale >= 1:
         return x
-    scale = LARGEST / shorter
     return F.interpolate(x, scale_factor=scale, recompute_scale_factor=False, mode="bilinear")
 
 
 def dists(reference, image):
-    """DISTS distance, 0 for equal images.
+    """DISTS distance, 0 for equal images; as `metrics.psnr`, 32 pixels a side at least.
 
-    Parameters
-    ----------
-    reference, image : float array (H, W) or (N, H, W), in [0, 1], 32 pixels a side at least
-
-    Returns
-    -------
-    float or float array (N,)
-
-    Raises
-    ------
-    semlib.weights.WeightsError
-        If VGG16 or the coefficients cannot be had.
+    Raises `semlib.weights.WeightsError` if VGG16 or the coefficients cannot be had.
     """
-    return score_pairs(reference, image, SMALLEST, lambda a, b: Distance(a).distances([b])[0])
+    return score_pairs(reference, image, SMALLEST, lambda a, b: Distance(a)(b))
 
 
 def unavailable():

@@ -26,25 +26,13 @@ EPS = torch.finfo(torch.float32).eps
 
 
 def fsim(reference, image):
-    """Feature similarity, 1 for equal images.
-
-    Parameters
-    ----------
-    reference, image : float array (H, W) or (N, H, W), in [0, 1], 32 pixels a side at least
-
-    Returns
-    -------
-    float or float array (N,)
-    """
+    """Feature similarity, 1 for equal images; as `metrics.psnr`, 32 pixels a side at least."""
     return score_pairs(reference, image, SMALLEST, lambda a, b: compare(features(a), features(b)))
 
 
 @torch.inference_mode()
 def features(image):
-    """Phase congruency in [0, 1] and gradient magnitude (grey levels of 0 to 255), tensors (h, w).
-
-    h, w : sides of the image (H, W) after averaging by round(min(H, W) / 256).
-    """
+    """Phase congruency in [0, 1] and gradient (grey levels to 255) of an image, tensors (h, w)."""
     x = torch.from_numpy(np.ascontiguousarray(image))[None, None] * 255
     x = F.avg_pool2d(x, max(1, round(min(image.shape) / 256)))
     gradient = F.conv2d(x, _scharr(), padding=1).square().sum(1).sqrt()[0]

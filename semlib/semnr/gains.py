@@ -15,12 +15,7 @@ EDGE_SHARE = 0.1  # of all pixels, those with the steepest gradient
 def gains(reference, image, *, mask=None, golden=None):
     """How much of the truth's edges, contrast, quiet and defect a restored image has; our choice.
 
-    Parameters
-    ----------
-    reference, image : float array (H, W), in [0, 1]
-    mask : bool array (H, W), optional
-    golden : float array (H, W), optional
-        The field without the defect; the defect's gain needs `mask` and `golden`.
+    Images float (H, W) in [0, 1]; the defect needs its mask and the `golden` field without it.
 
     Returns
     -------
@@ -28,8 +23,8 @@ def gains(reference, image, *, mask=None, golden=None):
         edge: gradient along the truth's edges, 1 kept, below 1 blurred, above 1 over-sharpened.
         contrast: large-scale contrast (4 px), 1 kept. defect: its difference to the golden image,
         1 kept, 0 erased, NaN without a mask. invention: standard deviation of the smoothed (1.5 px)
-        error away from edges, in grey values, 0 ideal. outlier: largest smoothed error outside the
-        defect, in robust standard deviations, about 4 to 5 for noise.
+        error away from edges, 0 ideal. outlier: largest smoothed error outside the defect, in
+        robust standard deviations, about 4 to 5 for noise.
     """
     reference, image = check_images(reference, image)
     slope = _gradient(reference)

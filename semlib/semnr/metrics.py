@@ -19,11 +19,8 @@ C1, C2 = 0.01**2, 0.03**2
 def check_images(*arrays, smallest=1, names=("reference", "image")):
     """Images that belong together, float (H, W) or (N, H, W) in [0, 1], as float32.
 
-    Raises
-    ------
-    ValueError
-        For colour, integers, NaN, other values, shapes that differ, fewer than `smallest` pixels a
-        side; `names` is what the message calls the arrays.
+    ValueError for colour, integers, NaN, other values, shapes that differ, fewer than `smallest`
+    pixels a side; `names` is what its message calls the arrays.
     """
     checked = [_check(array, smallest, name) for array, name in zip(arrays, names, strict=False)]
     if len({array.shape for array in checked}) > 1:
@@ -140,15 +137,7 @@ def cnr(image, signal, background):
     """Contrast-to-noise ratio ``|mu_s - mu_b| / sigma_b``, 0 to infinity (constant background).
 
     Smoothing and compression of the dynamic range inflate it (doi 10.1109/TUFFC.2019.2956855).
-
-    Parameters
-    ----------
-    image : float array (H, W) or (N, H, W), in [0, 1]
-    signal, background : bool array (H, W)
-
-    Returns
-    -------
-    float or float array (N,)
+    Image float (H, W) or (N, H, W) in [0, 1], regions bool (H, W); float or float array (N,).
     """
     return _in_regions(image, signal, background, _cnr)
 

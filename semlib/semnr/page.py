@@ -96,8 +96,9 @@ def write(reference, restored, out, *, mask=None, noisy=None):
         table.loc[table["image"] == "restored", "verdict"] = verdict.name
         said = f"Verdict: {verdict.name}. Next: {verdict.next}."
     saving.style()
-    title = _title(Path(restored), Path(reference))
-    figure = draw(truth.image, images, profiles, said=said, title=title)
+    figure = draw(
+        truth.image, images, profiles, said=said, title=_title(Path(restored), Path(reference))
+    )
     out = Path(out)
     with atomic(out.with_name(f"{out.name}.png")) as temporary:
         figure.savefig(temporary)
@@ -131,18 +132,8 @@ def apart(reference, restored):
 def draw(reference, images, profiles, *, said=None, title="Trust profile"):
     """One page about one restoration: images, difference, radar, numbers, verdict.
 
-    Parameters
-    ----------
-    reference : float array (H, W), in [0, 1]
-    images, profiles : dict
-        Of "restored", and of "noisy" if there is one: float array (H, W), `trust.profile`.
-    said : str, optional
-        The verdict, in words.
-    title : str
-
-    Returns
-    -------
-    matplotlib Figure
+    `images` and `profiles` are of "restored", and of "noisy" if there is one; `said` is the verdict
+    in words.
     """
     import matplotlib.pyplot as plt
 

@@ -13,23 +13,14 @@ LABELS = {"psnr": "PSNR", "ssim": "SSIM", "fsim": "FSIM", "dists": "1 - DISTS", 
 NAMES = LABELS | {"dists": "DISTS", "gcnr": "gCNR", "recall": "defect recall"}
 
 
-def radar(profiles, *, before="identity", columns=5):
-    """One polygon for each restoration, the noisy image's behind it in grey.
+def radar(profiles):
+    """One polygon for each denoiser, that of "identity" (the noisy image) behind it in grey.
 
-    Parameters
-    ----------
-    profiles : dict of str to dict
-        Name -> ``scaled`` of `trust.profile` (or means of several); NaN axes are left out.
-    before : str
-        The entry that is drawn behind the others.
-    columns : int
-
-    Returns
-    -------
-    matplotlib Figure
+    `profiles` maps names to ``scaled`` of `trust.profile`, or means of several.
     """
+    before = "identity"
     shown = [name for name in profiles if name != before] or list(profiles)
-    columns = min(columns, len(shown))
+    columns = min(5, len(shown))
     lines = -(-len(shown) // columns)
     polar = {"projection": "polar"}
     size = (2.9 * columns, 3.0 * lines)
@@ -64,10 +55,10 @@ def polygon(axis, scaled, before=None):
     axis.tick_params(axis="x", pad=4)
 
 
-def gallery(panels, *, columns=7, width=1.9):
+def gallery(panels, *, width=1.9):
     """Images (title -> (H, W)) side by side on one grey scale, that of the first."""
     images = list(panels.values())
-    return image_grid(images, list(panels), columns=columns, width=width, limits=limits(images[0]))
+    return image_grid(images, list(panels), columns=7, width=width, limits=limits(images[0]))
 
 
 def limits(image):
@@ -80,18 +71,8 @@ def limits(image):
 def comparison(panels, captions, mask, *, zoom=24):
     """Whole images above, the defect enlarged below; the mask's outline only in the first.
 
-    Parameters
-    ----------
-    panels : dict of str to float array (H, W), in [0, 1]
-    captions : dict of str to str
-        A line below each title; may lack some.
-    mask : bool array (H, W)
-    zoom : int
-        Pixels from the defect's centre to the border of the enlarged part.
-
-    Returns
-    -------
-    matplotlib Figure
+    `panels` maps titles to images (H, W), `captions` some of the titles to a line below; `zoom` is
+    the number of pixels from the defect's centre to the border of the enlarged part.
     """
     window = around(mask, zoom)
     corner = (window[1].start, window[0].start)
@@ -117,19 +98,9 @@ def around(mask, reach):
     return tuple(window)
 
 
-def severity_curves(table, *, metrics=stress.METRICS):
-    """Each metric against severity, a line for each kind of damage.
-
-    Parameters
-    ----------
-    table : DataFrame
-        damage, severity and one column for each metric; several images a point give a band.
-    metrics : sequence of str
-
-    Returns
-    -------
-    matplotlib Figure
-    """
+def severity_curves(table):
+    """Each metric against severity, a line for each damage of `compare.severity`."""
+    metrics = stress.METRICS
     figure, axes = plt.subplots(2, 4, figsize=(13, 5.6), sharex=True)
     options = {"hue": "damage", "palette": PALETTE[: table["damage"].nunique()], "errorbar": "se"}
     last = axes.flat[len(metrics) - 1]

@@ -17,10 +17,6 @@ def register(noisy, clean):
     interpolation. A data bar at the bottom, where both images are equal, is cut off first: it would
     pin every shift to zero.
 
-    Parameters
-    ----------
-    noisy, clean : float array (H, W), in [0, 1]
-
     Returns
     -------
     noisy, moved, unmoved : float32 array (h, w)

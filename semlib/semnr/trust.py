@@ -4,8 +4,8 @@ PSNR is the anchor, SSIM watches structure, FSIM edges, DISTS texture, CNR detec
 article gives the rules without numbers; the thresholds are our choice and measured in notebook 08.
 """
 
-from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -36,11 +36,6 @@ class Reference:
         Regions of CNR and gCNR; by default those of `visibility.regions`.
     golden : float array (H, W), optional
         The same field without the defect; by default made by `damage.without_defect`.
-
-    Raises
-    ------
-    ValueError
-        If an image or a mask is not as required.
     """
 
     def __init__(self, image, *, mask=None, signal=None, background=None, golden=None):
@@ -58,31 +53,17 @@ class Reference:
         self.golden = golden
 
     def scores(self, image):
-        """Metrics of a candidate (H, W): dict, NaN where unknown.
-
-        psnr (dB), ssim, fsim, dists (distance), cnr, gcnr, recall.
-        """
-        return self.all_scores([image])[0]
-
-    def all_scores(self, images):
-        """As `scores` for several candidates, a list; DISTS then takes some at a time."""
-        images = [metrics.check_images(self.image, image)[1] for image in images]
-        distances = [np.nan] * len(images)
-        if not dists.unavailable():
-            distances = self._dists.distances(images)
-        return [self._scores(image, d) for image, d in zip(images, distances, strict=True)]
-
-    def _scores(self, image, distance):
+        """psnr (dB), ssim, fsim, dists, cnr, gcnr, recall of a candidate; NaN if unknown."""
+        _, image = metrics.check_images(self.image, image)
         scores = {
             "psnr": metrics.psnr(self.image, image),
             "ssim": metrics.ssim_of(self._moments, metrics.moments(image)),
             "fsim": fsim.compare(self._fsim, fsim.features(image)),
-            "dists": distance,
+            "dists": np.nan if dists.unavailable() else self._dists(image),
+            "cnr": metrics.cnr(image, *self.regions) if self.regions else np.nan,
+            "gcnr": metrics.gcnr(image, *self.regions) if self.regions else np.nan,
+            "recall": np.nan,
         }
-        scores |= dict.fromkeys(("cnr", "gcnr", "recall"), np.nan)
-        if self.regions:
-            scores["cnr"] = metrics.cnr(image, *self.regions)
-            scores["gcnr"] = metrics.gcnr(image, *self.regions)
         if self.mask is not None:
             scores["recall"] = visibility.recall(image, self.mask, golden=self.golden)
         return scores
@@ -119,24 +100,16 @@ def profile(reference, image, **regions):
     """
     if not isinstance(reference, Reference):
         reference = Reference(reference, **regions)
-    return profiles(reference, [image])[0]
-
-
-def profiles(reference, images):
-    """As `profile` for several images of one `Reference`, a list; quicker than one by one."""
+    scores = reference.scores(image)
+    scaled = {}
+    for axis, (worst, best) in ANCHORS.items():
+        scaled[axis] = float(np.clip((scores[axis] - worst) / (best - worst), 0, 1))
     notes = []
     if reason := dists.unavailable():
         notes.append(f"DISTS is not available: {reason}")
     if not reference.regions:
         notes.append("CNR, gCNR and recall need a mask of a defect or regions")
-    made = []
-    for scores in reference.all_scores(images):
-        scaled = {}
-        for axis, (worst, best) in ANCHORS.items():
-            scaled[axis] = float(np.clip((scores[axis] - worst) / (best - worst), 0, 1))
-        scores |= {"scaled": scaled, "area": area(scaled.values()), "notes": [*notes]}
-        made.append(scores)
-    return made
+    return scores | {"scaled": scaled, "area": area(scaled.values()), "notes": notes}
 
 
 def area(radii):
@@ -156,13 +129,7 @@ def changes(before, after):
 
 
 def fired(moved, **thresholds):
-    """Whether each of the article's three rules fires on `changes` (or a DataFrame of them): dict.
-
-    Raises
-    ------
-    ValueError
-        For a threshold that is not in `THRESHOLDS`, or is negative.
-    """
+    """Whether each of the article's three rules fires on `changes`, or on a table of them: dict."""
     if unknown := set(thresholds) - set(THRESHOLDS):
         raise ValueError(f"unknown threshold {sorted(unknown)}: use {', '.join(THRESHOLDS)}")
     if negative := {name: value for name, value in thresholds.items() if value < 0}:
@@ -197,8 +164,7 @@ def conflicts(before, after, **thresholds):
     return [name for name, fires in rules.items() if fires]
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """A question of the flowchart, what its yes is called, and what to try then."""
 
     name: str

@@ -11,13 +11,7 @@ FALSE_ALARMS = 0.01  # of the pixels outside
 
 
 def regions(mask):
-    """Signal and background of a defect: the mask (H, W), and a ring behind a guard band; bool.
-
-    Raises
-    ------
-    ValueError
-        If the mask is empty, covers everything, or leaves no background behind the guard band.
-    """
+    """Signal and background of a defect: the mask (H, W), and a ring behind a guard band; bool."""
     mask, distance = _checked(mask, np.shape(mask))
     return mask, (distance > GUARD) & (distance <= GUARD + WIDTH)
 
@@ -25,21 +19,10 @@ def regions(mask):
 def recall(image, mask, *, golden=None):
     """Share of a defect's pixels that a plain detector finds at 1 % false alarms; our choice.
 
-    Its score is the smoothed absolute difference (Gaussian, 1 px) to a golden image, as in
-    die-to-database inspection, or without one to the local mean (Gaussian, 8 px). Its threshold is
-    the 99 % quantile of the score outside the mask and its guard band.
-
-    Parameters
-    ----------
-    image : float array (H, W), in [0, 1]
-    mask : bool array (H, W)
-    golden : float array (H, W), optional
-        The same field without the defect.
-
-    Returns
-    -------
-    float
-        0 to 1.
+    Its score is the smoothed absolute difference (Gaussian, 1 px) to a `golden` image without the
+    defect, as in die-to-database inspection, or else to the local mean (Gaussian, 8 px). Its
+    threshold is the 99 % quantile of the score outside the mask and its guard band. Image float
+    (H, W) in [0, 1], mask bool (H, W).
     """
     (image,) = check_images(image, names=("image",))
     mask, distance = _checked(mask, image.shape)
