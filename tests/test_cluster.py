@@ -152,7 +152,7 @@ def test_profiles(tmp_path, monkeypatch):
     values = whole(tmp_path / "out" / "profile")
     columns = json.loads((tmp_path / "out" / "profile" / "settings.json").read_text())["columns"]
     assert columns[8:] == [f"noisy_{name}" for name in columns[:8]]
-    known = trust.prepare(
+    known = trust.Reference(
         page.read(tmp_path / names[0]), mask=page.read_mask(tmp_path / "mask.png")
     )
     expected = [trust.profile(known, page.read(tmp_path / name)) for name in names[1:]]

@@ -5,13 +5,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from semlib.semnr import compare, interactive, plots, stress, trust
+from semlib.semnr import compare, plots, sliders, stress, trust
 
 
 @pytest.fixture
 def table(lines, without_weights):
     image, mask = lines
-    return compare.denoisers(image[None], mask[None], names=["identity", "TV"], progress=False)
+    return compare.denoisers(image[None], mask[None], names=["identity", "TV"])
 
 
 def test_a_row_for_each_denoiser_and_input(table):
@@ -28,9 +28,13 @@ def test_summary_holds_means_and_intervals():
     table = pd.DataFrame(
         {"input": "noisy", "denoiser": ["a", "a", "b"], "psnr": [20.0, 22.0, 30.0]}
     )
-    rows = compare.summarise(table, ["psnr"]).set_index("denoiser")
-    assert rows.loc["a", "psnr"] == 21 and rows.loc["a", "images"] == 2
-    assert rows.loc["a", "psnr_hi"] - 21 == pytest.approx(1.96)
+    by = ["input", "denoiser"]
+    means = compare.means(table, by, ["psnr"])
+    assert list(means) == [*by, "images", "psnr", "psnr_lo", "psnr_hi"]
+    assert means.loc[0, ["images", "psnr"]].tolist() == [2, 21]
+    assert means.loc[0, "psnr_hi"] - 21 == pytest.approx(12.706, abs=1e-3)  # t of one degree
+    shown = compare.readable(means, by, ["psnr"])
+    assert shown["PSNR"].tolist() == ["21.000 [8.294, 33.706]", "30.000"]
 
 
 def test_the_starkest_pair():
@@ -48,8 +52,14 @@ def test_the_starkest_pair():
     assert compare.starkest(table) == (1, "a", "b")
 
 
+def test_what_became_of_the_defect_on_noisy_images(table):
+    noisy = compare.against_noisy(table).set_index("denoiser")
+    assert len(noisy) == 2 and noisy.loc["identity", "d_psnr"] == 0 < noisy.loc["TV", "d_psnr"]
+    assert noisy.loc["TV", "before_recall"] == noisy.loc["identity", "recall"]
+
+
 def test_severity_table(lines, without_weights):
-    table = compare.severity(lines[0][None], lines[1][None], severities=(0.2, 0.8), progress=False)
+    table = compare.severity(lines[0][None], lines[1][None], severities=(0.2, 0.8))
     assert len(table) == 14 and (table.groupby("damage")["psnr"].diff().dropna() < 0).all()
 
 
@@ -93,11 +103,11 @@ def test_the_window_lies_inside_the_image():
 
 def test_sliders_only_for_a_person(monkeypatch, lines, with_weights):
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
-    assert not interactive.in_jupyter()
+    assert not sliders.in_jupyter()
     monkeypatch.setenv("JPY_SESSION_NAME", "08")
-    assert interactive.in_jupyter()
-    for method in interactive.STRENGTHS:
-        figure = interactive.view(trust.prepare(lines[0], mask=lines[1]), method, 40, 0.5)
+    assert sliders.in_jupyter()
+    for method in sliders.STRENGTHS:
+        figure = sliders.view(trust.Reference(lines[0], mask=lines[1]), method, 40, 0.5)
         assert "electrons a pixel" in figure.subfigs[0].texts[0].get_text()
     plt.close("all")
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from semlib.__main__ import main
-from semlib.semnr import page, sheet
+from semlib.semnr import page
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ def test_command_line_writes_a_png_and_a_csv(files, with_weights):
 
 def test_the_page_says_that_images_lie_apart(files, without_weights):
     images = {name: page.read(files / f"{name}.png") for name in ("reference", "restored")}
-    assert page._apart(images["reference"], images["restored"]) == []
-    (said,) = page._apart(images["reference"], np.roll(images["restored"], (3, -2), (0, 1)))
+    assert page.apart(images["reference"], images["restored"]) == []
+    (said,) = page.apart(images["reference"], np.roll(images["restored"], (3, -2), (0, 1)))
     assert re.search(r"\([12]\.\d px below, [12]\.\d px to the left", said)
 
 
@@ -59,7 +59,7 @@ def test_files_of_one_name_are_told_apart_in_the_title(
         (files / new).parent.mkdir()
         (files / f"{old}.png").rename(files / new)
     drawn = {}
-    monkeypatch.setattr(sheet, "page", lambda *_, **said: drawn.update(said) or plt.figure())
+    monkeypatch.setattr(page, "draw", lambda *_, **said: drawn.update(said) or plt.figure())
     page.write(files / "reference/x.png", files / restored, out=files / "out")
     assert drawn["title"] == title
 
