@@ -1,6 +1,6 @@
 """Denoisers side by side: on simulated images with known truth, on clean input, on real pairs."""
 
-from itertools import product
+from itertools import permutations, product
 from pathlib import Path
 
 import pandas as pd
@@ -77,6 +77,38 @@ def readable(summary, by, columns):
     for name in columns:
         shown[plots.NAMES.get(name, name)] = saving.with_interval(summary, name)
     return shown
+
+
+def mean_profiles(table):
+    """Mean profile of each denoiser on the noisy images: name -> axis -> 0 to 1."""
+    noisy = table[table["input"] == "noisy"]
+    means = noisy.groupby("denoiser", sort=False)[[f"scaled_{axis}" for axis in trust.AXES]].mean()
+    return means.set_axis(trust.AXES, axis="columns").T.to_dict()
+
+
+def areas_by_order(profiles):
+    """Area of each profile's polygon for every order of the axes: DataFrame, order x denoiser."""
+    orders = [(trust.AXES[0], *rest) for rest in permutations(trust.AXES[1:])]
+    areas = {}
+    for name, profile in profiles.items():
+        areas[name] = [trust.area(profile[axis] for axis in order) for order in orders]
+    return pd.DataFrame(areas)
+
+
+def side_by_side(table, number, truth, noisy, names, column):
+    """Panels and captions for `plots.comparison`: truth, noisy image, some denoisers' results.
+
+    Captions hold PSNR and a `column` of the table for image `number`.
+    """
+    lines = table[(table["image"] == number) & (table["input"] == "noisy")].set_index("denoiser")
+    label = {"edge": "edge gain"}.get(column, column)
+    panels = {"reference": truth, "noisy": noisy}
+    captions = {}
+    for title, name in {"noisy": "identity", **dict(zip(names, names, strict=True))}.items():
+        line = lines.loc[name]
+        panels[title] = denoise.calibrated(name, noisy)
+        captions[title] = f"{line['psnr']:.1f} dB, {label} {line[column]:.2f}"
+    return panels, captions
 
 
 def severity(clean, masks, *, severities=(0.1, 0.25, 0.5, 1.0), seed=0):
