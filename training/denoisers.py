@@ -41,30 +41,12 @@ HIDDEN = 0.02  # share of pixels guessed per step, "blind"
 KEEP_EVERY = 250  # steps between checkpoints
 
 
-def train(kind, folder, *, seed=0, progress=True, **settings):
+def train(kind, folder, *, seed=0, **settings):
     """Train one network on simulated pairs; one that is finished with these settings is loaded.
 
-    Parameters
-    ----------
-    kind : str
-        "mse", "semnr" or "blind".
-    folder : Path
-        Gets ``<kind>.safetensors``, ``<kind>.csv`` (step, mean loss), ``<kind>.json`` (settings),
-        and while training ``<kind>.pt``, from which a killed run goes on to the same weights.
-    seed : int
-    progress : bool
-    **settings
-        Other values for those of `TRAINING`.
-
-    Returns
-    -------
-    UNet
-        In evaluation mode.
-
-    Raises
-    ------
-    ValueError
-        For an unknown kind or setting.
+    `folder` gets ``<kind>.safetensors``, ``<kind>.csv`` (step, mean loss), ``<kind>.json``
+    (settings), and while training ``<kind>.pt``, from which a killed run goes on to the same
+    weights. `settings` are other values for those of `TRAINING`.
     """
     if kind not in STEPS:
         raise ValueError(f"unknown kind {kind!r}: use one of {', '.join(STEPS)}")
@@ -77,12 +59,12 @@ def train(kind, folder, *, seed=0, progress=True, **settings):
         return load(kind, folder)
     torch.manual_seed(seed)
     network = UNet(residual=kind != "blind")
-    losses = _run(network, config, folder / f"{kind}.pt", progress)
+    losses = _run(network, config, folder / f"{kind}.pt")
     _finish(folder, config, network, losses)
     return network.eval()
 
 
-def _run(network, config, kept, progress):
+def _run(network, config, kept):
     """Train a network to the end from where `kept` stands: losses of all steps."""
     steps = config["steps"]
     seed = config["seed"]
@@ -94,20 +76,18 @@ def _run(network, config, kept, progress):
     for size in config["sizes"]:
         clean += list(scenes(config["images"], seed=seed + 1, size=size).clean)
     untouched = 0.0 if config["kind"] == "blind" else 0.1
-    bar = tqdm(total=steps, initial=len(losses), desc="U-Net", unit="step", disable=not progress)
-    with bar:
-        for number in range(len(losses), steps):
-            rng = np.random.default_rng([seed, number])  # a resumed run draws the same crops
-            noisy, target = batch(clean, rng, config["batch_size"], config["crop"], untouched)
-            loss = STEPS[config["kind"]](network, noisy, target, number)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-            losses.append(loss.item())
-            bar.update()
-            if len(losses) % KEEP_EVERY == 0:
-                checkpoint.keep(kept, config, parts, losses)
+    done = len(losses)
+    for number in tqdm(range(done, steps), config["kind"], steps, initial=done, unit="step"):
+        rng = np.random.default_rng([seed, number])  # a resumed run draws the same crops
+        noisy, target = batch(clean, rng, config["batch_size"], config["crop"], untouched)
+        loss = STEPS[config["kind"]](network, noisy, target, number)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        losses.append(loss.item())
+        if len(losses) % KEEP_EVERY == 0:
+            checkpoint.keep(kept, config, parts, losses)
     return losses
 
 

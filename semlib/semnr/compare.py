@@ -19,16 +19,8 @@ REAL_COLUMNS = ("psnr", "ssim", "fsim", "dists", "edge", "contrast", "invention"
 def denoisers(clean, masks, *, seed=0, dose=40.0, names=None):
     """Every denoiser on a noisy scan of every image, and on the clean image itself.
 
-    Parameters
-    ----------
-    clean : float array (N, H, W), in [0, 1]
-    masks : bool array (N, H, W)
-    seed : int
-        Of the noise.
-    dose : float
-        Electrons a pixel.
-    names : sequence of str, optional
-        Denoisers; all by default.
+    Clean images float (N, H, W) in [0, 1], masks bool (N, H, W), dose in electrons a pixel; `names`
+    are the denoisers, all by default.
 
     Returns
     -------
@@ -144,10 +136,11 @@ def starkest(table):
 
 
 def pairs(folder=KRISS, *, count=None):
-    """Real pairs ``noisy_XX.png``, ``clean_XX.png``: list of (name, noisy, clean), or empty."""
-    files = sorted(Path(folder).glob("noisy_*.png"))[:count]
-    cleans = [file.with_name(file.name.replace("noisy", "clean")) for file in files]
-    return [(n.stem[6:], read(n), read(c)) for n, c in zip(files, cleans, strict=True)]
+    """Real pairs ``noisy_XX.png``, ``clean_XX.png``: list of (XX, noisy, clean), or empty."""
+    folder = Path(folder)
+    names = sorted(file.stem[6:] for file in folder.glob("noisy_*.png"))[:count]
+    kinds = ("noisy", "clean")
+    return [(name, *(read(folder / f"{kind}_{name}.png") for kind in kinds)) for name in names]
 
 
 def real(pairs):

@@ -56,28 +56,24 @@ def folder(place):
         parts[name] = {file.stem: file for file in files if file.suffix.lower() in ENDINGS}
     stems = sorted(set(parts["reference"]) & set(parts["restored"]))
     if not stems:
-        raise FileNotFoundError(
-            f"{place} needs reference/ and restored/ with images of equal names"
-        )
+        raise FileNotFoundError(f"{place} needs reference/ and restored/ with equal names")
     return [{name: files.get(stem) for name, files in parts.items()} for stem in stems]
 
 
 def write(reference, restored, out, *, mask=None, noisy=None):
-    """Profile one restored image file and write ``<out>.png`` and ``<out>.csv``.
+    """Profile one restored image file and write ``<out>.png`` and ``<out>.csv``; the CSV's table.
 
     Parameters
     ----------
-    reference, restored : path of an image file
-        Grey, of one size.
+    reference, restored : path of a grey image file
     out : path without ending
     mask, noisy : path, optional
         The defect (for CNR, gCNR and recall) and the image before (for conflicts and the verdict).
 
-    Returns
-    -------
-    DataFrame
-        One line for the restored image, one for the noisy one if given; written as the CSV.
-        ValueError or FileNotFoundError for files that are missing or do not fit together.
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        For files that are missing, are no grey images or differ in size.
     """
     import matplotlib.pyplot as plt
 
@@ -96,9 +92,8 @@ def write(reference, restored, out, *, mask=None, noisy=None):
         table.loc[table["image"] == "restored", "verdict"] = verdict.name
         said = f"Verdict: {verdict.name}. Next: {verdict.next}."
     saving.style()
-    figure = draw(
-        truth.image, images, profiles, said=said, title=_title(Path(restored), Path(reference))
-    )
+    title = _title(Path(restored), Path(reference))
+    figure = draw(truth.image, images, profiles, said=said, title=title)
     out = Path(out)
     with atomic(out.with_name(f"{out.name}.png")) as temporary:
         figure.savefig(temporary)
@@ -168,13 +163,8 @@ def _numbers(axis, profiles, notes, names):
     for metric, label in labels.items():
         values = [profile[metric] for profile in profiles.values()]
         cells.append([label, *("–" if np.isnan(value) else f"{value:.3f}" for value in values)])
-    table = axis.table(
-        cells,
-        colLabels=["metric", *profiles],
-        loc="upper center",
-        cellLoc="center",
-        edges="horizontal",
-    )
+    layout = {"loc": "upper center", "cellLoc": "center", "edges": "horizontal"}
+    table = axis.table(cells, colLabels=["metric", *profiles], **layout)
     table.auto_set_font_size(False)
     table.set_fontsize(9)
     table.scale(1, 1.25)

@@ -116,11 +116,8 @@ def rule_fires(table, rule, thresholds):
 def judge(table, thresholds):
     """How often each rule fires in the cases given, with thresholds that were chosen on others.
 
-    Returns
-    -------
-    DataFrame
-        rule, target, thresholds, and with 95 % Wilson intervals: sensitivity (fires on its target),
-        specificity (silent on honest restorations), elsewhere (fires on other damage).
+    A DataFrame of rule, target, thresholds, and with 95 % Wilson intervals: sensitivity (fires on
+    its target), specificity (silent on honest restorations), elsewhere (fires on other damage).
     """
     judged = []
     for rule, (target, *_) in RULES.items():
@@ -169,11 +166,8 @@ def _rates(table, fires, target):
 def summary(table):
     """Mean change of each metric and how often it prefers the damaged to the noisy image.
 
-    Returns
-    -------
-    DataFrame
-        stress, severity, cases, and for each metric ``d_<metric>`` with ``_lo`` and ``_hi`` (95 %,
-        Student's t) and ``better_<metric>`` (share of cases).
+    A DataFrame of stress, severity, cases, and for each metric ``d_<metric>`` with ``_lo`` and
+    ``_hi`` (95 %, Student's t) and ``better_<metric>`` (share of cases).
     """
     by = ["stress", "severity"]
     changes = [f"d_{name}" for name in METRICS]
@@ -201,10 +195,7 @@ def _better(change, name):
 def lost_defects(table, by="stress"):
     """Cases in which PSNR rose although the defect was lost: its recall fell below `DETECTABLE`.
 
-    Returns
-    -------
-    DataFrame
-        `by`, cases (defect found before), lost (of these), lost_while_psnr_rose.
+    A DataFrame of `by`, cases (defect found before), lost (of these), lost_while_psnr_rose.
     """
     before = table[table["before_recall"] >= DETECTABLE]
     lost = before["recall"] < DETECTABLE

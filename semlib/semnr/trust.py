@@ -87,9 +87,9 @@ def profile(reference, image, **regions):
     Parameters
     ----------
     reference : float array (H, W) in [0, 1], or Reference
-        The truth. A `Reference` is quicker for many images and brings its own regions.
+        A `Reference` is quicker for many images and brings its own regions.
     image : float array (H, W), in [0, 1]
-    **regions : bool array (H, W)
+    **regions
         mask, signal, background, golden, see `Reference`.
 
     Returns

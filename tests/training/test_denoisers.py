@@ -18,17 +18,17 @@ def test_bad_input():
 
 @pytest.mark.parametrize("kind", denoisers.STEPS)
 def test_training_is_seeded_and_kept(kind, tmp_path):
-    first = denoisers.train(kind, tmp_path / "a", progress=False, **TINY).state_dict()
-    second = denoisers.train(kind, tmp_path / "b", progress=False, **TINY).state_dict()
+    first = denoisers.train(kind, tmp_path / "a", **TINY).state_dict()
+    second = denoisers.train(kind, tmp_path / "b", **TINY).state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
     before = (tmp_path / "a" / f"{kind}.safetensors").stat().st_mtime_ns
-    denoisers.train(kind, tmp_path / "a", progress=False, **TINY)
+    denoisers.train(kind, tmp_path / "a", **TINY)
     assert (tmp_path / "a" / f"{kind}.safetensors").stat().st_mtime_ns == before
     assert not (tmp_path / "a" / f"{kind}.pt").exists()
 
 
 def test_a_killed_training_goes_on_to_the_same_weights(tmp_path, monkeypatch):
-    whole = denoisers.train("semnr", tmp_path / "whole", progress=False, **TINY).state_dict()
+    whole = denoisers.train("semnr", tmp_path / "whole", **TINY).state_dict()
     monkeypatch.setattr(denoisers, "KEEP_EVERY", 2)
     step = denoisers.semnr_step
     kill_at = [3]
@@ -42,11 +42,11 @@ def test_a_killed_training_goes_on_to_the_same_weights(tmp_path, monkeypatch):
 
     monkeypatch.setitem(denoisers.STEPS, "semnr", killed)
     with pytest.raises(KeyboardInterrupt):
-        denoisers.train("semnr", tmp_path / "cut", progress=False, **TINY)
+        denoisers.train("semnr", tmp_path / "cut", **TINY)
     assert not (tmp_path / "cut" / "semnr.safetensors").exists()
     numbers.clear()
     kill_at.clear()
-    resumed = denoisers.train("semnr", tmp_path / "cut", progress=False, **TINY).state_dict()
+    resumed = denoisers.train("semnr", tmp_path / "cut", **TINY).state_dict()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     assert numbers == [2, 3, 4, 5]
 
