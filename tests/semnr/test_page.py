@@ -33,18 +33,17 @@ def test_command_line_writes_a_png_and_a_csv(files, with_weights):
     result = call(files / "reference.png", files / "restored.png", *extra)
     assert result.exit_code == 0, result.output
     table = pd.read_csv(f"{out}.csv").set_index("image")
-    assert table.loc["restored", "psnr"] == pytest.approx(
-        table.loc["noisy", "psnr"] + 20 * np.log10(2), abs=0.3
-    )
+    half_the_noise = table.loc["noisy", "psnr"] + 20 * np.log10(2)
+    assert table.loc["restored", "psnr"] == pytest.approx(half_the_noise, abs=0.3)
     assert table.loc["restored", "verdict"] == "no conflict"
     with Image.open(f"{out}.png") as picture:
         assert min(picture.size) > 500
 
 
 def test_the_page_says_that_images_lie_apart(files, without_weights):
-    images = {name: page.read(files / f"{name}.png") for name in ("reference", "restored")}
-    assert page.apart(images["reference"], images["restored"]) == []
-    (said,) = page.apart(images["reference"], np.roll(images["restored"], (3, -2), (0, 1)))
+    truth, restored = (page.read(files / f"{name}.png") for name in ("reference", "restored"))
+    assert page.apart(truth, restored) == []
+    (said,) = page.apart(truth, np.roll(restored, (3, -2), (0, 1)))
     assert re.search(r"\([12]\.\d px below, [12]\.\d px to the left", said)
 
 
