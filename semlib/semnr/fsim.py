@@ -78,8 +78,7 @@ def _bank(height, width):
     theta = torch.atan2(-x, y)
     low_pass = 1 / (1 + (radius / 0.45) ** 30)
     radius[0, 0] = 1  # its logarithm is asked for; the mean gets weight 0 below
-    waves = [SHORTEST_WAVE * 2**scale for scale in range(SCALES)]
-    logs = torch.stack([torch.log(radius * wave) for wave in waves])
+    logs = torch.stack([torch.log(radius * SHORTEST_WAVE * 2**scale) for scale in range(SCALES)])
     radial = torch.exp(-(logs**2) / (2 * math.log(BANDWIDTH) ** 2)) * low_pass
     radial[:, 0, 0] = 0
     angles = torch.arange(ORIENTATIONS)[:, None, None] * (math.pi / ORIENTATIONS)
@@ -102,11 +101,8 @@ def _noise_constant(bank):
 
 def _frequencies(n):
     """Cycles per pixel with 0 first; odd sizes divide by n - 1, as in the authors' code."""
-    if n % 2:
-        steps = torch.arange(-(n - 1) / 2, n / 2) / (n - 1)
-    else:
-        steps = torch.arange(-n / 2, n / 2) / n
-    return torch.roll(steps, -(n // 2))
+    steps = torch.arange(n) - n // 2
+    return torch.roll(steps / (n - n % 2), -(n // 2))
 
 
 @lru_cache(maxsize=1)

@@ -1,5 +1,7 @@
 """Registration of two scans of one place: the stage drifts between them and while they run."""
 
+from itertools import pairwise
+
 import numpy as np
 from scipy import ndimage
 from skimage.registration import phase_cross_correlation
@@ -51,11 +53,11 @@ def _above_data_bar(a, b):
 def _drift(noisy, clean, count):
     """Shift (2, H) of each row: a constant for one band, a line through the shifts of several."""
     edges = np.linspace(0, len(noisy), count + 1).astype(int)
-    bands = [slice(start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+    bands = [slice(start, stop) for start, stop in pairwise(edges)]
     centres = [(band.start + band.stop - 1) / 2 for band in bands]
-    shifts = np.array([_shift(noisy[band], clean[band]) for band in bands])
-    lines = [np.polyfit(centres, column, min(count - 1, 1)) for column in shifts.T]
-    return np.array([np.polyval(line, np.arange(len(noisy))) for line in lines])
+    shifts = [_shift(noisy[band], clean[band]) for band in bands]
+    lines = np.polyfit(centres, shifts, min(count - 1, 1))
+    return np.array([np.polyval(line, np.arange(len(noisy))) for line in lines.T])
 
 
 def _warp(image, drift):

@@ -145,20 +145,10 @@ def fired(moved, **thresholds):
 
 
 def conflicts(before, after, **thresholds):
-    """Where the metrics of a restoration disagree, by the article's rules.
+    """Where the metrics of a restoration disagree, by the article's rules; list of their names.
 
-    Parameters
-    ----------
-    before, after : dict
-        Profiles of the noisy and of the restored image against the same reference.
-    **thresholds : float
-        Other values for those of `THRESHOLDS`.
-
-    Returns
-    -------
-    list of str
-        Out of "over-smoothing", "texture drift", "contrast loss". A rule whose metric is NaN does
-        not fire.
+    `before` and `after` are profiles of the noisy and the restored image against one reference,
+    `thresholds` other values for `THRESHOLDS`. A rule whose metric is NaN does not fire.
     """
     rules = fired(changes(before, after), **thresholds)
     return [name for name, fires in rules.items() if fires]
