@@ -5,33 +5,18 @@ import pytest
 
 from semlib.semnr import damage, metrics, visibility
 
-ALL = [*damage.DEGRADATIONS, *damage.STRESSES]
 
-
-@pytest.mark.parametrize("name", ALL)
-def test_same_seed_same_bytes_and_in_range(name, lines):
+@pytest.mark.parametrize("name", [*damage.DEGRADATIONS, *damage.STRESSES])
+def test_seeded_graded_and_in_range(name, lines):
     image, mask = lines
-    first, second = (damage.apply(name, image, 0.7, seed=[3, 1], mask=mask) for _ in range(2))
-    assert first.dtype == np.float32 and first.shape == image.shape
-    assert (first == second).all()
-    assert first.min() >= 0 and first.max() <= 1
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_severity_zero_is_nothing_and_more_is_worse(name, lines):
-    image, mask = lines
-    damaged = [damage.apply(name, image, s, seed=0, mask=mask) for s in (0, 0.3, 0.6, 1)]
+    damaged = [damage.apply(name, image, s, seed=[3, 1], mask=mask) for s in (0, 0.3, 0.6, 1)]
     errors = [np.square(one - image).mean() for one in damaged]
-    assert errors[0] == 0
-    assert errors == sorted(errors) and len(set(errors)) == 4
-
-
-@pytest.mark.parametrize(
-    "name", ["dose", "gaussian", "jitter", "correlated noise", "hallucinated texture"]
-)
-def test_another_seed_another_pattern(name, lines):
-    first, second = (damage.apply(name, lines[0], 0.5, seed=seed) for seed in (0, 1))
-    assert (first != second).any()
+    assert errors[0] == 0 and errors == sorted(errors) and len(set(errors)) == 4
+    again = damage.apply(name, image, 0.6, seed=[3, 1], mask=mask)
+    assert again.dtype == np.float32 and (again == damaged[2]).all()
+    assert min(one.min() for one in damaged) >= 0 and max(one.max() for one in damaged) <= 1
+    if name in ("dose", "gaussian", "jitter", "correlated noise", "hallucinated texture"):
+        assert (damage.apply(name, image, 0.6, seed=4) != damaged[2]).any()
 
 
 def test_correlated_noise_has_the_documented_statistics():
