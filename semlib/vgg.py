@@ -25,21 +25,15 @@ def stages(images, *, count=5, pool=max_pool):
 
     Parameters
     ----------
-    images : float32 tensor (N, 1 or 3, H, W), in [0, 1]
-        Grey images count as three equal channels. The device of the images does the work.
+    images : float32 tensor (N, 1 or 3, H, W), in [0, 1], on the device that shall do the work
     count : int
-        Stages to compute, 1 to 5.
+        Stages to compute.
     pool : callable
-        Tensor (N, C, H, W) to about half the sides, between the stages.
+        Halves the sides of (N, C, H, W) between the stages.
 
     Returns
     -------
     list of float32 tensor (N, C, H / 2^i, W / 2^i), i = 0, 1, ...
-
-    Raises
-    ------
-    semlib.weights.WeightsError
-        If the weights cannot be had.
     """
     batches = [_stages(batch, count, pool) for batch in images.split(BATCH)]
     return [torch.cat(maps) for maps in zip(*batches, strict=True)]

@@ -17,14 +17,11 @@ def gains(reference, image, *, mask=None, golden=None):
 
     Images float (H, W) in [0, 1]; the defect needs its mask and the `golden` field without it.
 
-    Returns
-    -------
-    dict
-        edge: gradient along the truth's edges, 1 kept, below 1 blurred, above 1 over-sharpened.
-        contrast: large-scale contrast (4 px), 1 kept. defect: its difference to the golden image,
-        1 kept, 0 erased, NaN without a mask. invention: standard deviation of the smoothed (1.5 px)
-        error away from edges, 0 ideal. outlier: largest smoothed error outside the defect, in
-        robust standard deviations, about 4 to 5 for noise.
+    - edge: gradient along the truth's edges, 1 kept, below 1 blurred, above 1 over-sharpened.
+    - contrast: large-scale contrast (4 px), 1 kept.
+    - defect: its difference to the golden image, 1 kept, 0 erased, NaN without a mask.
+    - invention: standard deviation of the smoothed (1.5 px) error away from edges, 0 ideal.
+    - outlier: largest smoothed error elsewhere, in robust standard deviations, 4 to 5 for noise.
     """
     reference, image = check_images(reference, image)
     slope = _gradient(reference)

@@ -33,9 +33,9 @@ class Reference:
     mask : bool array (H, W), optional
         The defect. Without it, and without regions, CNR, gCNR and recall are NaN.
     signal, background : bool array (H, W), optional
-        Regions of CNR and gCNR; by default those of `visibility.regions`.
+        By default those of `visibility.regions`.
     golden : float array (H, W), optional
-        The same field without the defect; by default made by `damage.without_defect`.
+        The field without the defect; by default made by `damage.without_defect`.
     """
 
     def __init__(self, image, *, mask=None, signal=None, background=None, golden=None):
@@ -84,13 +84,8 @@ class Reference:
 def profile(reference, image, **regions):
     """Metrics of a restored image, raw and on a scale from 0 to 1 where higher is better.
 
-    Parameters
-    ----------
-    reference : float array (H, W) in [0, 1], or Reference
-        A `Reference` is quicker for many images and brings its own regions.
-    image : float array (H, W), in [0, 1]
-    **regions
-        mask, signal, background, golden, see `Reference`.
+    `reference` is an image (H, W) with `regions` (mask, signal, background, golden), or a
+    `Reference`, which has its own and is quicker for many images.
 
     Returns
     -------
