@@ -211,6 +211,6 @@ def _from_numpy(data):
 
 
 if __name__ == "__main__":
-    for known in REGISTRY:
-        load(known)
-        print(f"{known}: {path(known)}")
+    for name in REGISTRY:
+        load(name)
+        print(f"{name}: {path(name)}")

@@ -1,4 +1,4 @@
-"""Solutions of notebook 08: `python notebooks/solutions/08_denoising_stress_tests.py` after a run."""
+"""Solutions of notebook 08, on the files of your run: start this file with python."""
 
 import pandas as pd
 

@@ -100,7 +100,7 @@ def test_folder_of_equal_names(tmp_path):
     for part in ("reference", "restored"):
         (tmp_path / part).mkdir()
         Image.new("L", (64, 64)).save(tmp_path / part / "a.png")
-    (found,) = page.folder(tmp_path)
-    assert found["reference"].name == "a.png" and found["mask"] is None
+    (files,) = page.folder(tmp_path)
+    assert files["reference"].name == "a.png" and files["mask"] is None
     with pytest.raises(FileNotFoundError, match="reference/ and restored/"):
         page.folder(tmp_path / "reference")
