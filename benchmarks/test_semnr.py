@@ -64,7 +64,8 @@ def test_dists(compare):
     metric = piq_dists()
 
     def ours():
-        return np.transpose([dists.distances(dists.Features(CLEAN), CANDIDATES)])
+        distance = dists.Distance(CLEAN)
+        return [[distance(image)] for image in CANDIDATES]
 
     compare("DISTS", "piq", lambda: pair_by_pair(metric), ours, len(CANDIDATES), 1e-4, rounds=2)
 
@@ -77,7 +78,8 @@ def test_trust_profile(compare):
         return pair_by_pair(*metrics.values())
 
     def ours():
-        profiles = trust.profiles(trust.prepare(CLEAN), CANDIDATES)
+        reference = trust.Reference(CLEAN)
+        profiles = [trust.profile(reference, image) for image in CANDIDATES]
         return [[profile[name] for name in metrics] for profile in profiles]
 
     compare("trust profile", "piq", reference, ours, len(CANDIDATES), 1e-4, rounds=2)

@@ -1,3 +1,3 @@
-"""semlib: reproducible scanning-electron-microscope papers, one thin package under eight notebooks."""
+"""semlib: papers on scanning electron micrographs made reproducible, under eight notebooks."""
 
 __version__ = "0.1.0"

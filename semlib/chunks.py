@@ -126,7 +126,7 @@ def _reference(file, mask):
     """A reference with its part of each metric, kept for following rows with the same one."""
     from semlib.semnr import page, trust
 
-    return trust.prepare(page.read(file), mask=page.read_mask(mask) if mask else None)
+    return trust.Reference(page.read(file), mask=page.read_mask(mask) if mask else None)
 
 
 def write(folder, index, key, values, bad):

@@ -133,12 +133,15 @@ def code(*objects):
 
 
 def with_interval(table, name):
-    """Join the columns name, name_lo and name_hi to texts such as "0.451 [0.402, 0.488]"."""
-    columns = zip(table[name], table[f"{name}_lo"], table[f"{name}_hi"], strict=True)
-    return [
-        f"{value:.3f} [{low:.3f}, {high:.3f}]" if np.isfinite(value) else "–"
-        for value, low, high in columns
-    ]
+    """Join the columns name, name_lo and name_hi to texts such as "0.451 [0.402, 0.488]".
+
+    A single value has no interval and stands alone; a dash where there is none.
+    """
+    texts = []
+    for value, low, high in zip(*(table[name + end] for end in ("", "_lo", "_hi")), strict=True):
+        interval = f" [{low:.3f}, {high:.3f}]" if np.isfinite(low) else ""
+        texts.append(f"{value:.3f}{interval}" if np.isfinite(value) else "–")
+    return texts
 
 
 def _text(value, digits):

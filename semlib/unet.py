@@ -4,13 +4,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-CHANNELS = (16, 32, 48)
+CHANNELS = (16, 32, 48)  # at full, half and quarter resolution: 90,000 weights
 
 
 class UNet(nn.Module):
-    """Two levels down and up, (N, `inside`, H, W) to (N, `outside`, H, W), the sides multiples of 4.
+    """Two levels down and up, (N, `inside`, H, W) to (N, `outside`, H, W), sides multiples of 4.
 
-    With `residual` it predicts what to subtract from the input, which then has as many channels as the output.
+    With `residual` it predicts what to add to its input, which then has the output's channels.
     """
 
     def __init__(self, residual=True, *, inside=1, outside=1, channels=CHANNELS):
@@ -25,11 +25,15 @@ class UNet(nn.Module):
         fine = self.down[0](x)  # N a H W
         middle = self.down[1](F.avg_pool2d(fine, 2))  # N b H/2 W/2
         coarse = self.down[2](F.avg_pool2d(middle, 2))  # N c H/4 W/4
-        y = self.up[0](torch.cat([F.interpolate(coarse, scale_factor=2), middle], 1))
-        y = self.up[1](torch.cat([F.interpolate(y, scale_factor=2), fine], 1))
-        return x + self.last(y) if self.residual else self.last(y)
+        y = torch.cat([F.interpolate(coarse, scale_factor=2), middle], 1)  # N c+b H/2 W/2
+        y = self.up[0](y)  # N b H/2 W/2
+        y = torch.cat([F.interpolate(y, scale_factor=2), fine], 1)  # N b+a H W
+        y = self.last(self.up[1](y))  # N outside H W
+        return x + y if self.residual else y
 
 
 def _two(inside, outside):
-    first, second = (nn.Conv2d(n, outside, 3, padding=1) for n in (inside, outside))
+    """Two 3 x 3 convolutions, each with a leaky ReLU."""
+    first = nn.Conv2d(inside, outside, 3, padding=1)
+    second = nn.Conv2d(outside, outside, 3, padding=1)
     return nn.Sequential(first, nn.LeakyReLU(0.1), second, nn.LeakyReLU(0.1))

@@ -162,7 +162,7 @@ def test_profiles(tmp_path, monkeypatch):
     columns = json.loads((tmp_path / "out" / "profile" / "settings.json").read_text())["columns"]
     assert columns[8:] == [f"noisy_{name}" for name in columns[:8]]
     mask = page.read_mask(tmp_path / "mask.png")
-    reference = trust.prepare(page.read(tmp_path / names[0]), mask=mask)
+    reference = trust.Reference(page.read(tmp_path / names[0]), mask=mask)
     expected = [trust.profile(reference, page.read(tmp_path / name)) for name in names[1:]]
     np.testing.assert_array_equal(values[0], [p[name] for p in expected for name in columns[:8]])
     plain = trust.profile(page.read(tmp_path / names[0]), page.read(tmp_path / names[2]))

@@ -1,13 +1,13 @@
-"""Solutions of notebook 08, on the files of your run: `python notebooks/solutions/08_denoising_stress_tests.py`."""
+"""Solutions of notebook 08, on the files of your run: start this file with python."""
 
 import pandas as pd
 
 from semlib import paths, teaching
 
 dataset = "synthetic"
-where = paths.of(dataset)
+folder = paths.of(dataset).figures
 profile, summary, rules = (
-    pd.read_csv(where.figures / f"semnr_{name}.csv") for name in ("profile", "stress", "conflicts")
+    pd.read_csv(folder / f"semnr_{name}.csv") for name in ("profile", "stress", "conflicts")
 )
 
 # 1

@@ -50,22 +50,14 @@ def vgg16(images, *, size=128, progress=True):
     """
     vectors = np.empty((len(images), vgg.CHANNELS[-1]), np.float32)
     with tqdm(total=len(images), desc="VGG16", unit="image", disable=not progress) as bar:
-        for start in range(0, len(images), vgg.TOGETHER):
-            batch = np.array(images[start : start + vgg.TOGETHER], np.float32) / 255
+        for start in range(0, len(images), vgg.BATCH):
+            batch = np.array(images[start : start + vgg.BATCH], np.float32) / 255
             batch = torch.from_numpy(batch)[:, None]  # N x 1 x H x W
             if min(batch.shape[2:]) > size:
                 batch = torch.nn.functional.interpolate(batch, size=(size, size), mode="area")
-            _last_means(batch, vectors[start:])
+            vectors[start : start + len(batch)] = vgg.stages(batch)[-1].mean((2, 3))
             bar.update(len(batch))
     return vectors
-
-
-def _last_means(batch, vectors):
-    def visit(number, stage, maps):
-        if stage == 4:
-            vectors[number] = maps.mean(axis=(0, 1))
-
-    vgg.walk(batch.split(1), visit)
 
 
 def reduce(embeddings, components=5):

@@ -14,7 +14,6 @@ from semlib.semclip.maps import enlarge
 
 BLUR = 4.0  # standard deviation in pixels of a 224 px image, as the authors smooth their maps
 COARSE = 32  # length of the projected patches among which the coreset is chosen
-TOGETHER = 4  # images that go through VGG16 at a time
 
 
 class VggFeatures(NamedTuple):
@@ -40,8 +39,10 @@ def vgg_features(images, *, size=160, dimension=128, seed=0, progress=True):
     tokens = []
     pooled = []
     with tqdm(total=len(images), desc="VGG16", unit="image", disable=not progress) as bar:
-        for start in range(0, len(images), TOGETHER):
-            x = torch.from_numpy(images[start : start + TOGETHER].astype(np.float32) / 255)[:, None]
+        for start in range(0, len(images), vgg.BATCH):
+            x = torch.from_numpy(images[start : start + vgg.BATCH].astype(np.float32) / 255)[
+                :, None
+            ]
             x = F.interpolate(x, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
             fine, coarse = levels(x)  # n 256 h w, n 512 h/2 w/2
             pooled.append(torch.cat([fine.amax((2, 3)), coarse.amax((2, 3))], 1))
@@ -52,8 +53,7 @@ def vgg_features(images, *, size=160, dimension=128, seed=0, progress=True):
 
 def levels(x):
     """relu3_3 and relu4_3 of grey images (n, 1, H, W), tensors (n, C, h, w)."""
-    both = [vgg.stages(image, count=4)[2:] for image in x.split(1)]
-    return [torch.stack(level).permute(0, 3, 1, 2) for level in zip(*both, strict=True)]
+    return vgg.stages(x, count=4)[2:]
 
 
 def patches(fine, coarse):

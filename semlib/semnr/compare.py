@@ -1,171 +1,174 @@
-"""Denoisers side by side: on simulated images with known truth, on clean input, on registered real pairs."""
+"""Denoisers side by side: on simulated images with known truth, on clean input, on real pairs."""
 
+from itertools import permutations, product
 from pathlib import Path
 
 import pandas as pd
 from tqdm import tqdm
 
-from semlib import paths
-from semlib.semnr import degrade, denoise, guards, metrics, stress, trust
+from semlib import paths, saving, stats
+from semlib.semnr import damage, denoise, metrics, plots, stress, trust
+from semlib.semnr.gains import gains
 from semlib.semnr.page import read
 from semlib.semnr.registration import register
 
 KRISS = paths.ROOT.parent / "shared" / "real-sem" / "kriss"
+REAL_COLUMNS = ("psnr", "ssim", "fsim", "dists", "edge", "contrast", "invention")
 
 
-def restore(name, image, settings=None):
-    """Denoise with a denoiser's own calibration on this image where there is one, or with the settings given."""
-    if settings is None:
-        settings = denoise.calibrate(name, image) if name in denoise.GRIDS else {}
-    return denoise.denoise(name, image, **settings)
-
-
-def denoisers(clean, masks, *, seed=0, dose=40.0, names=None, progress=True):
+def denoisers(clean, masks, *, seed=0, dose=40.0, names=None):
     """Every denoiser on a noisy scan of every image, and on the clean image itself.
 
-    Parameters
-    ----------
-    clean : float array (N, H, W) in [0, 1]
-    masks : bool array (N, H, W)
-    seed : int
-        Seeds the noise.
-    dose : float
-        Electrons a pixel, see `degrade.acquire`.
-    names : sequence of str, optional
-        Denoisers; all by default.
-    progress : bool
+    Clean images float (N, H, W) in [0, 1], masks bool (N, H, W), dose in electrons a pixel; `names`
+    are the denoisers, all by default.
 
     Returns
     -------
     DataFrame
-        A row for each image, input ("noisy" or "clean") and denoiser: metrics, ``scaled_<axis>``, area, gains,
-        conflicts (names joined by ", ") and verdict, both against the input.
+        One line for each image, input ("noisy" or "clean") and denoiser: metrics, area,
+        ``scaled_<axis>``, gains, conflicts (joined by ", ") and verdict, both against the input.
     """
-    names = list(names or denoise.names())
-    rows = []
-    with tqdm(
-        total=2 * len(clean) * len(names), desc="denoisers", unit="image", disable=not progress
-    ) as bar:
-        for number, (truth, mask) in enumerate(zip(clean, masks, strict=True)):
-            reference = trust.prepare(truth, mask=mask)
-            for kind, given in {
-                "noisy": scan(truth, number, seed=seed, dose=dose),
-                "clean": truth,
-            }.items():
-                before = trust.profile(reference, given)
-                for name in names:
-                    found = _row(reference, before, restore(name, given))
-                    rows.append({"image": number, "input": kind, "denoiser": name} | found)
-                    bar.update()
-    return pd.DataFrame(rows)
+    names = names or denoise.names()
+    table = []
+    images = tqdm(zip(clean, masks, strict=True), "denoisers", len(clean), unit="image")
+    for number, (truth, mask) in enumerate(images):
+        reference = trust.Reference(truth, mask=mask)
+        inputs = {"noisy": scan(truth, number, seed=seed, dose=dose), "clean": truth}
+        for kind, image in inputs.items():
+            before = trust.profile(reference, image)
+            for name in names:
+                case = {"image": number, "input": kind, "denoiser": name}
+                restored = denoise.calibrated(name, image)
+                table.append(case | _compared(reference, before, restored))
+    return pd.DataFrame(table)
 
 
 def scan(truth, number, *, seed=0, dose=40.0):
     """The noisy scan of image `number` that `denoisers` uses."""
-    return degrade.acquire(truth, seed=[seed, number], dose=dose)
+    return damage.acquire(truth, seed=[seed, number], dose=dose)
 
 
-def _row(reference, before, restored):
+def _compared(reference, before, restored):
     after = trust.profile(reference, restored)
-    found = {name: after[name] for name in (*stress.METRICS, "area")}
-    found |= {f"scaled_{axis}": value for axis, value in after["scaled"].items()}
-    found |= guards.gains(reference.image, restored, mask=reference.mask, golden=reference.golden)
-    judged = trust.verdict(before, after)
-    return found | {"conflicts": ", ".join(judged.conflicts), "verdict": judged.flag}
+    compared = {name: after[name] for name in (*stress.METRICS, "area")}
+    compared |= {f"scaled_{axis}": value for axis, value in after["scaled"].items()}
+    compared |= gains(reference.image, restored, mask=reference.mask, golden=reference.golden)
+    compared["conflicts"] = ", ".join(trust.conflicts(before, after))
+    return compared | {"verdict": trust.verdict(before, after).name}
 
 
-def summarise(table, columns, by=("input", "denoiser")):
-    """Mean of each column with its 95 % interval, groups in the order of the table: ``<name>``, ``_lo``, ``_hi``."""
-    rows = []
-    for key, part in table.groupby(list(by), sort=False):
-        row = dict(zip(by, key, strict=True)) | {"images": len(part)}
-        for name in columns:
-            triple = stress.mean_interval(part[name])
-            row |= dict(zip((name, f"{name}_lo", f"{name}_hi"), triple, strict=True))
-        rows.append(row)
-    return pd.DataFrame(rows)
+def means(table, by, columns):
+    """Mean and 95 % interval of columns: `by`, images, ``<name>``, ``<name>_lo``, ``<name>_hi``."""
+    summary = stats.summarise(table, by, columns).rename(columns={"count": "images"})
+    return summary.drop(columns=[f"{name}_sd" for name in columns])
 
 
-def severity(clean, masks, *, severities=(0.1, 0.25, 0.5, 1.0), seed=0, progress=True):
+def readable(summary, by, columns):
+    """The columns of `means` for a reader: "mean [low, high]" under the names of the figures."""
+    shown = summary[list(by)].copy()
+    for name in columns:
+        shown[plots.NAMES.get(name, name)] = saving.with_interval(summary, name)
+    return shown
+
+
+def mean_profiles(table):
+    """Mean profile of each denoiser on the noisy images: name -> axis -> 0 to 1."""
+    noisy = table[table["input"] == "noisy"]
+    means = noisy.groupby("denoiser", sort=False)[[f"scaled_{axis}" for axis in trust.AXES]].mean()
+    return means.set_axis(trust.AXES, axis="columns").T.to_dict()
+
+
+def areas_by_order(profiles):
+    """Area of each profile's polygon for every order of the axes: DataFrame, order x denoiser."""
+    orders = [(trust.AXES[0], *rest) for rest in permutations(trust.AXES[1:])]
+    areas = {}
+    for name, profile in profiles.items():
+        areas[name] = [trust.area(profile[axis] for axis in order) for order in orders]
+    return pd.DataFrame(areas)
+
+
+def side_by_side(table, number, truth, noisy, names, column):
+    """Panels and captions for `plots.comparison`: truth, noisy image, some denoisers' results.
+
+    Captions hold PSNR and a `column` of the table for image `number`.
+    """
+    lines = table[(table["image"] == number) & (table["input"] == "noisy")].set_index("denoiser")
+    label = {"edge": "edge gain"}.get(column, column)
+    panels = {"reference": truth, "noisy": noisy}
+    captions = {}
+    for title, name in {"noisy": "identity", **dict(zip(names, names, strict=True))}.items():
+        line = lines.loc[name]
+        panels[title] = denoise.calibrated(name, noisy)
+        captions[title] = f"{line['psnr']:.1f} dB, {label} {line[column]:.2f}"
+    return panels, captions
+
+
+def severity(clean, masks, *, severities=(0.1, 0.25, 0.5, 1.0), seed=0):
     """Every metric against severity, for each damage that a microscope does, on clean images.
 
-    Returns
-    -------
-    DataFrame
-        damage, severity, image and the metrics.
+    A DataFrame of damage, severity, image and the metrics.
     """
-    cases = [(name, level) for name in degrade.DEGRADATIONS for level in severities]
-    rows = []
-    with tqdm(
-        total=len(clean) * len(cases), desc="severities", unit="case", disable=not progress
-    ) as bar:
-        for number, (truth, mask) in enumerate(zip(clean, masks, strict=True)):
-            reference = trust.prepare(truth, mask=mask)
-            for name, level in cases:
-                damaged = degrade.apply(name, truth, level, seed=[seed, number])
-                rows.append(
-                    {"damage": name, "severity": level, "image": number} | reference.scores(damaged)
-                )
-                bar.update()
-    return pd.DataFrame(rows)
+    table = []
+    images = tqdm(zip(clean, masks, strict=True), "severities", len(clean), unit="image")
+    for number, (truth, mask) in enumerate(images):
+        reference = trust.Reference(truth, mask=mask)
+        for name, level in product(damage.DEGRADATIONS, severities):
+            damaged = damage.apply(name, truth, level, seed=[seed, number])
+            case = {"damage": name, "severity": level, "image": number}
+            table.append(case | reference.scores(damaged))
+    return pd.DataFrame(table)
 
 
-def starkest(table, *, input="noisy"):
-    """The image and the two denoisers whose recalls of the defect differ most: (image, loser, keeper).
+def against_noisy(table):
+    """The noisy images of `denoisers`' table, with before_recall and d_psnr."""
+    noisy = table[table["input"] == "noisy"]
+    untouched = noisy[noisy["denoiser"] == "identity"].set_index("image")
+    before = untouched.loc[noisy["image"], ["recall", "psnr"]].to_numpy()
+    return noisy.assign(before_recall=before[:, 0], d_psnr=noisy["psnr"] - before[:, 1])
 
-    "identity" is left out: the noisy image itself is no restoration.
-    """
-    shown = table[(table["input"] == input) & (table["denoiser"] != "identity")]
-    recalls = shown.pivot(index="image", columns="denoiser", values="recall")
+
+def starkest(table):
+    """Where two denoisers' recalls of the defect differ most: (image, loser, keeper)."""
+    restored = table[(table["input"] == "noisy") & (table["denoiser"] != "identity")]
+    recalls = restored.pivot(index="image", columns="denoiser", values="recall")
     image = int((recalls.max(axis=1) - recalls.min(axis=1)).idxmax())
     return image, recalls.loc[image].idxmin(), recalls.loc[image].idxmax()
 
 
 def pairs(folder=KRISS, *, count=None):
-    """Real pairs ``noisy_XX.png``, ``clean_XX.png`` of a folder: list of (name, noisy, clean); empty if absent."""
-    files = sorted(Path(folder).glob("noisy_*.png"))[:count]
-    return [
-        (f.stem[6:], read(f), read(f.with_name(f.name.replace("noisy", "clean")))) for f in files
-    ]
+    """Real pairs ``noisy_XX.png``, ``clean_XX.png``: list of (XX, noisy, clean), or empty."""
+    folder = Path(folder)
+    names = sorted(file.stem[6:] for file in folder.glob("noisy_*.png"))[:count]
+    kinds = ("noisy", "clean")
+    return [(name, *(read(folder / f"{kind}_{name}.png") for kind in kinds)) for name in names]
 
 
-def real(pairs, *, names=None, progress=True):
+def real(pairs):
     """All denoisers, trained on simulated images only, on real pairs after registration.
 
-    Calibrated denoisers take their settings from the first pair. There is no mask of a defect, hence no CNR.
-
-    Parameters
-    ----------
-    pairs : list of (name, noisy, clean)
+    Calibrated denoisers take their settings from the first pair. There is no mask of a defect,
+    hence no CNR.
 
     Returns
     -------
     tuple of DataFrame
-        Per pair: mean shift_y, shift_x (px), PSNR of the noisy image before and after registration. Per pair and
-        denoiser: psnr, ssim, fsim, dists, edge, contrast, invention.
+        Per pair: mean shift_y, shift_x (px), PSNR of the noisy image before and after registration.
+        Per pair and denoiser: `REAL_COLUMNS`.
     """
-    names = list(names or denoise.names())
-    shifts, rows, settings = [], [], {}
-    with tqdm(
-        total=len(pairs) * len(names), desc="real pairs", unit="image", disable=not progress
-    ) as bar:
-        for pair, noisy, clean in pairs:
-            given, truth, there, shift = register(noisy, clean)
-            reference = trust.prepare(truth)
-            registered = metrics.psnr(truth, given)
-            unregistered = metrics.psnr(there, given)
-            shifts.append(
-                {"pair": pair, "shift_y": shift[:, 0].mean(), "shift_x": shift[:, 1].mean()}
-            )
-            shifts[-1] |= {"psnr_before": unregistered, "psnr_after": registered}
-            for name in names:
-                if name not in settings:
-                    settings[name] = denoise.calibrate(name, given) if name in denoise.GRIDS else {}
-                restored = restore(name, given, settings[name])
-                found = reference.scores(restored) | guards.gains(truth, restored)
-                kept = ("psnr", "ssim", "fsim", "dists", "edge", "contrast", "invention")
-                rows.append(
-                    {"pair": pair, "denoiser": name} | {column: found[column] for column in kept}
-                )
-                bar.update()
-    return pd.DataFrame(shifts), pd.DataFrame(rows)
+    shifts = []
+    table = []
+    settings = {}
+    for pair, noisy, clean in tqdm(pairs, "real pairs", unit="pair"):
+        image, truth, unmoved, shift = register(noisy, clean)
+        shifts.append({"pair": pair, "shift_y": shift[:, 0].mean(), "shift_x": shift[:, 1].mean()})
+        shifts[-1]["psnr_before"] = metrics.psnr(unmoved, image)
+        shifts[-1]["psnr_after"] = metrics.psnr(truth, image)
+        if not settings:
+            settings = {name: denoise.calibrate(name, image) for name in denoise.GRIDS}
+        reference = trust.Reference(truth)
+        for name in denoise.names():
+            restored = denoise.denoise(name, image, **settings.get(name, {}))
+            scores = reference.scores(restored) | gains(truth, restored)
+            case = {"pair": pair, "denoiser": name}
+            table.append(case | {column: scores[column] for column in REAL_COLUMNS})
+    return pd.DataFrame(shifts), pd.DataFrame(table)

@@ -1,41 +1,75 @@
-"""PSNR, SSIM, FSIM, DISTS, CNR, gCNR and defect recall; `Reference` scores many candidates against one image.
+"""What the metrics take, and the metrics that compare pixels: PSNR, SSIM, CNR and gCNR.
 
-All take grey images in [0, 1]. PSNR, SSIM, FSIM and DISTS equal piq's values with ``downsample=False`` for SSIM and
-``chromatic=False`` for FSIM; SSIM then equals scikit-image's with ``gaussian_weights=True, sigma=1.5,
-use_sample_covariance=False``, the mean taken where the window fits.
+PSNR and SSIM equal piq's with ``downsample=False``, and SSIM scikit-image's with
+``gaussian_weights=True, sigma=1.5, use_sample_covariance=False``, the mean taken where it fits.
 """
-
-from functools import cached_property, lru_cache
 
 import numpy as np
 from numba import njit
 
-from semlib.semnr import detect, inputs
-from semlib.semnr import dists as _dists
-from semlib.semnr import fsim as _fsim
-from semlib.semnr.detect import cnr, gcnr, recall, regions
 from semlib.workers import split
 
-__all__ = [
-    "SMALLEST",
-    "Reference",
-    "cnr",
-    "dists",
-    "fsim",
-    "gcnr",
-    "psnr",
-    "recall",
-    "regions",
-    "ssim",
-]
-
-WINDOW, SIGMA = 11, 1.5  # of SSIM, pixels
+WINDOW = 11  # pixels of SSIM's window
+_X = np.arange(WINDOW) - WINDOW // 2
+_WEIGHTS = np.exp(-(_X**2) / (2 * 1.5**2))  # a Gaussian of 1.5 px
+KERNEL = (_WEIGHTS / _WEIGHTS.sum()).astype(np.float32)
 C1, C2 = 0.01**2, 0.03**2
-SMALLEST = _fsim.SMALLEST
+
+
+def check_images(*arrays, smallest=1, names=("reference", "image")):
+    """Images that belong together, float (H, W) or (N, H, W) in [0, 1], as float32.
+
+    ValueError for colour, integers, NaN, other values, shapes that differ, fewer than `smallest`
+    pixels a side; `names` is what its message calls the arrays.
+    """
+    checked = [_check(array, smallest, name) for array, name in zip(arrays, names, strict=False)]
+    if len({array.shape for array in checked}) > 1:
+        shapes = [f"{name} {image.shape}" for name, image in zip(names, checked, strict=False)]
+        raise ValueError(f"shapes differ: {', '.join(shapes)}; crop or resample to one shape first")
+    return checked
+
+
+def _check(array, smallest, name):
+    array = np.asarray(array)
+    shape = array.shape
+    if array.ndim == 4 or (array.ndim == 3 and shape[-1] in (3, 4)):
+        raise ValueError(f"{name} has shape {shape}, which looks like colour: make it grey first")
+    if array.ndim not in (2, 3) or not array.size:
+        raise ValueError(f"{name} has shape {shape}: expected (height, width), or (count, ...)")
+    if array.dtype.kind != "f":
+        raise ValueError(f"{name} has type {array.dtype}: give floats in [0, 1], as image / 255")
+    if min(shape[-2:]) < smallest:
+        raise ValueError(f"{name} has {shape[-2:]} pixels, fewer than {smallest} a side")
+    if bad := int((~np.isfinite(array)).sum()):
+        raise ValueError(f"{name} holds {bad} values that are NaN or infinite")
+    if array.min() < 0 or array.max() > 1:
+        extremes = f"{array.min():.4g} to {array.max():.4g}"
+        raise ValueError(f"{name} has values from {extremes}, outside [0, 1]: scale or clip it")
+    return array.astype(np.float32, copy=False)
+
+
+def check_mask(array, shape, name="mask"):
+    """A mask of the given shape as bool, True where it is not 0; neither empty nor full."""
+    marked = np.asarray(array) != 0
+    if marked.shape != tuple(shape):
+        raise ValueError(f"{name} has shape {marked.shape}, the image {tuple(shape)}")
+    if not marked.any():
+        raise ValueError(f"{name} is empty: contrast and recall need at least one marked pixel")
+    if marked.all():
+        raise ValueError(f"{name} covers the whole image: nothing is left as background")
+    return marked
+
+
+def score_pairs(reference, image, smallest, score):
+    """`score` of two images (H, W) after a check; of two batches (N, H, W) an array (N,)."""
+    reference, image = check_images(reference, image, smallest=smallest)
+    if image.ndim == 2:
+        return score(reference, image)
+    return np.array([score(a, b) for a, b in zip(reference, image, strict=True)])
 
 
 def psnr(reference, image):
-    """Peak signal-to-noise ratio -10 log10(mean squared error + 1e-8) in dB; equal images have 80 dB.
+    """Peak signal-to-noise ratio, -10 log10(mean squared error + 1e-8); equal images have 80 dB.
 
     Parameters
     ----------
@@ -43,171 +77,106 @@ def psnr(reference, image):
 
     Returns
     -------
-    float or float array (N,)
+    float or float array (N,), dB
     """
-    return _pairs(reference, image, 1, lambda a, b: _psnr(a, b))
+
+    def score(a, b):
+        return float(-10 * np.log10(np.square(a - b).mean(dtype=np.float64) + 1e-8))
+
+    return score_pairs(reference, image, 1, score)
 
 
 def ssim(reference, image):
-    """Structural similarity (Wang et al. 2004), Gaussian window of 11 pixels; 1 for equal images, at least -1.
+    """Structural similarity (Wang et al. 2004, doi 10.1109/TIP.2003.819861), 1 for equal images.
 
     Parameters and result as in `psnr`; 11 pixels a side at least.
     """
-    return _pairs(reference, image, WINDOW, lambda a, b: _ssim(_moments(a), _moments(b)))
+    return score_pairs(reference, image, WINDOW, lambda a, b: ssim_of(moments(a), moments(b)))
 
 
-def fsim(reference, image):
-    """Feature similarity, see `semlib.semnr.fsim`; 1 for equal images. As `psnr`; 32 pixels a side at least."""
-    return _pairs(
-        reference, image, SMALLEST, lambda a, b: _fsim.compare(_fsim.features(a), _fsim.features(b))
-    )
-
-
-def dists(reference, image):
-    """DISTS distance, see `semlib.semnr.dists`; 0 for equal images. As `psnr`; 32 pixels a side at least.
-
-    Raises
-    ------
-    semlib.weights.WeightsError
-        If VGG16 or the DISTS coefficients cannot be had.
-    """
-    return _pairs(
-        reference, image, SMALLEST, lambda a, b: _dists.distances(_dists.Features(a), [b])[0]
-    )
-
-
-class Reference:
-    """A reference image whose part of every metric is computed once.
-
-    Parameters
-    ----------
-    image : float array (H, W), in [0, 1]
-        The truth, 32 pixels a side at least.
-    mask : bool array (H, W), optional
-        The defect. Without it, and without `signal` and `background`, CNR, gCNR and recall are NaN.
-    signal, background : bool array (H, W), optional
-        Regions of CNR and gCNR; by default those of `regions(mask)`.
-    golden : float array (H, W), optional
-        The same field without the defect, for `recall`.
-
-    Raises
-    ------
-    ValueError
-        If an image or a mask is not as required.
-    """
-
-    def __init__(self, image, *, mask=None, signal=None, background=None, golden=None):
-        (self.image,) = inputs.images(image, smallest=SMALLEST, names=("reference",))
-        if self.image.ndim != 2:
-            raise ValueError(
-                f"reference has shape {self.image.shape}: one image (height, width) at a time"
-            )
-        self.mask = None if mask is None else inputs.mask(mask, self.image.shape)
-        if (signal is None) != (background is None):
-            raise ValueError("signal and background belong together: give both or none")
-        if signal is None and self.mask is not None:
-            signal, background = detect.regions(self.mask)
-        self.signal, self.background, self.golden = signal, background, golden
-
-    def scores(self, image):
-        """Metrics of a candidate (H, W): psnr (dB), ssim, fsim, dists (distance), cnr, gcnr, recall; NaN if unknown."""
-        return self.all_scores([image])[0]
-
-    def all_scores(self, images):
-        """As `scores` for several candidates, a list of dict; quicker than one by one."""
-        images = [inputs.images(self.image, image)[1] for image in images]
-        distances = (
-            [np.nan] * len(images) if self.without_dists else _dists.distances(self._dists, images)
-        )
-        return [
-            self._scores(image) | {"dists": distance}
-            for image, distance in zip(images, distances, strict=True)
-        ]
-
-    def _scores(self, image):
-        seen = self.signal is not None
-        return {
-            "psnr": _psnr(self.image, image),
-            "ssim": _ssim(self._moments, _moments(image)),
-            "fsim": _fsim.compare(self._fsim, _fsim.features(image)),
-            "dists": np.nan,
-            "cnr": detect.cnr(image, self.signal, self.background) if seen else np.nan,
-            "gcnr": detect.gcnr(image, self.signal, self.background) if seen else np.nan,
-            "recall": np.nan
-            if self.mask is None
-            else detect.recall(image, self.mask, golden=self.golden),
-        }
-
-    @property
-    def without_dists(self):
-        """Why there is no DISTS, or None."""
-        return _dists.unavailable()
-
-    @cached_property
-    def _moments(self):
-        return _moments(self.image)
-
-    @cached_property
-    def _fsim(self):
-        return _fsim.features(self.image)
-
-    @cached_property
-    def _dists(self):
-        return _dists.Features(self.image)
-
-
-def _pairs(reference, image, smallest, score):
-    reference, image = inputs.images(reference, image, smallest=smallest)
-    if image.ndim == 2:
-        return score(reference, image)
-    return np.array([score(a, b) for a, b in zip(reference, image, strict=True)])
-
-
-def _psnr(reference, image):
-    error = np.square(reference - image).mean(dtype=np.float64)
-    return float(-10 * np.log10(error + 1e-8))
-
-
-def _moments(image):
+def moments(image):
     """Image, local mean and local variance, as SSIM needs them of one image."""
     mean = _smooth(image, np.ones_like(image))
     return image, mean, _smooth(image, image) - mean * mean
 
 
-def _ssim(reference, image):
-    (a, mean_a, var_a), (b, mean_b, var_b) = reference, image
+def ssim_of(reference, image):
+    """SSIM of two results of `moments`."""
+    (a, mean_a, variance_a), (b, mean_b, variance_b) = reference, image
     both = mean_a * mean_b
-    structure = (2 * (_smooth(a, b) - both) + C2) / (var_a + var_b + C2)
-    return float(
-        ((2 * both + C1) / (mean_a**2 + mean_b**2 + C1) * structure).mean(dtype=np.float64)
-    )
+    luminance = (2 * both + C1) / (mean_a**2 + mean_b**2 + C1)
+    structure = (2 * (_smooth(a, b) - both) + C2) / (variance_a + variance_b + C2)
+    return float((luminance * structure).mean(dtype=np.float64))
 
 
 def _smooth(a, b):
     """Gaussian window of a * b where it fits whole: (H, W) becomes (H - 10, W - 10)."""
     height, width = (side - WINDOW + 1 for side in a.shape)
-    found = np.empty((height, width), np.float32)
-    split(_smooth_rows, height, a, b, _window(), found)
-    return found
+    smoothed = np.empty((height, width), np.float32)
+    split(_smooth_rows, height, a, b, KERNEL, smoothed)
+    return smoothed
 
 
 @njit(nogil=True, fastmath=True, cache=True)
-def _smooth_rows(start, stop, a, b, window, found):
+def _smooth_rows(start, stop, a, b, window, smoothed):
+    """The window is separable: one pass down the columns of a * b, one along the row it gives."""
     column = np.empty(a.shape[1], np.float32)
     for row in range(start, stop):
         column[:] = 0
         for k in range(WINDOW):
             for j in range(len(column)):
                 column[j] += window[k] * a[row + k, j] * b[row + k, j]
-        for j in range(found.shape[1]):
+        for j in range(smoothed.shape[1]):
             total = np.float32(0)
             for k in range(WINDOW):
                 total += window[k] * column[j + k]
-            found[row, j] = total
+            smoothed[row, j] = total
 
 
-@lru_cache(maxsize=1)
-def _window():
-    x = np.arange(WINDOW) - (WINDOW - 1) / 2
-    kernel = np.exp(-(x**2) / (2 * SIGMA**2))
-    return (kernel / kernel.sum()).astype(np.float32)
+def cnr(image, signal, background):
+    """Contrast-to-noise ratio ``|mu_s - mu_b| / sigma_b``, 0 to infinity (constant background).
+
+    Smoothing and compression of the dynamic range inflate it (doi 10.1109/TUFFC.2019.2956855).
+    Image float (H, W) or (N, H, W) in [0, 1], regions bool (H, W); float or float array (N,).
+    """
+    return _in_regions(image, signal, background, _cnr)
+
+
+def _cnr(inside, around):
+    difference = abs(float(inside.mean(dtype=np.float64)) - float(around.mean(dtype=np.float64)))
+    spread = float(around.std(dtype=np.float64))
+    if spread < 1e-9:  # a constant background up to rounding
+        return 0.0 if difference < 1e-9 else float("inf")
+    return difference / spread
+
+
+def gcnr(image, signal, background):
+    """Generalised CNR: 1 - overlap of the two histograms, 0 (hidden) to 1 (a threshold suffices).
+
+    Monotonic mappings of the grey values do not change it, up to the binning: neither gain nor
+    contrast help. Parameters, result and source as in `cnr`.
+    """
+    return _in_regions(image, signal, background, _gcnr)
+
+
+def _gcnr(inside, around):
+    # many bins for few pixels would fake a separation: root of the smaller region's size
+    bins = int(np.clip(np.sqrt(min(inside.size, around.size)), 8, 256))
+    low = min(inside.min(), around.min())
+    high = max(inside.max(), around.max())
+    if low == high:
+        return 0.0
+    inside_share = np.histogram(inside, bins, (low, high))[0] / inside.size
+    around_share = np.histogram(around, bins, (low, high))[0] / around.size
+    return float(1 - np.minimum(inside_share, around_share).sum())
+
+
+def _in_regions(image, signal, background, score):
+    (image,) = check_images(image, names=("image",))
+    signal = check_mask(signal, image.shape[-2:], "signal")
+    background = check_mask(background, image.shape[-2:], "background")
+    if shared := int((signal & background).sum()):
+        raise ValueError(f"signal and background share {shared} pixels: they must not overlap")
+    if image.ndim == 3:
+        return np.array([score(one[signal], one[background]) for one in image])
+    return score(image[signal], image[background])

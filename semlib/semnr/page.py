@@ -1,36 +1,31 @@
 """The one-page trust profile of somebody's own images: files in, a PNG and a CSV out."""
 
+import textwrap
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from semlib.paths import atomic
 from semlib.semnr import registration, trust
 
 ENDINGS = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
-APART = 1.0  # pixels between two images from which on the page says so; noise and jitter alone made up to 0.75
+APART = 1.0  # pixels between two images from which on the page says so; noise alone made up to 0.75
 COLUMNS = ("psnr", "ssim", "fsim", "dists", "cnr", "gcnr", "recall", "area")
 
 
 def read(path):
     """A grey image file of 8 or 16 bits, or of floats in [0, 1], as float32 (H, W) in [0, 1].
 
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it is no image, or a colour image.
+    FileNotFoundError if there is no such file, ValueError if it is no image or a colour image.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist")
+    path = _existing(path)
     try:
         with Image.open(path) as file:
-            values, mode = np.asarray(file), file.mode
-    except (UnidentifiedImageError, OSError) as error:
+            values = np.asarray(file)
+            mode = file.mode
+    except OSError as error:  # no image, or a part of one
         raise ValueError(f"{path} is no image that can be read ({error})") from error
     if values.ndim != 2 or mode in ("P", "1"):
         raise ValueError(f"{path} is a colour image (mode {mode}): convert it to one grey channel")
@@ -39,57 +34,66 @@ def read(path):
 
 
 def read_mask(path):
-    """A mask file as bool (H, W): 128 and more is marked in 8 bits, everything but 0 in others."""
-    path = Path(path)
-    if not path.is_file():
+    """A mask file as bool (H, W): True where it is 128 of 255 or more."""
+    with Image.open(_existing(path)) as file:
+        return np.asarray(file.convert("L")) >= 128
+
+
+def _existing(path):
+    if not Path(path).is_file():
         raise FileNotFoundError(f"{path} does not exist")
-    with Image.open(path) as file:
-        return np.asarray(file.convert("L")) >= 128 if file.mode != "1" else np.asarray(file)
+    return path
+
+
+def folder(place):
+    """Files of equal stem in ``reference/``, ``restored/`` and perhaps ``noisy/``, ``mask/``.
+
+    A list of dict of paths or None; FileNotFoundError if nothing in ``reference/`` has a namesake.
+    """
+    parts = {}
+    for name in ("reference", "restored", "noisy", "mask"):
+        files = sorted((Path(place) / name).glob("*"))
+        parts[name] = {file.stem: file for file in files if file.suffix.lower() in ENDINGS}
+    stems = sorted(set(parts["reference"]) & set(parts["restored"]))
+    if not stems:
+        raise FileNotFoundError(f"{place} needs reference/ and restored/ with equal names")
+    return [{name: files.get(stem) for name, files in parts.items()} for stem in stems]
 
 
 def write(reference, restored, out, *, mask=None, noisy=None):
-    """Profile one restored image file and write ``<out>.png`` and ``<out>.csv``.
+    """Profile one restored image file and write ``<out>.png`` and ``<out>.csv``; the CSV's table.
 
     Parameters
     ----------
-    reference, restored : path of an image file
-        Grey, of one size.
+    reference, restored : path of a grey image file
     out : path without ending
     mask, noisy : path, optional
-        The defect (for CNR, gCNR and recall) and the image before the restoration (for conflicts and the verdict).
-
-    Returns
-    -------
-    DataFrame
-        One row for the restored image, one for the noisy one if given; written as the CSV.
+        The defect (for CNR, gCNR and recall) and the image before (for conflicts and the verdict).
 
     Raises
     ------
-    FileNotFoundError, ValueError
-        For files that are missing, are no grey images, or do not fit together.
+    ValueError, FileNotFoundError
+        For files that are missing, are no grey images or differ in size.
     """
     import matplotlib.pyplot as plt
 
     from semlib import saving
-    from semlib.semnr import sheet
 
-    known = trust.prepare(read(reference), mask=None if mask is None else read_mask(mask))
-    images = {"noisy": noisy, "restored": restored}
-    images = {name: read(path) for name, path in images.items() if path is not None}
-    found = {name: trust.profile(known, image) for name, image in images.items()}
-    found["restored"]["notes"] += _apart(known.image, images["restored"])
-    before = found.get("noisy")
-    judged = trust.verdict(before, found["restored"]) if before else None
-    table = pd.DataFrame(
-        [{"image": name} | {c: p[c] for c in COLUMNS} for name, p in found.items()]
-    )
-    table["verdict"] = [judged.flag if judged and name == "restored" else "" for name in found]
+    truth = trust.Reference(read(reference), mask=None if mask is None else read_mask(mask))
+    images = {} if noisy is None else {"noisy": read(noisy)}
+    images["restored"] = read(restored)
+    profiles = {name: trust.profile(truth, image) for name, image in images.items()}
+    profiles["restored"]["notes"] += apart(truth.image, images["restored"])
+    table = pd.DataFrame([{"image": n} | {c: p[c] for c in COLUMNS} for n, p in profiles.items()])
+    table["verdict"] = ""
+    said = None
+    if noisy is not None:
+        verdict = trust.verdict(profiles["noisy"], profiles["restored"])
+        table.loc[table["image"] == "restored", "verdict"] = verdict.name
+        said = f"Verdict: {verdict.name}. Next: {verdict.next}."
     saving.style()
-    figure = sheet.page(
-        known.image, images["restored"], found["restored"], before=before, noisy=images.get("noisy"),
-        said=judged and f"Verdict: {judged.flag}. Next: {judged.next}.",
-        title=" against ".join(_told_apart(Path(restored), Path(reference))),
-    )  # fmt: skip
+    title = _title(Path(restored), Path(reference))
+    figure = draw(truth.image, images, profiles, said=said, title=title)
     out = Path(out)
     with atomic(out.with_name(f"{out.name}.png")) as temporary:
         figure.savefig(temporary)
@@ -99,49 +103,71 @@ def write(reference, restored, out, *, mask=None, noisy=None):
     return table
 
 
-def _told_apart(one, other):
-    """Names of two files, with their folders where the names alone are the same."""
-    return [
-        path.name if one.name != other.name else f"{path.parent.name}/{path.name}"
-        for path in (one, other)
-    ]
+def _title(restored, reference):
+    """Names of both files, with their folders where the names alone are the same."""
+    if restored.name != reference.name:
+        return f"{restored.name} against {reference.name}"
+    names = [f"{path.parent.name}/{path.name}" for path in (restored, reference)]
+    return " against ".join(names)
 
 
-def _apart(reference, restored):
+def apart(reference, restored):
     """A warning in a list, where the restored image lies beside the reference."""
     down, right = registration.displacement(restored, reference)
     if max(abs(down), abs(right)) < APART:
         return []
-    where = f"{abs(down):.1f} px {'below' if down > 0 else 'above'}, {abs(right):.1f} px to the "
-    where += "right" if right > 0 else "left"
+    sides = ("below" if down > 0 else "above", "right" if right > 0 else "left")
+    place = f"{abs(down):.1f} px {sides[0]}, {abs(right):.1f} px to the {sides[1]}"
     return [
-        f"The restored image seems to lie beside the reference ({where}, by phase correlation): bring them together "
-        "first, or the numbers measure the drift (semlib.semnr.registration)."
+        f"The restored image seems to lie beside the reference ({place}, by phase correlation): "
+        "bring them together first, or the numbers measure the drift (semlib.semnr.registration)."
     ]
 
 
-def folder(place):
-    """Triples of a folder with ``reference/``, ``noisy/`` and ``restored/`` (and ``mask/``): files of equal stem.
+def draw(reference, images, profiles, *, said=None, title="Trust profile"):
+    """One page about one restoration: images, difference, radar, numbers, verdict.
 
-    Returns
-    -------
-    list of dict
-        reference, restored, noisy, mask: path or None.
-
-    Raises
-    ------
-    FileNotFoundError
-        If ``reference/`` or ``restored/`` is missing, or no file of one has a namesake in the other.
+    `images` and `profiles` are of "restored", and of "noisy" if there is one; `said` is the verdict
+    in words.
     """
-    place = Path(place)
-    parts = {name: _stems(place / name) for name in ("reference", "restored", "noisy", "mask")}
-    stems = sorted(set(parts["reference"]) & set(parts["restored"]))
-    if not stems:
-        raise FileNotFoundError(
-            f"{place} needs reference/ and restored/ with images of equal names, and has none"
-        )
-    return [{name: files.get(stem) for name, files in parts.items()} for stem in stems]
+    import matplotlib.pyplot as plt
+
+    from semlib.semnr import plots
+
+    figure = plt.figure(figsize=(11, 7.6))
+    header, above, below = figure.subfigures(3, 1, height_ratios=(0.08, 1, 1))
+    header.text(0.5, 0.4, title, ha="center", va="center", fontsize=12)
+    axes = above.subplots(1, len(images) + 2)
+    low, high = plots.limits(reference)
+    for axis, (name, image) in zip(axes, {"reference": reference, **images}.items(), strict=False):
+        axis.imshow(image, vmin=low, vmax=high)
+        axis.set(title=name, xticks=[], yticks=[])
+    error = images["restored"] - reference
+    span = max(float(np.percentile(np.abs(error), 99.5)), 1e-3)
+    picture = axes[-1].imshow(error, cmap="RdBu_r", vmin=-span, vmax=span)
+    axes[-1].set(title="restored - reference", xticks=[], yticks=[])
+    above.colorbar(picture, ax=axes[-1], location="bottom", label="grey value (0 to 1)")
+    grid = below.add_gridspec(1, 2)
+    scaled = {name: profile["scaled"] for name, profile in profiles.items()}
+    radar = below.add_subplot(grid[0], projection="polar")
+    plots.polygon(radar, scaled["restored"], scaled.get("noisy"))
+    notes = ([said] if said else []) + profiles["restored"]["notes"]
+    _numbers(below.add_subplot(grid[1]), profiles, notes, plots.NAMES)
+    return figure
 
 
-def _stems(place):
-    return {file.stem: file for file in sorted(place.glob("*")) if file.suffix.lower() in ENDINGS}
+def _numbers(axis, profiles, notes, names):
+    axis.axis("off")
+    labels = names | {"psnr": f"{names['psnr']} (dB)", "area": "area of the polygon"}
+    cells = []
+    for metric, label in labels.items():
+        values = [profile[metric] for profile in profiles.values()]
+        cells.append([label, *("–" if np.isnan(value) else f"{value:.3f}" for value in values)])
+    layout = {"loc": "upper center", "cellLoc": "center", "edges": "horizontal"}
+    table = axis.table(cells, colLabels=["metric", *profiles], **layout)
+    table.auto_set_font_size(False)
+    table.set_fontsize(9)
+    table.scale(1, 1.25)
+    lines = [textwrap.fill(textwrap.shorten(note, 240), 78) for note in notes]
+    text = axis.text(0.02, 0.0, "\n".join(lines), fontsize=9, va="bottom", transform=axis.transAxes)
+    text.set_in_layout(False)

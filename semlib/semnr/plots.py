@@ -1,4 +1,4 @@
-"""Pictures of the trust profile: radar, comparison and zoom, severity curves, disagreement, flowchart."""
+"""Pictures of the trust profile: radar, comparison and zoom, severity, disagreement, flowchart."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -7,51 +7,37 @@ from matplotlib.patches import FancyBboxPatch, Patch
 
 from semlib.plots import image_grid
 from semlib.saving import PALETTE
-from semlib.semnr import trust
+from semlib.semnr import stress, trust
 
 LABELS = {"psnr": "PSNR", "ssim": "SSIM", "fsim": "FSIM", "dists": "1 - DISTS", "cnr": "CNR"}
 NAMES = LABELS | {"dists": "DISTS", "gcnr": "gCNR", "recall": "defect recall"}
 
 
-def radar(profiles, *, before="identity", columns=5):
-    """One polygon for each restoration, the noisy image's behind it in grey.
+def radar(profiles):
+    """One polygon for each denoiser, that of "identity" (the noisy image) behind it in grey.
 
-    Parameters
-    ----------
-    profiles : dict of str to dict
-        Name -> ``scaled`` of `trust.profile` (or means of several); NaN axes are left out.
-    before : str
-        The entry that is drawn behind the others.
-    columns : int
-
-    Returns
-    -------
-    matplotlib Figure
+    `profiles` maps names to ``scaled`` of `trust.profile`, or means of several.
     """
+    before = "identity"
     shown = [name for name in profiles if name != before] or list(profiles)
-    columns, rows = min(columns, len(shown)), -(-len(shown) // min(columns, len(shown)))
-    figure, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(2.9 * columns, 3.0 * rows),
-        subplot_kw={"projection": "polar"},
-        squeeze=False,
-    )
+    columns = min(5, len(shown))
+    lines = -(-len(shown) // columns)
+    polar = {"projection": "polar"}
+    size = (2.9 * columns, 3.0 * lines)
+    figure, axes = plt.subplots(lines, columns, figsize=size, subplot_kw=polar, squeeze=False)
     for axis in axes.flat[len(shown) :]:
         axis.set_visible(False)
     for axis, name in zip(axes.flat, shown, strict=False):
         polygon(axis, profiles[name], before=profiles.get(before))
         axis.set_title(f"{name}\narea {trust.area(profiles[name].values()):.2f}", fontsize=10)
-    handles = [
-        Patch(color=PALETTE[0], alpha=0.5, label="restored"),
-        Patch(color="0.55", alpha=0.5, label="noisy"),
-    ]
-    figure.legend(handles=handles, loc="outside lower left", ncols=2)
+    restored = Patch(color=PALETTE[0], alpha=0.5, label="restored")
+    noisy = Patch(color="0.55", alpha=0.5, label="noisy")
+    figure.legend(handles=[restored, noisy], loc="outside lower left", ncols=2)
     return figure
 
 
 def polygon(axis, scaled, before=None):
-    """Draw one scaled profile on polar axes, that of the noisy image behind it in grey; NaN axes are left out."""
+    """Draw one scaled profile on polar axes, the noisy image's in grey; NaN axes are left out."""
     kept = [name for name, value in scaled.items() if not np.isnan(value)]
     angles = np.linspace(0, 2 * np.pi, len(kept), endpoint=False)
     for values, colour, fill in ((before, "0.55", 0.12), (scaled, PALETTE[0], 0.25)):
@@ -64,29 +50,15 @@ def polygon(axis, scaled, before=None):
     axis.set(ylim=(0, 1), yticks=[0.5, 1.0], yticklabels=[], xticks=angles)
     axis.set_xticklabels([LABELS[name] for name in kept], fontsize=8)
     for label, angle in zip(axis.get_xticklabels(), angles, strict=True):
-        label.set_horizontalalignment(
-            ["center", "left", "right"][round(np.sign(round(np.sin(angle), 3)))]
-        )
+        side = round(np.sign(round(np.sin(angle), 3)))  # 1 right of the centre, -1 left
+        label.set_horizontalalignment(["center", "left", "right"][side])
     axis.tick_params(axis="x", pad=4)
 
 
-def gallery(panels, *, columns=7, width=1.9):
-    """Images side by side on one grey scale, that of the first.
-
-    Parameters
-    ----------
-    panels : dict of str to float array (H, W), in [0, 1]
-        Title -> image.
-    columns : int
-    width : float
-        Inches an image.
-
-    Returns
-    -------
-    matplotlib Figure
-    """
+def gallery(panels, *, width=1.9):
+    """Images (title -> (H, W)) side by side on one grey scale, that of the first."""
     images = list(panels.values())
-    return image_grid(images, list(panels), columns=columns, width=width, limits=limits(images[0]))
+    return image_grid(images, list(panels), columns=7, width=width, limits=limits(images[0]))
 
 
 def limits(image):
@@ -99,139 +71,91 @@ def limits(image):
 def comparison(panels, captions, mask, *, zoom=24):
     """Whole images above, the defect enlarged below; the mask's outline only in the first.
 
-    Parameters
-    ----------
-    panels : dict of str to float array (H, W), in [0, 1]
-    captions : dict of str to str
-        A line below each title; may lack some.
-    mask : bool array (H, W)
-    zoom : int
-        Pixels from the defect's centre to the border of the enlarged part.
-
-    Returns
-    -------
-    matplotlib Figure
+    `panels` maps titles to images (H, W), `captions` some of the titles to a line below; `zoom` is
+    the number of pixels from the defect's centre to the border of the enlarged part.
     """
     window = around(mask, zoom)
+    corner = (window[1].start, window[0].start)
+    sides = (window[1].stop - corner[0], window[0].stop - corner[1])
     figure, axes = plt.subplots(2, len(panels), figsize=(2.5 * len(panels), 5.4), squeeze=False)
     low, high = limits(next(iter(panels.values())))
-    for i, (name, image) in enumerate(panels.items()):
-        for axis, part in zip(axes[:, i], (np.s_[:, :], window), strict=True):
-            axis.imshow(image[part], vmin=low, vmax=high, interpolation="nearest")
+    for (above, below), (name, image) in zip(axes.T, panels.items(), strict=True):
+        for axis, part in ((above, image), (below, image[window])):
+            axis.imshow(part, vmin=low, vmax=high, interpolation="nearest")
             axis.axis("off")
-        if i == 0:
-            axes[1, 0].contour(mask[window], [0.5], colors=PALETTE[1], linewidths=1)
-        axes[0, i].set_title("\n".join([name, captions.get(name, "")]), fontsize=9)
-        _frame(axes[0, i], window)
+        above.set_title("\n".join([name, captions.get(name, "")]), fontsize=9)
+        above.add_patch(plt.Rectangle(corner, *sides, fill=False, ec=PALETTE[1], lw=1))
+    axes[1, 0].contour(mask[window], [0.5], colors=PALETTE[1], linewidths=1)
     return figure
-
-
-def _frame(axis, window):
-    rows, columns = window
-    corner = (columns.start, rows.start)
-    size = (columns.stop - columns.start, rows.stop - rows.start)
-    axis.add_patch(plt.Rectangle(corner, *size, fill=False, ec=PALETTE[1], lw=1))
 
 
 def around(mask, reach):
     """Slices of a square of 2 `reach` pixels around a mask's centre, inside the image."""
-    centre = np.argwhere(mask).mean(0)
-    starts = [
-        int(np.clip(c - reach, 0, max(0, side - 2 * reach)))
-        for c, side in zip(centre, mask.shape, strict=True)
-    ]
-    return tuple(slice(start, start + 2 * reach) for start in starts)
+    window = []
+    for centre, side in zip(np.argwhere(mask).mean(0), mask.shape, strict=True):
+        start = int(np.clip(centre - reach, 0, max(0, side - 2 * reach)))
+        window.append(slice(start, start + 2 * reach))
+    return tuple(window)
 
 
-def severity_curves(table, *, metrics=("psnr", "ssim", "fsim", "dists", "cnr", "gcnr", "recall")):
-    """Each metric against severity, a line for each kind of damage.
-
-    Parameters
-    ----------
-    table : DataFrame
-        damage, severity and one column for each metric; several rows a point give a band.
-    metrics : sequence of str
-
-    Returns
-    -------
-    matplotlib Figure
-    """
+def severity_curves(table):
+    """Each metric against severity, a line for each damage of `compare.severity`."""
+    metrics = stress.METRICS
     figure, axes = plt.subplots(2, 4, figsize=(13, 5.6), sharex=True)
+    options = {"hue": "damage", "palette": PALETTE[: table["damage"].nunique()], "errorbar": "se"}
+    last = axes.flat[len(metrics) - 1]
     for axis, metric in zip(axes.flat, metrics, strict=False):
-        last = metric == metrics[-1]
-        sns.lineplot(
-            table, x="severity", y=metric, hue="damage", palette=PALETTE[: table["damage"].nunique()], errorbar="se",
-            ax=axis, legend=last,
-        )  # fmt: skip
+        sns.lineplot(table, x="severity", y=metric, ax=axis, legend=axis is last, **options)
         unit = {"psnr": " (dB)", "dists": " (distance, 0 is best)"}.get(metric, "")
         axis.set(xlabel="severity (0 to 1)", ylabel=NAMES[metric] + unit)
-    handles, names = axes.flat[len(metrics) - 1].get_legend_handles_labels()
-    axes.flat[len(metrics) - 1].get_legend().remove()
+    handles, names = last.get_legend_handles_labels()
+    last.get_legend().remove()
     for axis in axes.flat[len(metrics) :]:
         axis.axis("off")
         axis.legend(handles, names, loc="center", fontsize=9)
-    axes[0, -1].xaxis.set_tick_params(labelbottom=True)
+    axes[0, -1].xaxis.set_tick_params(labelbottom=True)  # nothing is drawn below this one
     axes[0, -1].set_xlabel("severity (0 to 1)", visible=True)
     return figure
 
 
 def disagreement(shares):
-    """Heat map: share of cases in which a metric calls the damaged image better than the noisy one.
-
-    Parameters
-    ----------
-    shares : DataFrame
-        Damage x metric, 0 to 1, see `stress.improved`.
-
-    Returns
-    -------
-    matplotlib Figure
-    """
+    """Heat map of `stress.improved`: how often a metric prefers the damaged to the noisy image."""
     figure, axis = plt.subplots(figsize=(8.2, 0.5 * len(shares) + 1.6))
-    sns.heatmap(
-        shares.rename(columns=NAMES).astype(float), annot=True, fmt=".2f", vmin=0, vmax=1, cmap="RdYlBu", ax=axis,
-        cbar_kws={"label": "share of cases called better"},
-    )  # fmt: skip
+    shares = shares.rename(columns=NAMES).astype(float)
+    bar = {"label": "share of cases called better"}
+    scale = {"vmin": 0, "vmax": 1, "cmap": "RdYlBu", "cbar_kws": bar}
+    sns.heatmap(shares, annot=True, fmt=".2f", ax=axis, **scale)
     axis.set(xlabel="", ylabel="")
     axis.tick_params(axis="y", rotation=0)
     return figure
 
 
-def flowchart(rules=trust.RULES, trusted=trust.TRUSTED):
+def flowchart():
     """The flowchart of `trust.verdict`, drawn from the rules that it walks."""
-    figure, axis = plt.subplots(figsize=(2.9 * (len(rules) + 1), 4.2))
-    axis.set(xlim=(-0.6, len(rules) + 0.6), ylim=(-0.45, 2.5))
+    count = len(trust.RULES)
+    figure, axis = plt.subplots(figsize=(2.9 * (count + 1), 4.2))
+    axis.set(xlim=(-0.6, count + 0.6), ylim=(-0.45, 2.5))
     axis.axis("off")
-    for i, rule in enumerate((*rules, trusted)):
-        colour = PALETTE[5] if rule is trusted else PALETTE[3]
-        if rule is not trusted:
-            _box(axis, i, 2.05, rule.question, PALETTE[0])
-            _arrow(axis, (i, 1.7), (i, 1.32), "yes")
+    for i, rule in enumerate((*trust.RULES, trust.TRUSTED)):
+        trusted = rule is trust.TRUSTED
+        _box(axis, i, 2.05, "all no" if trusted else rule.question, PALETTE[0])
+        _arrow(axis, (i, 1.7), (i, 1.32), "" if trusted else "yes")
+        if not trusted:
             _arrow(axis, (i + 0.4, 2.05), (i + 0.6, 2.05), "no")
-        else:
-            _box(axis, i, 2.05, "all no", PALETTE[0])
-            _arrow(axis, (i, 1.7), (i, 1.32), "")
-        _box(axis, i, 1.0, rule.name, colour)
+        _box(axis, i, 1.0, rule.name, PALETTE[5] if trusted else PALETTE[3])
         _arrow(axis, (i, 0.68), (i, 0.32), "")
         _box(axis, i, 0.0, rule.next, "#777777")
     return figure
 
 
 def _box(axis, x, y, text, colour):
-    corner = (x - 0.39, y - 0.3)
-    axis.add_patch(
-        FancyBboxPatch(corner, 0.78, 0.6, boxstyle="round,pad=0.01", fc=colour + "26", ec=colour)
-    )
+    style = {"boxstyle": "round,pad=0.01", "fc": colour + "26", "ec": colour}
+    axis.add_patch(FancyBboxPatch((x - 0.39, y - 0.3), 0.78, 0.6, **style))
     axis.text(x, y, text, ha="center", va="center", fontsize=9)
 
 
 def _arrow(axis, start, end, text):
     axis.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": "0.3"})
-    axis.text(
-        (start[0] + end[0]) / 2 + 0.03,
-        (start[1] + end[1]) / 2 + 0.04,
-        text,
-        fontsize=8,
-        va="bottom",
-        ha="left",
-    )
+    x = (start[0] + end[0]) / 2 + 0.03
+    y = (start[1] + end[1]) / 2 + 0.04
+    axis.text(x, y, text, fontsize=8, va="bottom", ha="left")

@@ -1,5 +1,7 @@
 """Registration of two scans of one place: the stage drifts between them and while they run."""
 
+from itertools import pairwise
+
 import numpy as np
 from scipy import ndimage
 from skimage.registration import phase_cross_correlation
@@ -12,68 +14,65 @@ SMALLEST = 32  # rows in which a displacement can be told
 def register(noisy, clean):
     """Move the clean image onto the noisy one and cut both to what they share.
 
-    The slow scan drifts while it runs: after the shift of the whole image those of five horizontal bands are measured
-    (sub-pixel phase correlation), twice, and a straight line over the rows is fitted to them; cubic interpolation. A
-    data bar at the bottom, where both images are equal, is cut off first, since it would pin every shift to zero.
-
-    Parameters
-    ----------
-    noisy, clean : float array (H, W), in [0, 1]
+    The slow scan drifts while it runs. After the shift of the whole image those of five horizontal
+    bands are measured, twice, and a straight line over the rows is fitted to them; cubic
+    interpolation. A data bar at the bottom, where both images are equal, is cut off first: it would
+    pin every shift to zero.
 
     Returns
     -------
-    tuple
-        Noisy, moved clean and unmoved clean image without a margin, and the shift (top to bottom, (2, 2), px).
+    noisy, moved, unmoved : float32 array (h, w)
+        The noisy image and the clean one, moved and as it was, without a margin.
+    shift : float array (2, 2)
+        (down, right) in pixels, of the first and of the last row.
     """
     height = _above_data_bar(noisy, clean)
-    noisy, clean = noisy[:height], clean[:height]
+    noisy = noisy[:height]
+    clean = clean[:height]
     drift = np.zeros((2, height))
     for count in (1, BANDS, BANDS):
         drift += _drift(noisy, _warp(clean, drift), count)
-    moved = _warp(clean, drift)
     margin = max(MARGIN, int(np.ceil(np.abs(drift).max())) + 1)
     inside = np.s_[margin:-margin, margin:-margin]
-    return *(np.ascontiguousarray(image[inside]) for image in (noisy, moved, clean)), drift[
-        :, [0, -1]
-    ].T
+    cut = [np.ascontiguousarray(x[inside]) for x in (noisy, _warp(clean, drift), clean)]
+    return *cut, drift[:, [0, -1]].T
 
 
 def displacement(a, b):
-    """How far image a lies below and to the right of image b, float (2,), in pixels; both float (H, W), of one size."""
+    """How far image a lies below and to the right of image b, float (2,) in pixels; (H, W) both."""
     height = _above_data_bar(a, b)
     return _shift(a[:height], b[:height]) if height >= SMALLEST else np.zeros(2)
 
 
-def _above_data_bar(noisy, clean):
-    """Number of rows above a data bar: the last row of which more than half the pixels differ by 1 % or more."""
-    differ = np.median(np.abs(noisy - clean), axis=1) > 0.01
-    return int(np.flatnonzero(differ)[-1]) + 1 if differ.any() else len(noisy)
+def _above_data_bar(a, b):
+    """Rows above a data bar: up to the last of which half the pixels differ by more than 1 %."""
+    differ = np.median(np.abs(a - b), axis=1) > 0.01
+    return int(np.flatnonzero(differ)[-1]) + 1 if differ.any() else len(a)
 
 
 def _drift(noisy, clean, count):
-    """Shift (2, H) of each row, a constant for one band and a straight line through the shifts of several."""
+    """Shift (2, H) of each row: a constant for one band, a line through the shifts of several."""
     edges = np.linspace(0, len(noisy), count + 1).astype(int)
-    bands = [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    bands = [slice(start, stop) for start, stop in pairwise(edges)]
     centres = [(band.start + band.stop - 1) / 2 for band in bands]
-    shifts = np.array([_shift(noisy[band], clean[band]) for band in bands])
-    lines = [np.polyfit(centres, column, min(count - 1, 1)) for column in shifts.T]
-    return np.array([np.polyval(line, np.arange(len(noisy))) for line in lines])
+    shifts = [_shift(noisy[band], clean[band]) for band in bands]
+    lines = np.polyfit(centres, shifts, min(count - 1, 1))
+    return np.array([np.polyval(line, np.arange(len(noisy))) for line in lines.T])
 
 
 def _warp(image, drift):
-    rows, columns = np.mgrid[: image.shape[0], : image.shape[1]].astype(float)
-    moved = ndimage.map_coordinates(
-        image, (rows - drift[0][:, None], columns - drift[1][:, None]), order=3, mode="nearest"
-    )
+    rows, columns = np.indices(image.shape, dtype=float)
+    places = (rows - drift[0][:, None], columns - drift[1][:, None])
+    moved = ndimage.map_coordinates(image, places, order=3, mode="nearest")
     return np.clip(moved, 0, 1).astype(np.float32)
 
 
-def _shift(noisy, clean):
-    smooth = [
-        ndimage.gaussian_filter(image, 2) - ndimage.gaussian_filter(image, 20)
-        for image in (noisy, clean)
-    ]
-    window = np.outer(*(np.hanning(side) for side in noisy.shape))
-    return phase_cross_correlation(
-        *(image * window for image in smooth), upsample_factor=20, normalization=None
-    )[0]
+def _shift(a, b):
+    # a band-pass keeps noise and shading out, the window the edges of the frame
+    window = np.outer(*(np.hanning(side) for side in a.shape))
+    a, b = (_band_pass(image) * window for image in (a, b))
+    return phase_cross_correlation(a, b, upsample_factor=20, normalization=None)[0]
+
+
+def _band_pass(image):
+    return ndimage.gaussian_filter(image, 2) - ndimage.gaussian_filter(image, 20)

@@ -70,14 +70,13 @@ def test_what_spans_too_few_dimensions_is_left_out():
 
 
 def test_vgg16_is_the_mean_of_the_last_stage(monkeypatch, images):
-    def walk(parts, visit):
-        for number, x in enumerate(parts):
-            assert x.shape[:2] == (1, 1) and x.min() >= 0 and x.max() <= 1
-            visit(number, 4, x[0, 0, :, :, None].numpy().repeat(3, axis=2))
+    def stages(x):
+        assert x.shape[1] == 1 and x.min() >= 0 and x.max() <= 1
+        return [x.expand(-1, 3, -1, -1)]
 
-    monkeypatch.setattr(vgg, "walk", walk)
+    monkeypatch.setattr(vgg, "stages", stages)
     monkeypatch.setattr(vgg, "CHANNELS", (3,))
-    monkeypatch.setattr(vgg, "TOGETHER", 3)  # the last group has fewer
+    monkeypatch.setattr(vgg, "BATCH", 3)  # the last group has fewer
     vectors = controls.vgg16(images, size=16, progress=False)
     np.testing.assert_allclose(
         vectors, images.mean(axis=(1, 2))[:, None].repeat(3, axis=1) / 255, rtol=1e-5

@@ -1,55 +1,54 @@
 """The comparison of denoisers, the registration of real pairs, and the pictures drawn from them."""
 
+from itertools import product
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
-from semlib.semnr import compare, interactive, plots, stress, trust
+from semlib.semnr import compare, plots, sliders, stress, trust
 
 
 @pytest.fixture
 def table(lines, without_weights):
     image, mask = lines
-    return compare.denoisers(image[None], mask[None], names=["identity", "TV"], progress=False)
+    return compare.denoisers(image[None], mask[None], names=["identity", "TV"])
 
 
 def test_a_row_for_each_denoiser_and_input(table):
-    assert table[["input", "denoiser"]].to_numpy().tolist() == [
-        [i, d] for i in ("noisy", "clean") for d in ("identity", "TV")
-    ]
-    rows = table.set_index(["input", "denoiser"])
-    assert rows.loc[("clean", "identity"), "psnr"] == pytest.approx(80, abs=0.01)
-    assert rows.loc[("noisy", "TV"), "psnr"] > rows.loc[("noisy", "identity"), "psnr"]
-    assert rows.loc[("noisy", "identity"), "verdict"] == "no gain"
+    cases = table.set_index(["input", "denoiser"])
+    assert list(cases.index) == [*product(("noisy", "clean"), ("identity", "TV"))]
+    assert cases.loc[("clean", "identity"), "psnr"] == pytest.approx(80, abs=0.01)
+    assert cases.loc[("noisy", "TV"), "psnr"] > cases.loc[("noisy", "identity"), "psnr"]
+    assert cases.loc[("noisy", "identity"), "verdict"] == "no gain"
 
 
 def test_summary_holds_means_and_intervals():
-    table = pd.DataFrame(
-        {"input": "noisy", "denoiser": ["a", "a", "b"], "psnr": [20.0, 22.0, 30.0]}
-    )
-    rows = compare.summarise(table, ["psnr"]).set_index("denoiser")
-    assert rows.loc["a", "psnr"] == 21 and rows.loc["a", "images"] == 2
-    assert rows.loc["a", "psnr_hi"] - 21 == pytest.approx(1.96)
+    by = ["input", "denoiser"]
+    scores = {"input": "noisy", "denoiser": ["a", "a", "b"], "psnr": [20.0, 22.0, 30.0]}
+    means = compare.means(pd.DataFrame(scores), by, ["psnr"])
+    assert list(means) == [*by, "images", "psnr", "psnr_lo", "psnr_hi"]
+    assert means.loc[0, ["images", "psnr"]].tolist() == [2, 21]
+    assert means.loc[0, "psnr_hi"] - 21 == pytest.approx(12.706, abs=1e-3)  # t of one degree
+    shown = compare.readable(means, by, ["psnr"])
+    assert shown["PSNR"].tolist() == ["21.000 [8.294, 33.706]", "30.000"]
 
 
 def test_the_starkest_pair():
-    table = pd.DataFrame(
-        [
-            (0, "identity", 0.0),
-            (0, "a", 0.5),
-            (0, "b", 0.6),
-            (1, "identity", 0.9),
-            (1, "a", 0.1),
-            (1, "b", 0.9),
-        ],
-        columns=["image", "denoiser", "recall"],
-    ).assign(input="noisy")
-    assert compare.starkest(table) == (1, "a", "b")
+    recalls = [0.0, 0.5, 0.6, 0.9, 0.1, 0.9]
+    table = pd.DataFrame({"image": [0, 0, 0, 1, 1, 1], "recall": recalls, "input": "noisy"})
+    assert compare.starkest(table.assign(denoiser=["identity", "a", "b"] * 2)) == (1, "a", "b")
+
+
+def test_what_became_of_the_defect_on_noisy_images(table):
+    noisy = compare.against_noisy(table).set_index("denoiser")
+    assert len(noisy) == 2 and noisy.loc["identity", "d_psnr"] == 0 < noisy.loc["TV", "d_psnr"]
+    assert noisy.loc["TV", "before_recall"] == noisy.loc["identity", "recall"]
 
 
 def test_severity_table(lines, without_weights):
-    table = compare.severity(lines[0][None], lines[1][None], severities=(0.2, 0.8), progress=False)
+    table = compare.severity(lines[0][None], lines[1][None], severities=(0.2, 0.8))
     assert len(table) == 14 and (table.groupby("damage")["psnr"].diff().dropna() < 0).all()
 
 
@@ -58,23 +57,25 @@ def test_no_pairs_in_an_empty_folder(tmp_path):
 
 
 def test_pictures_have_an_axis_for_each_part(lines, noisy, table):
-    scaled = [f"scaled_{axis}" for axis in trust.AXES]
-    rows = (
-        table[table["input"] == "noisy"]
-        .set_index("denoiser")[scaled]
-        .rename(columns=lambda c: c[7:])
-    )
-    radar = plots.radar(rows.T.to_dict())
+    profiles = compare.mean_profiles(table)
+    radar = plots.radar(profiles)
     assert [axis.get_title().split("\n")[0] for axis in radar.axes if axis.get_visible()] == ["TV"]
     assert len(radar.axes[0].get_xticks()) == 4  # no DISTS
-    three = plots.comparison({"reference": lines[0], "noisy": noisy}, {"noisy": "21 dB"}, lines[1])
-    assert len(three.axes) == 4 and three.axes[1].get_title() == "noisy\n21 dB"
+    pair = (lines[0], noisy)
+    panels, captions = compare.side_by_side(table, 0, *pair, ["TV"], "recall")
+    three = plots.comparison(panels, captions, lines[1])
+    assert len(three.axes) == 6 and "dB, recall 0." in three.axes[2].get_title()
     shares = pd.DataFrame({"psnr": [1.0], "dists": [np.nan]}, index=["blur"])
-    assert [t.get_text() for t in plots.disagreement(shares).axes[0].get_xticklabels()] == [
-        "PSNR",
-        "DISTS",
-    ]
+    labels = plots.disagreement(shares).axes[0].get_xticklabels()
+    assert [label.get_text() for label in labels] == ["PSNR", "DISTS"]
     plt.close("all")
+
+
+def test_areas_depend_on_the_order_of_the_axes():
+    profile = dict(zip(trust.AXES, (1, 0, 1, 0, 1), strict=True))
+    areas = compare.areas_by_order({"a": profile, "b": dict.fromkeys(trust.AXES, 1)})
+    assert len(areas) == 24 and (areas["b"] == 1).all()
+    assert sorted(set(areas["a"])) == [0.2, 0.4]  # neighbours of 1 among three ones of five
 
 
 def test_the_flowchart_shows_every_rule():
@@ -93,21 +94,17 @@ def test_the_window_lies_inside_the_image():
 
 def test_sliders_only_for_a_person(monkeypatch, lines, with_weights):
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
-    assert not interactive.in_jupyter()
+    assert not sliders.in_jupyter()
     monkeypatch.setenv("JPY_SESSION_NAME", "08")
-    assert interactive.in_jupyter()
-    for method in interactive.STRENGTHS:
-        figure = interactive.view(trust.prepare(lines[0], mask=lines[1]), method, 40, 0.5)
+    assert sliders.in_jupyter()
+    for method in sliders.STRENGTHS:
+        figure = sliders.view(trust.Reference(lines[0], mask=lines[1]), method, 40, 0.5)
         assert "electrons a pixel" in figure.subfigs[0].texts[0].get_text()
     plt.close("all")
 
 
 def test_severity_curves_draw_every_metric():
-    rows = [
-        {"damage": d, "severity": s} | dict.fromkeys(stress.METRICS, s)
-        for d in ("dose", "drift")
-        for s in (0.1, 1.0)
-    ]
-    figure = plots.severity_curves(pd.DataFrame(rows))
+    table = pd.DataFrame({"damage": ["dose", "dose", "drift", "drift"], "severity": [0.1, 1] * 2})
+    figure = plots.severity_curves(table.assign(**dict.fromkeys(stress.METRICS, 0.5)))
     assert len([axis for axis in figure.axes if axis.has_data()]) == len(stress.METRICS)
     plt.close("all")

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from semlib.__main__ import main
-from semlib.semnr import page, sheet
+from semlib.semnr import page
 
 
 @pytest.fixture
@@ -33,18 +33,17 @@ def test_command_line_writes_a_png_and_a_csv(files, with_weights):
     result = call(files / "reference.png", files / "restored.png", *extra)
     assert result.exit_code == 0, result.output
     table = pd.read_csv(f"{out}.csv").set_index("image")
-    assert table.loc["restored", "psnr"] == pytest.approx(
-        table.loc["noisy", "psnr"] + 20 * np.log10(2), abs=0.3
-    )
+    half_the_noise = table.loc["noisy", "psnr"] + 20 * np.log10(2)
+    assert table.loc["restored", "psnr"] == pytest.approx(half_the_noise, abs=0.3)
     assert table.loc["restored", "verdict"] == "no conflict"
     with Image.open(f"{out}.png") as picture:
         assert min(picture.size) > 500
 
 
 def test_the_page_says_that_images_lie_apart(files, without_weights):
-    images = {name: page.read(files / f"{name}.png") for name in ("reference", "restored")}
-    assert page._apart(images["reference"], images["restored"]) == []
-    (said,) = page._apart(images["reference"], np.roll(images["restored"], (3, -2), (0, 1)))
+    truth, restored = (page.read(files / f"{name}.png") for name in ("reference", "restored"))
+    assert page.apart(truth, restored) == []
+    (said,) = page.apart(truth, np.roll(restored, (3, -2), (0, 1)))
     assert re.search(r"\([12]\.\d px below, [12]\.\d px to the left", said)
 
 
@@ -59,7 +58,7 @@ def test_files_of_one_name_are_told_apart_in_the_title(
         (files / new).parent.mkdir()
         (files / f"{old}.png").rename(files / new)
     drawn = {}
-    monkeypatch.setattr(sheet, "page", lambda *_, **said: drawn.update(said) or plt.figure())
+    monkeypatch.setattr(page, "draw", lambda *_, **said: drawn.update(said) or plt.figure())
     page.write(files / "reference/x.png", files / restored, out=files / "out")
     assert drawn["title"] == title
 
@@ -101,7 +100,7 @@ def test_folder_of_equal_names(tmp_path):
     for part in ("reference", "restored"):
         (tmp_path / part).mkdir()
         Image.new("L", (64, 64)).save(tmp_path / part / "a.png")
-    (found,) = page.folder(tmp_path)
-    assert found["reference"].name == "a.png" and found["mask"] is None
+    (files,) = page.folder(tmp_path)
+    assert files["reference"].name == "a.png" and files["mask"] is None
     with pytest.raises(FileNotFoundError, match="reference/ and restored/"):
         page.folder(tmp_path / "reference")
