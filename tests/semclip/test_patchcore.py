@@ -73,8 +73,9 @@ def test_vgg_features_keep_the_distances_of_the_averaged_levels(with_weights):
     assert features.tokens.shape == (2, 256, 128) and features.tokens.dtype == np.float16
     assert features.pooled.shape == (2, 768) and features.pooled.dtype == np.float32
     alone = patchcore.vgg_features(images[1:], size=64, progress=False)
-    assert np.array_equal(alone.tokens, features.tokens[1:])
-    assert np.array_equal(alone.pooled, features.pooled[1:])
+    # convolutions of several images at once round differently
+    np.testing.assert_allclose(alone.tokens, features.tokens[1:], atol=2e-3)
+    np.testing.assert_allclose(alone.pooled, features.pooled[1:], rtol=1e-5, atol=1e-5)
     constant = torch.full((1, 1, 64, 64), 90 / 255)
     levels = patchcore.levels(constant)
     pooled = torch.cat([x[0].amax((1, 2)) for x in levels])
