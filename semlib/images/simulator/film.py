@@ -6,14 +6,9 @@ from semlib.images.measure import bounding_box
 from semlib.images.simulator.defects import DEFECTS
 from semlib.images.simulator.surface import FIELD, Scene, grid_of, pick, smoothstep
 
-NO_DEFECT = 6
-
 
 def scene(rng, label, size):
-    """A film with one defect of the family `label`, 1 to 6 as in `defects.FAMILIES`.
-
-    The mask of the `Scene` is the footprint of the defect; shadows and halos are not part of it.
-    """
+    """A `Scene`: a film with one defect of the family `label`, 1 to 6 as in `defects.FAMILIES`."""
     grid = grid_of(size)
     height, about_film = _film(grid, rng, grid.white(rng))
     material = np.ones_like(height)
@@ -24,7 +19,7 @@ def scene(rng, label, size):
         about_film += ", inside a faint square left by an earlier scan"
     mask = np.zeros((size, size), bool)
     about = "no visible defect"
-    if label != NO_DEFECT:
+    if label in DEFECTS:
         defect = DEFECTS[label](grid, rng, grid.white(rng))
         # the grain of the film shows faintly through the defect
         height = np.where(defect.footprint, 0.3 * height, height) + defect.relief
@@ -40,11 +35,11 @@ def _film(grid, rng, noise):
     """Fine grain, and on some films dimples: height and a few words about it."""
     grain = rng.uniform(0.01, 0.075)
     height = grain * grid.rough(noise, pick(rng, (3.0, 5.0, 8.0)))
-    if rng.random() < 0.35:
-        count = int(rng.uniform(20, 260))
-        height += dimples(grid, rng, count, rng.uniform(1.6, 2.6), rng.uniform(0.25, 0.7))
-        return height, "a film with dimples"
-    return height, "a grainy film" if grain > 0.05 else "a smooth film"
+    if rng.random() >= 0.35:
+        return height, "a grainy film" if grain > 0.05 else "a smooth film"
+    count = int(rng.uniform(20, 260))
+    height += dimples(grid, rng, count, rng.uniform(1.6, 2.6), rng.uniform(0.25, 0.7))
+    return height, "a film with dimples"
 
 
 def dimples(grid, rng, count, radius, depth):

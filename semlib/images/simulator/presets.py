@@ -35,8 +35,7 @@ def unpatterned(rng, label, size):
     clean = microscope.probe(signal, size, rng) * level
     dose = rng.lognormal(math.log(2600), 0.12)
     noisy = microscope.acquire(clean, rng, dose=dose, jitter=0.12, correlation=0.36)
-    marks = microscope.frame(size, rng)
-    noisy, clean = (microscope.to_8bit(microscope.framed(x, marks)) for x in (noisy, clean))
+    noisy, clean = microscope.to_8bit(microscope.framed([noisy, clean], rng))
     return noisy, clean, scene.mask, scene.caption
 
 

@@ -30,7 +30,6 @@ class Grid:
 
     @property
     def inside(self):
-        """Slices that cut the image out of the grid."""
         cut = slice(self.pad, self.pad + self.size)
         return cut, cut
 
@@ -41,18 +40,18 @@ class Grid:
         return fft.irfft2(spectrum, s=(self.n, self.n))
 
     def gaussian(self, sigma, shift=(0.0, 0.0)):
-        """Transfer function of a Gaussian blur, whose result is moved by `shift`."""
-        dx, dy = shift  # a phase in the spectrum
-        return _gaussian(self.fy, sigma, dy) * _gaussian(self.fx, sigma, dx)
+        """Transfer function of a Gaussian blur whose result is moved by `shift`, (x, y)."""
+        along = _gaussian(self.fx, sigma, shift[0])
+        return _gaussian(self.fy, sigma, shift[1]) * along
 
     def white(self, rng):
-        """Spectrum of white noise of unit variance; several surfaces may be filtered out of one."""
+        """Spectrum of white noise of unit variance, out of which `rough` filters surfaces."""
         return self.forward(rng.standard_normal((self.n, self.n), dtype=np.float32))
 
     def rough(self, noise, length, hurst=0.7):
-        """Self-affine surface of unit variance out of the spectrum of white noise, float32 (n, n).
+        """Self-affine surface of unit variance, float32 (n, n), larger `hurst` being smoother.
 
-        `length`: nominal pixels beyond which heights are unrelated; a larger `hurst` is smoother.
+        Heights are unrelated beyond `length` nominal pixels.
         """
         return self.inverse(noise * self_affine_transfer(self.size, length, hurst))
 
@@ -68,12 +67,12 @@ class Scene:
 
 
 def _gaussian(f, sigma, shift):
+    # a shift is a phase in the spectrum
     return np.exp(-2 * (np.pi * sigma * f) ** 2 + 2j * np.pi * f * shift).astype(np.complex64)
 
 
 @lru_cache(maxsize=4)
 def grid_of(size):
-    """The grid of an image of `size` x `size` pixels."""
     step = FIELD / size
     n = fft.next_fast_len(size + 2 * round(MARGIN / step), real=True)
     pad = (n - size) // 2
