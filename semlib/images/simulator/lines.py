@@ -5,7 +5,7 @@ not public. Every defect is a function of a `Site` and a random generator, and r
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -31,7 +31,6 @@ class Site:
     strength: float  # 0 faint to 1 strong
 
     def rough(self, length, hurst=0.7):
-        """A random surface of unit variance."""
         return self.grid.rough(self.noise, length, hurst)
 
     def blob(self, u, v, ru, rv, ragged=0.15, length=8.0):
@@ -143,25 +142,24 @@ def scratch(site, rng):
     return Change(site.field, stroke > 0, lift, inside * (0.3 + 0.5 * site.strength), tint)
 
 
-DEFECTS = {1: bridge, 2: residue, 3: hole, 4: infilm, 5: particle, 6: scratch}
 NAMES = ("defect-free", "bridge", "copper residue", "hole", "infilm", "particle", "scratch")
 FAMILIES = dict(enumerate(NAMES))
-BRIDGE = 1
-HOLE = 3
-BRIDGED = ("lines", "vias")
+DEFECTS = (bridge, residue, hole, infilm, particle, scratch)  # of families 1 to 6
 
 
-def _defect(grid, rng, noise, layer, field, label, sizes, strength):
-    """One defect of a family at a random place; as often as it comes out empty, another one."""
+def _defect(rng, grid, layer, noise, field, kind, sizes, strength):
+    """One defect at a random place; as often as it comes out empty, another one."""
     smallest, largest = sizes
     u, v = layer.frame(grid.x, grid.y)
     while True:
         at = layer.frame(*rng.uniform(-REACH, REACH, 2))
-        if label in (BRIDGE, HOLE):
-            at = layer.nearest(*at, between=label == BRIDGE or layer.kind == "contact holes")
+        if kind in (bridge, hole):
+            # a hole is where material stands: if the elements are recessed, between them
+            between = kind is bridge or layer.step < 0
+            at = layer.nearest(*at, between=between)
         r = smallest * (largest / smallest) ** rng.uniform()
         site = Site(grid, noise, layer, field, at, u - at[0], v - at[1], r, strength)
-        change = DEFECTS[label](site, rng)
+        change = kind(site, rng)
         if change.footprint[grid.inside].any():
             return change
 
@@ -172,14 +170,12 @@ def scene(rng, label, size, setting):
     Returns a `Scene`, whose mask is the footprint of the defects without shadows, and `Facts`.
     """
     grid = grid_of(size)
-    if label == BRIDGE:
-        kinds = tuple(kind for kind in setting.kinds if kind in BRIDGED)
-        setting = replace(setting, kinds=kinds)
-    layer = layers.draw(rng, setting)
+    kind = DEFECTS[label - 1] if label else None
+    layer = layers.draw(rng, setting, setting.bridged if kind is bridge else setting.kinds)
     noise = grid.white(rng)
     field = layer.field(*layer.frame(grid.x, grid.y)) + layer.rough * grid.rough(noise, 8.0)
     count = 0
-    if label != 0:
+    if label:
         count = int(rng.integers(2, 4)) if rng.random() < setting.several else 1
     strength = rng.uniform(0, 1)
     flaw = grid.white(rng)
@@ -187,9 +183,10 @@ def scene(rng, label, size, setting):
     lift, cover = np.zeros((2, grid.n, grid.n), np.float32)
     gain = tint = np.float32(1)
     for _ in range(count):
-        change = _defect(grid, rng, flaw, layer, field, label, setting.sizes[label], strength)
+        sizes = setting.sizes[label - 1]
+        change = _defect(rng, grid, layer, flaw, field, kind, sizes, strength)
         field = change.field
-        footprint = footprint | change.footprint
+        footprint |= change.footprint
         # where two defects meet, the one that covers more shows
         tint = np.where(change.cover > cover, np.float32(change.tint), tint)
         cover = np.maximum(cover, change.cover)
