@@ -24,7 +24,7 @@ class SimulatedBatch:
 
 
 def sample(n, *, seed, preset="carinthia", size=480, mix="preset", labels=None):
-    """Simulate `n` SEM images; image i depends only on (seed, i, its label).
+    """A `SimulatedBatch` of `n` SEM images; image i depends only on (seed, i, its label).
 
     Parameters
     ----------
@@ -42,9 +42,6 @@ def sample(n, *, seed, preset="carinthia", size=480, mix="preset", labels=None):
     labels : sequence of int, optional
         The label of each image, instead of a mix.
 
-    Returns
-    -------
-    SimulatedBatch
     """
     preset = presets.of(preset)
     labels = labels_of(n, seed, preset, size, mix, labels)

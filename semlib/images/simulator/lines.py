@@ -1,7 +1,7 @@
 """Patterned layers with the six defects of SEM-CLIP, as height and material with exact masks.
 
 The classes are the paper's (arXiv 2502.14884); how each looks is our choice, since its images are
-not public. Every defect is a function of a `Site` and a random generator, and returns a `Change`.
+not public. Every defect is a function of a `Site` and a generator, and returns a `Change`.
 """
 
 import math

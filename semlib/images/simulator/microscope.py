@@ -98,7 +98,7 @@ def shading(size, rng):
 
 
 def acquire(clean, rng, *, dose=2600.0, jitter=0.0, correlation=0.0):
-    """Scan a noise-free image once with a given electron dose.
+    """Scan a noise-free image once: float32 (H, W), neither clipped nor rounded.
 
     Every pixel receives N ~ Poisson(dose) primary electrons, which release Poisson(N delta)
     secondary ones, delta proportional to the grey value and `YIELD` at `FILM_GREY`. The variance in
@@ -108,18 +108,12 @@ def acquire(clean, rng, *, dose=2600.0, jitter=0.0, correlation=0.0):
     ----------
     clean : array (H, W)
         Grey values, 0 to 255.
-    rng : numpy.random.Generator
     dose : float
         Mean number of primary electrons per pixel, > 0.
     jitter : float
         Standard deviation of the sideways displacement of the rows, pixels.
     correlation : float
         Lag-1 correlation of the noise along a row, 0 to below 1 (detector bandwidth).
-
-    Returns
-    -------
-    float32 (H, W)
-        Not clipped, not rounded.
     """
     if not dose > 0 or jitter < 0 or not 0 <= correlation < 1:
         raise ValueError(

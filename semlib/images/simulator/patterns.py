@@ -152,7 +152,12 @@ def scene(rng, label, size):
         field = change(grid, rng, noise, pattern, *site)
         footprint = (field > 0) != (pattern.field > 0)
         pattern = replace(pattern, field=field)
-    height, material = _relief(grid, rng, noise, pattern)
+    # inclined walls, grains that differ in yield
+    inside = smoothstep(pattern.field / rng.uniform(3.0, 6.0) + 0.5)
+    grains = grid.rough(noise, pick(rng, (2.0, 3.0, 5.0)), 1.0)
+    bright = pattern.low + (pattern.high - pattern.low) * inside
+    material = bright * (1 + pattern.grain * rng.uniform(0.6, 1.4) * grains)
+    height = pattern.step * inside + 3 * pattern.grain * grains
     if label == PARTICLE:
         grain = _particle(grid, rng, noise, *site)
         footprint = grain > 0
@@ -160,15 +165,6 @@ def scene(rng, label, size):
         material = np.where(footprint, rng.uniform(0.7, 1.5), material).astype(np.float32)
     caption = f"Synthetic SEM image of {kind}: {about}."
     return Scene(height, material, footprint[grid.inside].copy(), caption)
-
-
-def _relief(grid, rng, noise, pattern):
-    """Height and material of a pattern: inclined walls, grains that differ in yield."""
-    inside = smoothstep(pattern.field / rng.uniform(3.0, 6.0) + 0.5)
-    grains = grid.rough(noise, pick(rng, (2.0, 3.0, 5.0)), 1.0)
-    bright = pattern.low + (pattern.high - pattern.low) * inside
-    material = bright * (1 + pattern.grain * rng.uniform(0.6, 1.4) * grains)
-    return pattern.step * inside + 3 * pattern.grain * grains, material
 
 
 def _particle(grid, rng, noise, x, y):

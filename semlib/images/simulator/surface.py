@@ -17,21 +17,16 @@ MARGIN = 40  # simulated around the image: the Fourier transform joins opposite 
 
 @dataclass(frozen=True)
 class Grid:
-    """A square grid of `n` samples a side, `pad` of them outside the image on each side."""
+    """A square grid of `n` samples a side around an image of `size`."""
 
-    size: int  # samples a side of the image
+    size: int
     n: int
-    pad: int
+    inside: tuple  # slices that cut the image out of the grid
     step: float  # nominal pixels between samples
     x: np.ndarray  # (1, n), 0 at the centre of the image
     y: np.ndarray  # (n, 1), grows downwards
     fx: np.ndarray  # (1, n // 2 + 1), cycles per nominal pixel
     fy: np.ndarray  # (n, 1)
-
-    @property
-    def inside(self):
-        cut = slice(self.pad, self.pad + self.size)
-        return cut, cut
 
     def forward(self, field):
         return fft.rfft2(field)
@@ -79,7 +74,8 @@ def grid_of(size):
     x = ((np.arange(n, dtype=np.float32) - pad + 0.5) * step - FIELD / 2)[None]
     fx = fft.rfftfreq(n, step).astype(np.float32)[None]
     fy = fft.fftfreq(n, step).astype(np.float32)[:, None]
-    return Grid(size, n, pad, step, x, x.T, fx, fy)
+    cut = slice(pad, pad + size)
+    return Grid(size, n, (cut, cut), step, x, x.T, fx, fy)
 
 
 @lru_cache(maxsize=32)
