@@ -110,7 +110,7 @@ def mask_table(masks, labels, documented=True):
     Carinthia's. Columns class, images, mask statistic, documented (Carinthia), measured.
     """
     each = pd.DataFrame(map(_extent, masks), columns=["share", "parts", "width", "height"])
-    classes = each.groupby(labels)
+    classes = each.groupby(np.asarray(labels))
     measured = classes.agg(
         images=("share", "size"),
         mean=("share", "mean"),

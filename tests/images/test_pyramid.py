@@ -5,6 +5,7 @@ import pytest
 from skimage.transform import downscale_local_mean
 
 from semlib import paths
+from semlib.images import pyramid as module
 from semlib.images.pyramid import build_pyramid, pyramid, radial_spectrum
 
 
@@ -52,12 +53,13 @@ def test_bad_input_is_named(bad, message):
         pyramid(bad)
 
 
-def test_files_equal_the_function_whatever_the_chunk(images):
+def test_files_equal_the_function_whatever_the_chunk(images, monkeypatch):
     place = paths.of("synthetic")
     place.data.mkdir(parents=True)
     np.save(place.level(0), images)
     for chunk in (2, 64):
-        half, quarter = build_pyramid("synthetic", chunk=chunk)
+        monkeypatch.setattr(module, "CHUNK", chunk)
+        half, quarter = build_pyramid("synthetic")
         assert (half, quarter) == (place.level(1), place.level(2))
         np.testing.assert_array_equal(np.load(half, mmap_mode="r"), pyramid(images)[1])
         np.testing.assert_array_equal(np.load(quarter, mmap_mode="r"), pyramid(images)[2])

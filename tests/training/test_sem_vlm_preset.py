@@ -18,10 +18,19 @@ def batch():
     return sample(210, seed=2, preset=preset.SEM_VLM, size=64)
 
 
-def test_classes_are_equally_frequent_and_alone_decide_the_mask(batch):
+def test_classes_are_equally_frequent_and_decide_the_mask(batch):
     assert np.bincount(batch.labels).tolist() == [30] * len(lines.FAMILIES)
     assert (batch.masks.any((1, 2)) == (batch.labels != 0)).all()
-    assert batch.images.std((1, 2)).min() > 3
+
+
+@pytest.mark.parametrize("label", lines.FAMILIES)
+def test_scenes_are_finite_on_every_kind_of_layer(label):
+    for index in range(8):
+        rng = np.random.default_rng([index, label])
+        drawn, facts = lines.scene(rng, label, 160, preset.TRAINING)
+        assert drawn.mask.any() == (label != 0) == (facts.count > 0)
+        assert np.isfinite(drawn.height).all() and drawn.material.min() > 0
+        assert 0 <= facts.strength <= 1 and facts.count <= 3
 
 
 def test_the_pixels_are_reproducible_in_another_process_too(batch):

@@ -14,7 +14,7 @@ TEACHING_MINIMUM = 12
 
 @dataclass
 class SimulatedBatch:
-    """A set of `n` images of `s` x `s` pixels."""
+    """`n` images of `s` x `s` pixels."""
 
     images: np.ndarray  # uint8 (n, s, s)
     clean: np.ndarray  # uint8 (n, s, s), without noise

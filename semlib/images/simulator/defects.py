@@ -2,7 +2,7 @@
 
 They are named for what is simulated. The real classes have no published names; only their mask
 statistics (area, parts, bounding box) are taken over. Each function takes a grid, a generator and
-the spectrum of a white noise and returns a `Defect`.
+`Grid.surfaces` and returns a `Defect`.
 """
 
 import math
@@ -105,7 +105,7 @@ def _crumbs(grid, rng, x, y, count, reach):
     return height
 
 
-def particle(grid, rng, noise, large=False):
+def particle(grid, rng, rough, large=False):
     """A faceted particle, or some grown together, with a grainy top."""
     area = _area(rng, 4 if large else 3)
     if not large and rng.random() < 0.1:
@@ -114,8 +114,8 @@ def particle(grid, rng, noise, large=False):
     x = grid.x - rng.normal(0, 12)
     y = grid.y - rng.normal(0, 12)
     parts = 1 + int(rng.binomial(3, 0.15 if large else 0.3))
-    rough = grid.rough(noise, pick(rng, (2.5, 4.0, 6.0)), 1.2)
-    warp = grid.rough(noise, 14.0, 1.2)
+    grains = rough(pick(rng, (2.5, 4.0, 6.0)), 1.2)
+    warp = rough(14.0, 1.2)
     stretch, facets, slim = (1.17, 7, 0.15) if large else (1.1, 5, 0.33)
     field = rock(rng, x / stretch, y * stretch, area, parts, facets, slim)
     field, body = _cut(grid, field + rng.uniform(0.02, 0.09) * warp, area)
@@ -125,7 +125,7 @@ def particle(grid, rng, noise, large=False):
     top = np.clip(rng.uniform(0.25, 0.8) * (1 + tilt), 0.1, 1.2)
     height = high * np.minimum(ramp * rng.uniform(1.2, 3.0), top + 0.35 * ramp)
     roughness = rng.uniform(0.4, 2.2) * min(1.0, high / 14)
-    height += (roughness * rough + 0.07 * high * warp) * smoothstep(ramp * 5)
+    height += (roughness * grains + 0.07 * high * warp) * smoothstep(ramp * 5)
     height = np.where(body, np.maximum(height, 0.3), 0)
     height = np.maximum(height, _crumbs(grid, rng, x, y, int(rng.binomial(2, 0.1)), radius))
     darkness = pick(rng, (rng.normal(0.24, 0.1), rng.uniform(0.4, 0.65)), (0.85, 0.15))
@@ -134,22 +134,22 @@ def particle(grid, rng, noise, large=False):
     return Defect(height, height > 0, darkness, f"one {looks} {about}")
 
 
-def flake(grid, rng, noise):
+def flake(grid, rng, rough):
     """A large thin flake, ragged, wrinkled and curled at its edge, or a large agglomerate."""
     if rng.random() < 0.45:
-        return particle(grid, rng, noise, large=True)
+        return particle(grid, rng, rough, large=True)
     area = _area(rng, 4)
     radius = _radius(area)
     x = grid.x - rng.normal(0, 14)
     y = grid.y - rng.normal(0, 14)
     field = rock(rng, x / 1.17, y * 1.17, area, 1 + int(rng.binomial(2, 0.25)), 7, 0.12)
-    field += rng.uniform(0.04, 0.1) * grid.rough(noise, 20.0, 1.3)
+    field += rng.uniform(0.04, 0.1) * rough(20.0, 1.3)
     field, body = _cut(grid, field, area)
     inward = np.maximum(field, 0) * radius
     high = rng.uniform(2.5, 9.0)
     curl = rng.uniform(-0.2, 0.7) * np.exp(-((inward - 5) ** 2) / 40)
     folds = rng.uniform(0.05, 0.35)
-    wrinkles = folds * grid.rough(noise, pick(rng, (9.0, 14.0, 20.0)), 1.3)
+    wrinkles = folds * rough(pick(rng, (9.0, 14.0, 20.0)), 1.3)
     height = high * ((1 - np.exp(inward * (-1 / rng.uniform(1.5, 5)))) * (1 + wrinkles) + curl)
     height = np.where(body, np.maximum(height, 0.2), 0)
     height = np.maximum(height, _crumbs(grid, rng, x, y, int(rng.binomial(3, 0.1)), radius))
@@ -157,7 +157,7 @@ def flake(grid, rng, noise):
     return Defect(height, height > 0, rng.normal(0.08, 0.1), about)
 
 
-def pit(grid, rng, noise):
+def pit(grid, rng, rough):
     """A crater: an inclined wall, a rough floor, sometimes a raised rim."""
     area = _area(rng, 5)
     x = grid.x - rng.normal(0, 12)
@@ -165,22 +165,22 @@ def pit(grid, rng, noise):
     u, v = rotate(x / 1.16, y * 1.16, rng.uniform(0, math.pi))
     along = math.sqrt(rng.lognormal(0, 0.15))
     field = 1 - np.hypot(u / along, v * along) / _radius(area)
-    field = field + rng.uniform(0.03, 0.1) * grid.rough(noise, 20.0, 1.6)
+    field = field + rng.uniform(0.03, 0.1) * rough(20.0, 1.6)
     field, body = _cut(grid, field, area)
     inward = np.maximum(field, 0)
-    floor = rng.uniform(0.2, 1.0) * grid.rough(noise, 6.0, 1.2) * smoothstep(inward * 6)
+    floor = rng.uniform(0.2, 1.0) * rough(6.0, 1.2) * smoothstep(inward * 6)
     wall = -rng.uniform(6, 18) * smoothstep(inward / rng.uniform(0.2, 0.6))
     rim = rng.uniform(0, 2.5) * np.exp(np.minimum(field, 0) * 14) * (field <= 0)
     relief = np.where(body, wall + floor, rim)
     return Defect(relief, body, rng.uniform(0.05, 0.3), "one pit with an inclined wall")
 
 
-def scratches(grid, rng, noise):
+def scratches(grid, rng, rough):
     """Ploughed scratches across the whole field: grooves between raised, torn rims."""
     area = _area(rng, 1)
     angle = pick(rng, (-1, 1)) * math.radians(min(max(rng.normal(25, 12), 3), 80))
     gaps = rng.uniform(0.3, 1.0)
-    uneven = grid.rough(noise, 30.0)
+    uneven = rough(30.0)
     field = np.float32(-np.inf)
     for _ in range(int(rng.integers(2, 5))):
         u, v = rotate(grid.x, grid.y, angle + rng.normal(0, 0.07))
@@ -189,26 +189,26 @@ def scratches(grid, rng, noise):
         width = rng.lognormal(0, 0.35)
         width = width + gaps * np.sin(u * rng.uniform(0.008, 0.03) + rng.uniform(0, 7))
         field = np.maximum(field, 8 * width - np.abs(v))
-    field = field + rng.uniform(0.5, 2.0) * grid.rough(noise, 6.0)
+    field = field + rng.uniform(0.5, 2.0) * rough(6.0)
     field, footprint = _cut(grid, field, area, 70 / grid.step**2)
     inward = np.maximum(field, 0)
     wide = max(float(inward.max()), 1.0)
     groove = -rng.uniform(0.25, 0.6) * wide * smoothstep(inward * (1.6 / wide) - 0.3)
     rims = rng.uniform(1.0, 3.5) * np.exp(-(((inward - 2.5) / 2.2) ** 2))
-    rims = rims * (1 + 0.3 * grid.rough(noise, 9.0))
-    relief = groove + rims + rng.uniform(0.3, 1.2) * grid.rough(noise, 4.0)
+    rims = rims * (1 + 0.3 * rough(9.0))
+    relief = groove + rims + rng.uniform(0.3, 1.2) * rough(4.0)
     relief = np.where(footprint, relief, 0)
     return Defect(relief, footprint, rng.normal(0.05, 0.08), "broad scratches across the field")
 
 
-def crack(grid, rng, noise):
+def crack(grid, rng, rough):
     """A thin crack on the diagonal, broken up into two or three pieces."""
     area = _area(rng, 2)
     u, v = rotate(grid.x, grid.y, pick(rng, (-1, 1)) * math.radians(rng.normal(45, 5)))
-    v = v - rng.normal(0, 15) + rng.uniform(3, 7) * grid.rough(noise, 40.0)
+    v = v - rng.normal(0, 15) + rng.uniform(3, 7) * rough(40.0)
     width = 1 + 0.9 * np.sin(u * rng.uniform(0.015, 0.03) + rng.uniform(0, 7))
     field = 4 * width - np.abs(v) - 0.2 * np.maximum(np.abs(u) - 275, 0)
-    field = field + 0.4 * grid.rough(noise, 4.0)
+    field = field + 0.4 * rough(4.0)
     field, footprint = _cut(grid, field, area, 60 / grid.step**2)
     relief = np.where(footprint, -rng.uniform(1.2, 2.5) * field, 0)
     return Defect(relief, footprint, rng.uniform(0.02, 0.2), "one thin crack on the diagonal")

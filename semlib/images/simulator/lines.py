@@ -5,13 +5,14 @@ not public. Every defect is a function of a `Site` and a generator, and returns 
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from semlib.images.simulator import layers
 from semlib.images.simulator.defects import rock
-from semlib.images.simulator.surface import FIELD, Grid, Scene, grid_of, pick, rotate, smoothstep
+from semlib.images.simulator.surface import FIELD, Scene, grid_of, pick, rotate, smoothstep
 
 REACH = 0.42 * FIELD
 
@@ -20,8 +21,7 @@ REACH = 0.42 * FIELD
 class Site:
     """Where a defect goes, and on what."""
 
-    grid: Grid
-    noise: np.ndarray  # spectrum of the white noise that roughens the defect
+    rough: Callable  # see `Grid.surfaces`
     layer: layers.Layer
     field: np.ndarray  # the pattern, positive inside, with its rough edges
     at: tuple  # (u, v) of the defect in the layer's frame
@@ -29,9 +29,6 @@ class Site:
     v: np.ndarray
     r: float  # radius in nominal pixels
     strength: float  # 0 faint to 1 strong
-
-    def rough(self, length, hurst=0.7):
-        return self.grid.rough(self.noise, length, hurst)
 
     def blob(self, u, v, ru, rv, ragged=0.15, length=8.0):
         """A rounded irregular patch: nominal pixels from its edge, positive inside."""
@@ -147,7 +144,7 @@ FAMILIES = dict(enumerate(NAMES))
 DEFECTS = (bridge, residue, hole, infilm, particle, scratch)  # of families 1 to 6
 
 
-def _defect(rng, grid, layer, noise, field, kind, sizes, strength):
+def _defect(rng, grid, layer, rough, field, kind, sizes, strength):
     """One defect at a random place; as often as it comes out empty, another one."""
     smallest, largest = sizes
     u, v = layer.frame(grid.x, grid.y)
@@ -158,7 +155,7 @@ def _defect(rng, grid, layer, noise, field, kind, sizes, strength):
             between = kind is bridge or layer.step < 0
             at = layer.nearest(*at, between=between)
         r = smallest * (largest / smallest) ** rng.uniform()
-        site = Site(grid, noise, layer, field, at, u - at[0], v - at[1], r, strength)
+        site = Site(rough, layer, field, at, u - at[0], v - at[1], r, strength)
         change = kind(site, rng)
         if change.footprint[grid.inside].any():
             return change
@@ -172,13 +169,13 @@ def scene(rng, label, size, setting):
     grid = grid_of(size)
     kind = DEFECTS[label - 1] if label else None
     layer = layers.draw(rng, setting, setting.bridged if kind is bridge else setting.kinds)
-    noise = grid.white(rng)
-    field = layer.field(*layer.frame(grid.x, grid.y)) + layer.rough * grid.rough(noise, 8.0)
+    rough = grid.surfaces(rng)
+    field = layer.field(*layer.frame(grid.x, grid.y)) + layer.rough * rough(8.0)
     count = 0
     if label:
         count = int(rng.integers(2, 4)) if rng.random() < setting.several else 1
     strength = rng.uniform(0, 1)
-    flaw = grid.white(rng)
+    flaw = grid.surfaces(rng)
     footprint = np.zeros((grid.n, grid.n), bool)
     lift, cover = np.zeros((2, grid.n, grid.n), np.float32)
     gain = tint = np.float32(1)
@@ -193,7 +190,7 @@ def scene(rng, label, size, setting):
         lift = lift + change.lift
         gain = gain * change.gain
     inside = smoothstep(field / rng.uniform(3.0, 5.0) + 0.5)
-    grains = grid.rough(noise, pick(rng, (2.0, 3.0, 5.0)), 1.0)
+    grains = rough(pick(rng, (2.0, 3.0, 5.0)), 1.0)
     high, low = layer.yields
     material = (low + (high - low) * inside) * (1 - cover) + tint * cover
     material *= gain * (1 + rng.uniform(0.01, 0.04) * grains)

@@ -29,18 +29,18 @@ class Pattern:
     grain: float = 0.03  # relative spread of the yield of its grains
 
 
-def lines(grid, rng, noise, pitch, width):
+def lines(grid, rng, rough, pitch, width):
     """Upright lines and spaces with rough edges: field and sites."""
     phase = rng.uniform(0, pitch)
     offset = np.mod(grid.x - phase + pitch / 2, pitch) - pitch / 2
-    rough = rng.uniform(0.4, 1.1) * grid.rough(noise, 8.0)
+    ragged = rng.uniform(0.4, 1.1) * rough(8.0)
     centres = phase + pitch * STEPS
     centres = centres[np.abs(centres) < REACH]
     sites = np.stack([centres, rng.uniform(-REACH, REACH, centres.size)], axis=1)
-    return width / 2 - np.abs(offset) + rough, sites
+    return width / 2 - np.abs(offset) + ragged, sites
 
 
-def array(grid, rng, noise, pitch, width):
+def array(grid, rng, rough, pitch, width):
     """Round elements on a square or staggered lattice: field and sites."""
     stagger = pick(rng, (0.0, 0.5))
     x0, y0 = rng.uniform(0, pitch, 2).tolist()
@@ -48,11 +48,11 @@ def array(grid, rng, noise, pitch, width):
     shift = x0 + stagger * pitch * np.mod(row, 2)
     column = np.rint((grid.x - shift) / pitch)
     distance = np.hypot(grid.x - shift - column * pitch, grid.y - y0 - row * pitch)
-    rough = rng.uniform(0.3, 0.9) * grid.rough(noise, 6.0)
+    ragged = rng.uniform(0.3, 0.9) * rough(6.0)
     rows, columns = np.meshgrid(STEPS, STEPS)
     x = x0 + pitch * (columns + stagger * np.mod(rows, 2))
     sites = np.stack([x, y0 + pitch * rows], axis=-1).reshape(-1, 2)
-    field = (width / 2 - distance + rough).astype(np.float32)
+    field = (width / 2 - distance + ragged).astype(np.float32)
     return field, sites[np.abs(sites).max(1) < REACH]
 
 
@@ -65,8 +65,9 @@ KINDS = {
 FILM = "an unpatterned film"
 
 
-def draw(grid, rng, noise, kind):
+def draw(grid, rng, kind):
     """A `Pattern` of a kind of `KINDS` or `FILM`."""
+    rough = grid.surfaces(rng)
     if kind == FILM:
         field = np.full((grid.n, grid.n), 99, np.float32)
         sites = rng.uniform(-REACH, REACH, (8, 2))
@@ -75,46 +76,46 @@ def draw(grid, rng, noise, kind):
     field_of, pitches, duties, highs, lows, signs, steps = KINDS[kind]
     pitch = rng.uniform(*pitches)
     width = pitch * rng.uniform(*duties)
-    field, sites = field_of(grid, rng, noise, pitch, width)
+    field, sites = field_of(grid, rng, rough, pitch, width)
     high = rng.uniform(*highs)
     low = rng.uniform(*lows)
     step = pick(rng, signs) * rng.uniform(*steps)
     return Pattern(field, sites, width, pitch - width, high, low, step)
 
 
-def _blob(grid, noise, x, y, rx, ry):
+def _blob(grid, rough, x, y, rx, ry):
     """Field of a rounded, slightly irregular patch."""
-    irregular = 0.12 * grid.rough(noise, 6.0, 1.2)
+    irregular = 0.12 * rough(6.0, 1.2)
     distance = np.hypot((grid.x - x) / rx, (grid.y - y) / ry)
     return (1 - distance + irregular).astype(np.float32) * min(rx, ry)
 
 
-def protrusion(grid, rng, noise, pattern, x, y):
+def protrusion(grid, rng, rough, pattern, x, y):
     """The field with an outgrowth of an edge into the space beside it."""
     side = pick(rng, (-1, 1))
     out = rng.uniform(0.35, 0.75) * pattern.space
     x += side * (pattern.width / 2 - 1)
-    patch = _blob(grid, noise, x, y, out, rng.uniform(0.6, 1.5) * out)
+    patch = _blob(grid, rough, x, y, out, rng.uniform(0.6, 1.5) * out)
     return np.maximum(pattern.field, patch)
 
 
-def bridge(grid, rng, noise, pattern, x, y):
+def bridge(grid, rng, rough, pattern, x, y):
     """The field with two neighbours joined."""
     x += pick(rng, (-1, 1)) * (pattern.width + pattern.space) / 2
     neck = rng.uniform(0.25, 0.7) * pattern.space
-    patch = _blob(grid, noise, x, y, 0.5 * pattern.space + 8, neck + 2)
+    patch = _blob(grid, rough, x, y, 0.5 * pattern.space + 8, neck + 2)
     return np.maximum(pattern.field, patch)
 
 
-def pinhole(grid, rng, noise, pattern, x, y):
+def pinhole(grid, rng, rough, pattern, x, y):
     """The field with a small hole through an element, off its middle."""
     r = min(rng.uniform(0.13, 0.3) * pattern.width, 10.0) + 1
     x += rng.uniform(-0.2, 0.2) * pattern.width
-    patch = _blob(grid, noise, x, y, r, r * rng.uniform(0.8, 1.4))
+    patch = _blob(grid, rough, x, y, r, r * rng.uniform(0.8, 1.4))
     return np.minimum(pattern.field, -patch)
 
 
-def missing(grid, rng, noise, pattern, x, y):
+def missing(grid, rng, rough, pattern, x, y):
     """The field without an element, or with one closed but for a small rest."""
     r = 0.5 * (pattern.width + pattern.space)
     outside = np.maximum(np.abs(grid.x - x), np.abs(grid.y - y)) >= r
@@ -144,22 +145,22 @@ def scene(rng, label, size):
     grid = grid_of(size)
     _, about, kinds, change = DEFECTS[label]
     kind = pick(rng, kinds)
-    pattern = draw(grid, rng, grid.white(rng), kind)
-    noise = grid.white(rng)
+    pattern = draw(grid, rng, kind)
+    rough = grid.surfaces(rng)
     footprint = np.zeros((grid.n, grid.n), bool)
     site = pattern.sites[rng.integers(len(pattern.sites))].tolist()
     if change:
-        field = change(grid, rng, noise, pattern, *site)
+        field = change(grid, rng, rough, pattern, *site)
         footprint = (field > 0) != (pattern.field > 0)
         pattern = replace(pattern, field=field)
     # inclined walls, grains that differ in yield
     inside = smoothstep(pattern.field / rng.uniform(3.0, 6.0) + 0.5)
-    grains = grid.rough(noise, pick(rng, (2.0, 3.0, 5.0)), 1.0)
+    grains = rough(pick(rng, (2.0, 3.0, 5.0)), 1.0)
     bright = pattern.low + (pattern.high - pattern.low) * inside
     material = bright * (1 + pattern.grain * rng.uniform(0.6, 1.4) * grains)
     height = pattern.step * inside + 3 * pattern.grain * grains
     if label == PARTICLE:
-        grain = _particle(grid, rng, noise, *site)
+        grain = _particle(grid, rng, rough, *site)
         footprint = grain > 0
         height = height + grain
         material = np.where(footprint, rng.uniform(0.7, 1.5), material).astype(np.float32)
@@ -167,13 +168,13 @@ def scene(rng, label, size):
     return Scene(height, material, footprint[grid.inside].copy(), caption)
 
 
-def _particle(grid, rng, noise, x, y):
+def _particle(grid, rng, rough, x, y):
     """A rounded rough grain, its height."""
     r = rng.uniform(6, 20)
     x = grid.x - x - rng.normal(0, 8)
     y = grid.y - y - rng.normal(0, 8)
     u, v = rotate(x, y, rng.uniform(0, math.pi))
     dome = 1 - (u / r) ** 2 - (v / (r * rng.uniform(0.55, 1.0))) ** 2
-    dome = dome + 0.25 * grid.rough(noise, 6.0, 1.0)
+    dome = dome + 0.25 * rough(6.0, 1.0)
     tall = rng.uniform(0.6, 1.1) * r * np.sqrt(np.maximum(dome, 0))
     return np.where(np.hypot(u, v) < 1.6 * r, tall, 0).astype(np.float32)

@@ -39,16 +39,18 @@ class Grid:
         along = _gaussian(self.fx, sigma, shift[0])
         return _gaussian(self.fy, sigma, shift[1]) * along
 
-    def white(self, rng):
-        """Spectrum of white noise of unit variance, out of which `rough` filters surfaces."""
-        return self.forward(rng.standard_normal((self.n, self.n), dtype=np.float32))
+    def surfaces(self, rng):
+        """A function (length, hurst) that filters rough surfaces out of one white noise.
 
-    def rough(self, noise, length, hurst=0.7):
-        """Self-affine surface of unit variance, float32 (n, n), larger `hurst` being smoother.
-
-        Heights are unrelated beyond `length` nominal pixels.
+        They are self-affine and of unit variance, float32 (n, n), unrelated beyond `length` nominal
+        pixels and the smoother the larger `hurst`.
         """
-        return self.inverse(noise * self_affine_transfer(self.size, length, hurst))
+        white = self.forward(rng.standard_normal((self.n, self.n), dtype=np.float32))
+
+        def rough(length, hurst=0.7):
+            return self.inverse(white * self_affine_transfer(self.size, length, hurst))
+
+        return rough
 
 
 @dataclass

@@ -25,8 +25,7 @@ def changed(defect, at=(0.0, 0.0), r=14.0, strength=0.7, seed=0):
     """A defect at `at`: grid, field before it, Change."""
     grid, rng, layer, field = layer_and_field(seed)
     u, v = layer.frame(grid.x, grid.y)
-    noise = grid.white(rng)
-    site = lines.Site(grid, noise, layer, field, at, u - at[0], v - at[1], r, strength)
+    site = lines.Site(grid.surfaces(rng), layer, field, at, u - at[0], v - at[1], r, strength)
     return grid, field, defect(site, rng)
 
 

@@ -24,10 +24,10 @@ def changed(change, kind, seed, index):
     """A pattern and its field after a change at the element `index`."""
     grid = grid_of(240)
     rng = np.random.default_rng(seed)
-    pattern = patterns.draw(grid, rng, grid.white(rng), kind)
+    pattern = patterns.draw(grid, rng, kind)
     x, y = pattern.sites[index].tolist()
     y = 0.0 if kind == patterns.LINES else y
-    return grid, pattern, change(grid, rng, grid.white(rng), pattern, x, y)
+    return grid, pattern, change(grid, rng, grid.surfaces(rng), pattern, x, y)
 
 
 @pytest.mark.parametrize("name", ["protrusion", "bridge", "pinhole"])
