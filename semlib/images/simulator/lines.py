@@ -152,8 +152,7 @@ def _defect(rng, grid, layer, rough, field, kind, sizes, strength):
         at = layer.frame(*rng.uniform(-REACH, REACH, 2))
         if kind in (bridge, hole):
             # a hole is where material stands: if the elements are recessed, between them
-            between = kind is bridge or layer.step < 0
-            at = layer.nearest(*at, between=between)
+            at = layer.nearest(*at, between=kind is bridge or layer.step < 0)
         r = smallest * (largest / smallest) ** rng.uniform()
         site = Site(rough, layer, field, at, u - at[0], v - at[1], r, strength)
         change = kind(site, rng)
@@ -180,8 +179,7 @@ def scene(rng, label, size, setting):
     lift, cover = np.zeros((2, grid.n, grid.n), np.float32)
     gain = tint = np.float32(1)
     for _ in range(count):
-        sizes = setting.sizes[label - 1]
-        change = _defect(rng, grid, layer, flaw, field, kind, sizes, strength)
+        change = _defect(rng, grid, layer, flaw, field, kind, setting.sizes[label - 1], strength)
         field = change.field
         footprint |= change.footprint
         # where two defects meet, the one that covers more shows

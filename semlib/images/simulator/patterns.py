@@ -92,9 +92,8 @@ def _blob(grid, rough, x, y, rx, ry):
 
 def protrusion(grid, rng, rough, pattern, x, y):
     """The field with an outgrowth of an edge into the space beside it."""
-    side = pick(rng, (-1, 1))
+    x += pick(rng, (-1, 1)) * (pattern.width / 2 - 1)
     out = rng.uniform(0.35, 0.75) * pattern.space
-    x += side * (pattern.width / 2 - 1)
     patch = _blob(grid, rough, x, y, out, rng.uniform(0.6, 1.5) * out)
     return np.maximum(pattern.field, patch)
 

@@ -63,14 +63,14 @@ def test_statistics_follow_the_documented_ones():
     assert measured["set_std"] == pytest.approx(DOCUMENTED["set_std"][0], abs=0.006)
 
 
-def mixed(n, seed=0, totals=presets.CARINTHIA_TOTALS, mix="preset"):
+def mixed(n, seed=0, totals=presets.CARINTHIA.totals, mix="preset"):
     labels = batch.mixture(n, seed, totals, mix)
     return labels, [int((labels == label).sum()) for label in totals]
 
 
 def test_the_preset_mix_has_the_real_totals():
     assert mixed(4591)[1] == [55, 8, 4008, 289, 4, 227]
-    assert mixed(1332, totals=presets.SEMCLIP_TOTALS)[1] == [226, 59, 141, 230, 77, 455, 144]
+    assert mixed(1332, totals=presets.SEMCLIP.totals)[1] == [226, 59, 141, 230, 77, 455, 144]
     assert (mixed(4591, seed=1)[0] != mixed(4591)[0]).any()
 
 
