@@ -113,9 +113,9 @@ def mask_table(masks, labels, documented=True):
     classes = each.groupby(np.asarray(labels))
     measured = classes.agg(
         images=("share", "size"),
-        mean=("share", "mean"),
+        mean=("share", pd.Series.mean),  # unlike "mean" it sums as NumPy does, to the last digit
         median=("share", "median"),
-        parts=("parts", "mean"),
+        parts=("parts", pd.Series.mean),
         width=("width", "median"),
         height=("height", "median"),
     )

@@ -45,7 +45,7 @@ def build_pyramid(dataset):
             np.lib.format.open_memmap(file, "w+", np.uint8, (count, height // f, width // f))
             for file, f in zip((half, quarter), FACTORS, strict=True)
         ]
-        for start in tqdm(range(0, count, CHUNK), "pyramid", unit=f"{CHUNK} images"):
+        for start in tqdm(range(0, count, CHUNK), "pyramid", unit="chunk"):
             part = slice(start, start + CHUNK)
             _, levels[0][part], levels[1][part] = pyramid(level0[part])
     return place.level(1), place.level(2)
