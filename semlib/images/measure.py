@@ -7,7 +7,6 @@ from scipy import ndimage
 BORDER = 3
 PATCH = slice(16, 80)
 SMALLEST = 100  # pixels a side of an image that has such a patch
-CONNECTED = np.ones((3, 3), bool)
 
 # of the Carinthia set: a range over three real images, or one number for the whole set
 DOCUMENTED = {
@@ -64,9 +63,7 @@ def statistics(images):
 
 def _one(image):
     if image.ndim != 2 or min(image.shape) < SMALLEST:
-        raise ValueError(
-            f"image of shape {image.shape}: expected at least {SMALLEST} pixels a side"
-        )
+        raise ValueError(f"image of shape {image.shape}: need {SMALLEST} pixels a side or more")
     image = image.astype(float)
     body = image[:, :-BORDER]
     border_max = np.percentile(image[:, -BORDER:], 99)
@@ -132,7 +129,7 @@ def _extent(mask):
     mask = np.asarray(mask)
     if not mask.any():
         return (np.nan,) * 4
-    return mask.mean(), ndimage.label(mask, CONNECTED)[1], *bounding_box(mask)
+    return mask.mean(), ndimage.label(mask, np.ones((3, 3)))[1], *bounding_box(mask)
 
 
 def bounding_box(mask):
@@ -150,11 +147,11 @@ def border_table(versions):
         energy = np.square(np.diff(stack, axis=2)).mean(axis=(0, 1))  # of each column's gradient
         profiles = stack.mean(axis=1) - stack.mean(axis=(1, 2))[:, None]
         alike = np.atleast_2d(np.corrcoef(profiles))[np.triu_indices(len(stack), 1)]
-        line = {
+        added = {
             "images": name,
             "gradient energy in the last 4 columns %": 100 * energy[-4:].sum() / energy.sum(),
             "GLCM contrast": energy.mean(),
             "correlation of column profiles": alike.mean() if alike.size else np.nan,
         }
-        lines.append(line)
+        lines.append(added)
     return pd.DataFrame(lines)
