@@ -28,14 +28,10 @@ class Archive:
 
 
 def download(archive, path):
-    """Bring an archive to `path`; a file placed there by hand is taken if its checksum is right.
+    """Bring an `Archive` to `path`; a file placed there by hand is taken if its checksum is right.
 
-    Raises
-    ------
-    ValueError
-        If the file that lies at `path` (it stays) or that was downloaded has another checksum.
-    ConnectionError
-        If the server cannot be reached, refuses the file or keeps failing after all retries.
+    Another checksum is a ValueError (a file placed by hand stays). A server that cannot be reached,
+    refuses the file or keeps failing after all retries is a ConnectionError.
     """
     if path.exists():
         digest = sha256(path)
@@ -46,13 +42,9 @@ def download(archive, path):
             f"({path.stat().st_size:,} of {archive.bytes:,} bytes). "
             "Remove or replace the file, then run again"
         )
-    keeper = pooch.create(
-        path.parent,
-        "",
-        registry={path.name: archive.sha256},
-        urls={path.name: archive.url},
-        retry_if_failed=RETRIES,
-    )
+    known = {path.name: archive.sha256}
+    places = {path.name: archive.url}
+    keeper = pooch.create(path.parent, "", registry=known, urls=places, retry_if_failed=RETRIES)
     stream = pooch.HTTPDownloader(True, CHUNK, headers=HEADERS, timeout=TIMEOUT)
     try:
         keeper.fetch(path.name, downloader=stream)
@@ -66,10 +58,9 @@ def download(archive, path):
 
 
 def extract(archive, folder):
-    """Unpack the `ROOT` folder of a zip archive into `folder`, whole or not at all.
+    """Unpack the `ROOT` folder of a zip archive into `folder`, whole or not at all, once.
 
-    Does nothing if it is there already. A damaged archive, or a member that would land outside
-    ``folder/ROOT``, is a ValueError.
+    A damaged archive, or a member that would land outside ``folder/ROOT``, is a ValueError.
     """
     target = Path(folder) / ROOT
     if target.exists():
@@ -79,11 +70,11 @@ def extract(archive, folder):
             temporary.mkdir()
             members = [member for member in source.infolist() if not member.is_dir()]
             for member in tqdm(members, f"extracting {Path(archive).name}", unit="file"):
-                parts = Path(member.filename).parts
-                if parts[0] != ROOT or ".." in parts:
+                root, *inside = Path(member.filename).parts
+                if root != ROOT or ".." in inside:
                     name = member.filename
                     raise ValueError(f"{archive} holds {name!r}, not inside {ROOT}/: refused")
-                member.filename = "/".join(parts[1:])
+                member.filename = "/".join(inside)
                 source.extract(member, temporary)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
         raise ValueError(f"{archive} is damaged or no plain zip archive: {error}") from error

@@ -7,7 +7,6 @@ from scipy import ndimage
 BORDER = 3
 PATCH = slice(16, 80)
 SMALLEST = 100  # pixels a side of an image that has such a patch
-CONNECTED = np.ones((3, 3), bool)
 
 # of the Carinthia set: a range over three real images, or one number for the whole set
 DOCUMENTED = {
@@ -21,8 +20,7 @@ DOCUMENTED = {
     "set_std": (0.05, 0.05),
 }
 # mean and median share of the image, mean number of parts, median bounding box; class 6 has none
-MASKS = ("mean", "median", "parts", "width", "height")
-UNKNOWN = [np.nan] * len(MASKS)
+UNKNOWN = [np.nan] * 5
 DOCUMENTED_MASKS = {
     1: (0.111, 0.079, 4.0, 480, 348),
     2: (0.0188, 0.0192, 2.5, 414, 414),
@@ -47,38 +45,25 @@ def class_table(labels, published=None):
 
 
 def statistics(images):
-    """Brightness, noise and border of a set of images.
+    """Brightness, noise and border of uncropped uint8 images (H, W), at least 100 pixels a side.
 
-    Parameters
-    ----------
-    images : array (N, H, W) or sequence of (H, W), uint8
-        Uncropped, at least 100 pixels a side; real or simulated.
-
-    Returns
-    -------
-    dict
-        ``body_mean``, ``body_std``: mean and standard deviation of an image without its three
-        rightmost columns, in grey levels. ``noise_std``, ``lag1_x``, ``lag1_y``: see `noise`. All
-        five are medians over the images. ``border_max``: 99th percentile of the three rightmost
-        columns, largest over the images. ``set_mean``, ``set_std``: over all pixels, on [0, 1].
+    A dict. Medians over the images: ``body_mean`` and ``body_std`` of an image without its three
+    rightmost columns, in grey levels; ``noise_std``, ``lag1_x``, ``lag1_y``, see `noise`.
+    ``border_max``: 99th percentile of the three rightmost columns, largest over the images.
+    ``set_mean``, ``set_std``: over all pixels, on [0, 1].
     """
     if len(images) == 0:
         raise ValueError("no image to measure")
     each = np.array([_one(np.asarray(image)) for image in images])
-    typical = np.median(each[:, :5], axis=0).tolist()
     mean, square = each[:, 6:].mean(axis=0)
-    return dict(zip(list(DOCUMENTED)[:5], typical, strict=True)) | {
-        "border_max": float(each[:, 5].max()),
-        "set_mean": float(mean / 255),
-        "set_std": float(np.sqrt(square - mean**2) / 255),
-    }
+    over_set = (each[:, 5].max(), mean / 255, np.sqrt(square - mean**2) / 255)
+    values = (*np.median(each[:, :5], axis=0), *over_set)
+    return dict(zip(DOCUMENTED, map(float, values), strict=True))
 
 
 def _one(image):
     if image.ndim != 2 or min(image.shape) < SMALLEST:
-        raise ValueError(
-            f"image of shape {image.shape}: expected at least {SMALLEST} pixels a side"
-        )
+        raise ValueError(f"image of shape {image.shape}: need {SMALLEST} pixels a side or more")
     image = image.astype(float)
     body = image[:, :-BORDER]
     border_max = np.percentile(image[:, -BORDER:], 99)
@@ -90,14 +75,9 @@ def noise(image):
 
     Measured on the 64 x 64 patch that starts 16 pixels from the upper left corner, where defects
     are rare, after subtracting its least-squares plane. Fine grain of the film is part of it.
-
-    Returns
-    -------
-    tuple of float
-        Standard deviation in grey levels, correlation of horizontal, of vertical neighbours.
     """
     patch = np.asarray(image, float)[PATCH, PATCH]
-    y, x = np.mgrid[: patch.shape[0], : patch.shape[1]]
+    y, x = np.indices(patch.shape)
     plane = np.stack([np.ones(patch.size), x.ravel(), y.ravel()], axis=1)
     fit = plane @ np.linalg.lstsq(plane, patch.ravel(), rcond=None)[0]
     rest = patch - fit.reshape(patch.shape)
@@ -113,43 +93,43 @@ def statistics_table(images, documented=True):
     """`statistics` beside the documented numbers; empty where the images are too small."""
     if min(min(image.shape) for image in images) < SMALLEST:
         return pd.DataFrame({"statistic": [], "documented (Carinthia)": [], "measured": []})
-    measured = statistics(images)
-    ranges = ["–".join(f"{x:g}" for x in dict.fromkeys(DOCUMENTED[name])) for name in measured]
-    return pd.DataFrame(
-        {
-            "statistic": list(measured),
-            "documented (Carinthia)": ranges if documented else None,
-            "measured": list(measured.values()),
-        }
-    )
+    ranges = ["–".join(f"{x:g}" for x in dict.fromkeys(pair)) for pair in DOCUMENTED.values()]
+    table = pd.DataFrame({"statistic": list(DOCUMENTED)})
+    table["documented (Carinthia)"] = ranges if documented else None
+    table["measured"] = statistics(images).values()
+    return table
 
 
 def mask_table(masks, labels, documented=True):
     """Share of the image, number of parts and bounding box of the defects of each class.
 
-    Columns class, images, mask statistic (one of `MASKS`), documented (Carinthia), measured. Empty
-    masks are left out, and classes without any other. `documented`: the classes are Carinthia's.
+    Empty masks are left out, and classes without any other. `documented`: the classes are
+    Carinthia's. Columns class, images, mask statistic, documented (Carinthia), measured.
     """
-    if len(masks) != len(labels):
-        raise ValueError(f"{len(masks)} masks but {len(labels)} labels")
-    lines = []
-    for label in sorted(set(labels)):
-        own = [np.asarray(mask) for mask, k in zip(masks, labels, strict=True) if k == label]
-        extents = np.array([_extent(mask) for mask in own if mask.any()])
-        if not len(extents):
-            continue
-        share, parts, width, height = extents.T
-        measured = share.mean(), np.median(share), parts.mean(), np.median(width), np.median(height)
-        expected = DOCUMENTED_MASKS.get(label, UNKNOWN) if documented else UNKNOWN
-        for name, number, value in zip(MASKS, expected, measured, strict=True):
-            lines.append((str(label), len(own), name, number, value))
-    columns = ["class", "images", "mask statistic", "documented (Carinthia)", "measured"]
-    return pd.DataFrame(lines, columns=columns)
+    each = pd.DataFrame(map(_extent, masks), columns=["share", "parts", "width", "height"])
+    classes = each.groupby(np.asarray(labels))
+    measured = classes.agg(
+        images=("share", "size"),
+        mean=("share", pd.Series.mean),  # unlike "mean" it sums as NumPy does, to the last digit
+        median=("share", "median"),
+        parts=("parts", pd.Series.mean),
+        width=("width", "median"),
+        height=("height", "median"),
+    )
+    measured = measured.dropna().rename_axis("class").set_index("images", append=True)
+    table = measured.rename_axis(columns="mask statistic").stack().reset_index(name="measured")
+    published = DOCUMENTED_MASKS if documented else {}
+    expected = [published.get(label, UNKNOWN) for label, _ in measured.index]
+    table.insert(3, "documented (Carinthia)", np.ravel(expected))
+    return table.astype({"class": str})
 
 
 def _extent(mask):
     """Area fraction, number of 8-connected parts, width and height of the bounding box."""
-    return mask.mean(), ndimage.label(mask, CONNECTED)[1], *bounding_box(mask)
+    mask = np.asarray(mask)
+    if not mask.any():
+        return (np.nan,) * 4
+    return mask.mean(), ndimage.label(mask, np.ones((3, 3)))[1], *bounding_box(mask)
 
 
 def bounding_box(mask):
@@ -167,11 +147,11 @@ def border_table(versions):
         energy = np.square(np.diff(stack, axis=2)).mean(axis=(0, 1))  # of each column's gradient
         profiles = stack.mean(axis=1) - stack.mean(axis=(1, 2))[:, None]
         alike = np.atleast_2d(np.corrcoef(profiles))[np.triu_indices(len(stack), 1)]
-        line = {
+        added = {
             "images": name,
             "gradient energy in the last 4 columns %": 100 * energy[-4:].sum() / energy.sum(),
             "GLCM contrast": energy.mean(),
             "correlation of column profiles": alike.mean() if alike.size else np.nan,
         }
-        lines.append(line)
+        lines.append(added)
     return pd.DataFrame(lines)

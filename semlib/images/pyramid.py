@@ -2,27 +2,20 @@
 
 import numpy as np
 from PIL import Image
+from scipy import ndimage
 from tqdm import tqdm
 
 from semlib import paths
 
 FACTORS = (2, 4)
+CHUNK = 16  # images in memory at a time
 
 
 def pyramid(images):
-    """Downsample by 2 and by 4, each from the full image, by the mean over 2x2 and 4x4 pixels.
+    """Images, uint8 (N, H, W) or (H, W), with their halves and quarters, by the mean over areas.
 
-    Sci Rep paper, "Methods": L0 512, L1 256, L2 128 by area downsampling; rounded half up.
-
-    Parameters
-    ----------
-    images : ndarray, uint8, (N, H, W) or (H, W)
-        H and W divisible by 4.
-
-    Returns
-    -------
-    tuple of three uint8 ndarrays
-        `images` itself, (..., H/2, W/2) and (..., H/4, W/4).
+    Each level is made from the full image (Sci Rep paper, "Methods": L0 512, L1 256, L2 128 by area
+    downsampling), rounded half up. H and W must be divisible by 4.
     """
     images = np.asarray(images)
     if images.dtype != np.uint8 or images.ndim not in (2, 3):
@@ -40,40 +33,30 @@ def pyramid(images):
     return images, *smaller
 
 
-def build_pyramid(dataset, *, chunk=16):
-    """Write ``level1.npy`` and ``level2.npy`` from ``level0.npy``, `chunk` images at a time."""
+def build_pyramid(dataset):
+    """Write ``level1.npy`` and ``level2.npy`` from ``level0.npy``; returns their paths."""
     place = paths.of(dataset)
     if not place.level(0).exists():
         raise FileNotFoundError(f"{place.level(0)} is missing: run notebook 02, preprocess_dataset")
     level0 = np.load(place.level(0), mmap_mode="r")
     count, height, width = level0.shape
-    with (
-        paths.atomic(place.level(1)) as half,
-        paths.atomic(place.level(2)) as quarter,
-        tqdm(total=count, unit="image", desc="pyramid") as bar,
-    ):
-        written = [
+    with paths.atomic(place.level(1)) as half, paths.atomic(place.level(2)) as quarter:
+        levels = [
             np.lib.format.open_memmap(file, "w+", np.uint8, (count, height // f, width // f))
             for file, f in zip((half, quarter), FACTORS, strict=True)
         ]
-        for start in range(0, count, chunk):
-            images, *smaller = pyramid(level0[start : start + chunk])
-            for file, level in zip(written, smaller, strict=True):
-                file[start : start + chunk] = level
-            bar.update(len(images))
+        for start in tqdm(range(0, count, CHUNK), "pyramid", unit="chunk"):
+            part = slice(start, start + CHUNK)
+            _, levels[0][part], levels[1][part] = pyramid(level0[part])
     return place.level(1), place.level(2)
 
 
 def radial_spectrum(images):
-    """Mean power of square images by spatial frequency, direction averaged out.
+    """Mean power of square images, (N, side, side) or (side, side), by spatial frequency.
 
-    White noise of variance v gives v / side^2 at every frequency; levels of a pyramid compare mode
-    by mode.
-
-    Returns
-    -------
-    frequency, power : ndarray, (side // 2,)
-        In cycles per pixel, from 1 / side to 0.5, and in squared grey levels per mode.
+    Returns frequencies in cycles per pixel, from 1 / side to 0.5, and squared grey levels per mode,
+    (side // 2,) each. White noise of variance v gives v / side^2 at every frequency; levels of a
+    pyramid compare mode by mode.
     """
     images = np.asarray(images)
     side = images.shape[-1]
@@ -85,7 +68,6 @@ def radial_spectrum(images):
     window = np.outer(taper, taper) / np.mean(taper**2)
     power = sum(np.abs(np.fft.fft2((image - image.mean()) * window)) ** 2 for image in stack)
     modes = np.fft.fftfreq(side, 1 / side)
-    ring = np.rint(np.hypot(modes[:, None], modes)).astype(int).ravel()
-    mean = np.bincount(ring, power.ravel()) / np.bincount(ring) / (len(stack) * side**4)
+    ring = np.rint(np.hypot(modes[:, None], modes)).astype(int)
     radii = np.arange(1, side // 2 + 1)
-    return radii / side, mean[radii]
+    return radii / side, ndimage.mean(power, ring, radii) / (len(stack) * side**4)

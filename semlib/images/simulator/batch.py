@@ -5,18 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
-from semlib.images.simulator.microscope import from_jpeg, to_jpeg
-from semlib.images.simulator.presets import PRESETS, render
+from semlib.images.simulator import presets
 
 SMALLEST = 64
 ALL_CLASSES_FROM = 60
 TEACHING_MINIMUM = 12
-MIXES = ("preset", "teaching")
 
 
 @dataclass
 class SimulatedBatch:
-    """A set of `n` images of `s` x `s` pixels."""
+    """`n` images of `s` x `s` pixels."""
 
     images: np.ndarray  # uint8 (n, s, s)
     clean: np.ndarray  # uint8 (n, s, s), without noise
@@ -26,17 +24,16 @@ class SimulatedBatch:
 
 
 def sample(n, *, seed, preset="carinthia", size=480, mix="preset", labels=None):
-    """Simulate `n` SEM images; image i depends only on (seed, i, its label).
+    """A `SimulatedBatch` of `n` SEM images; image i depends only on (seed, i, its label).
 
     Parameters
     ----------
     n, seed : int
         At least 1; not negative.
-    preset : str
+    preset : str or presets.Preset
         "carinthia": unpatterned film, labels 1 to 6 for `defects.FAMILIES`. "semnr": lines, contact
         holes, vias and film at a low dose, labels 0 to 5 for `patterns.FAMILIES`. "semclip": dense
         upright lines, labels 0 to 6 for `lines.FAMILIES`, some with text (`presets.has_text`).
-        "semvlm": the same families at other settings and with varied captions, to train on.
     size : int
         Pixels per side, at least 64; the field of view stays the same.
     mix : str
@@ -45,26 +42,17 @@ def sample(n, *, seed, preset="carinthia", size=480, mix="preset", labels=None):
     labels : sequence of int, optional
         The label of each image, instead of a mix.
 
-    Returns
-    -------
-    SimulatedBatch
     """
+    preset = presets.of(preset)
     labels = labels_of(n, seed, preset, size, mix, labels)
     images, clean = np.empty((2, n, size, size), np.uint8)
     masks = np.empty((n, size, size), bool)
     captions = []
-    for i in tqdm(range(n), desc="simulating", unit="image", disable=n < 50):
-        job = (i, int(labels[i]))
-        images[i], clean[i], masks[i], caption = finished(preset, seed, size, job)
+    bar = tqdm(labels.tolist(), "simulating", unit="image", disable=n < 50)
+    for i, label in enumerate(bar):
+        images[i], clean[i], masks[i], caption = preset.finished(seed, size, (i, label))
         captions.append(caption)
     return SimulatedBatch(images, clean, labels, masks, captions)
-
-
-def finished(preset, seed, size, job):
-    """`presets.render` of a job (index, label) and, where the preset has a quality, JPEG."""
-    image, *rest = render(preset, seed, *job, size)
-    quality = PRESETS[preset].quality
-    return from_jpeg(to_jpeg(image, quality)) if quality else image, *rest
 
 
 def labels_of(n, seed, preset, size, mix="preset", labels=None):
@@ -73,15 +61,13 @@ def labels_of(n, seed, preset, size, mix="preset", labels=None):
         raise ValueError(f"n={n}: at least one image must be asked for")
     if seed < 0:
         raise ValueError(f"seed={seed}: a seed is not negative")
-    if preset not in PRESETS:
-        raise ValueError(f"unknown preset {preset!r}: use one of {', '.join(PRESETS)}")
     if size < SMALLEST:
         raise ValueError(f"size={size}: the smallest simulated image has {SMALLEST} pixels a side")
     if labels is None:
-        return mixture(n, seed=seed, mix=mix, preset=preset)
+        return mixture(n, seed, preset.totals, mix)
     labels = np.asarray(labels, int)
-    classes = PRESETS[preset].totals
-    if labels.shape != (n,) or not set(labels.tolist()) <= classes.keys():
+    classes = preset.totals.keys()
+    if labels.shape != (n,) or not set(labels.tolist()) <= classes:
         raise ValueError(
             f"labels: expected {n} integers from {min(classes)} to {max(classes)}, "
             f"got shape {labels.shape}, values {np.unique(labels).tolist()}"
@@ -89,23 +75,20 @@ def labels_of(n, seed, preset, size, mix="preset", labels=None):
     return labels
 
 
-def mixture(n, *, seed, mix="preset", preset="carinthia"):
-    """Labels of `n` images in the proportions of a preset, shuffled, int (n,); see `sample`."""
-    if mix not in MIXES:
-        raise ValueError(f"unknown mix {mix!r}: use one of {', '.join(MIXES)}")
-    totals = PRESETS[preset].totals
-    classes = np.array(list(totals))
-    smallest = TEACHING_MINIMUM * len(classes)
-    if mix == "teaching" and n < smallest:
+def mixture(n, seed, totals, mix="preset"):
+    """Labels of `n` images in the proportions of `totals`, shuffled, int (n,); see `sample`."""
+    least = {"preset": int(n >= ALL_CLASSES_FROM), "teaching": TEACHING_MINIMUM}
+    if mix not in least:
+        raise ValueError(f"unknown mix {mix!r}: use one of {', '.join(least)}")
+    smallest = least[mix] * len(totals)
+    if n < smallest:
         raise ValueError(
-            f"n={n}: mix 'teaching' needs at least {smallest} images, "
-            f"{TEACHING_MINIMUM} of each class"
+            f"n={n}: mix {mix!r} needs at least {smallest} images, {least[mix]} of each class"
         )
-    least = TEACHING_MINIMUM if mix == "teaching" else int(n >= ALL_CLASSES_FROM)
     share = n * np.array(list(totals.values())) / sum(totals.values())
-    counts = np.maximum(np.floor(share + 1e-9).astype(int), least)
+    counts = np.maximum(np.floor(share + 1e-9).astype(int), least[mix])
     # what rounding down left goes to the largest remainders; the largest class pays for `least`
     by_remainder = np.argsort(np.floor(share) - share, kind="stable")
     counts[by_remainder[: max(n - counts.sum(), 0)]] += 1
     counts[np.argmax(counts)] -= counts.sum() - n
-    return np.random.default_rng([seed, n]).permutation(np.repeat(classes, counts))
+    return np.random.default_rng([seed, n]).permutation(np.repeat(list(totals), counts))

@@ -2,7 +2,7 @@
 
 They are named for what is simulated. The real classes have no published names; only their mask
 statistics (area, parts, bounding box) are taken over. Each function takes a grid, a generator and
-the spectrum of a white noise and returns a `Defect`.
+`Grid.surfaces` and returns a `Defect`.
 """
 
 import math
@@ -25,7 +25,6 @@ FAMILIES = {
 AREA = {1: (0.079, 0.82), 2: (0.0192, 0.2), 3: (0.018, 0.56), 4: (0.074, 0.94), 5: (0.027, 0.5)}
 LARGEST = 0.846
 SLIVER = 0.12  # a tenth of the particles is smaller by this factor
-PARTICLE = 3
 
 
 @dataclass
@@ -47,25 +46,18 @@ def _radius(area):
     return FIELD * math.sqrt(area / math.pi)
 
 
-def _level(grid, field, area):
-    """`field` minus the level above which it covers the fraction `area` of the image."""
+def _cut(grid, field, area, smallest=np.inf):
+    """`field` minus the level above which it covers the fraction `area`, and where it is above.
+
+    Parts below `smallest` samples are left out there; at least the largest part stays.
+    """
     values = field[grid.inside].ravel()  # the value of a rank needs no full sort
     rank = min(max(int((1 - area) * values.size), 0), values.size - 2)
-    return field - np.partition(values, rank)[rank]
-
-
-def _centred(grid, rng, spread=12.0):
-    return grid.x - rng.normal(0, spread), grid.y - rng.normal(0, spread)
-
-
-def _parts_above(footprint, smallest):
-    """`footprint` without its parts below `smallest` samples; at least the largest part stays."""
-    parts, count = ndimage.label(footprint)
-    if count < 2:
-        return footprint
+    field = field - np.partition(values, rank)[rank]
+    parts, _ = ndimage.label(field > 0)
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
-    return (sizes >= min(smallest, sizes.max()))[parts]
+    return field, (sizes >= max(min(smallest, sizes.max()), 1))[parts]
 
 
 def _polyhedron(rng, x, y, radius, facets):
@@ -91,19 +83,16 @@ def rock(rng, x, y, area, parts, facets=5, slim=0.33):
     along = math.sqrt(rng.lognormal(0, slim))
     field = np.float32(-np.inf)
     for k in range(parts):
-        small = 1.0
-        offset = (0.0, 0.0)
-        if k > 0:
-            small = rng.uniform(0.4, 0.8)
-            offset = rng.normal(0, 0.7 * radius, 2).tolist()
-        u, v = rotate(x - offset[0], y - offset[1], rng.uniform(0, math.pi))
+        small = rng.uniform(0.4, 0.8) if k else 1.0
+        dx, dy = rng.normal(0, 0.7 * radius, 2).tolist() if k else (0.0, 0.0)
+        u, v = rotate(x - dx, y - dy, rng.uniform(0, math.pi))
         one = small * _polyhedron(rng, u / along, v * along, small * radius, facets)
         field = np.maximum(field, one)
     return field
 
 
 def _crumbs(grid, rng, x, y, count, reach):
-    """Small rounded crumbs a little farther out than `reach`: their height."""
+    """Height of small rounded crumbs a little farther out than `reach`."""
     height = np.zeros((grid.n, grid.n), np.float32)
     for _ in range(count):
         angle = rng.uniform(0, 2 * math.pi)
@@ -116,52 +105,51 @@ def _crumbs(grid, rng, x, y, count, reach):
     return height
 
 
-def particle(grid, rng, noise, label=PARTICLE, stretch=1.1):
+def particle(grid, rng, rough, large=False):
     """A faceted particle, or some grown together, with a grainy top."""
-    single = label == PARTICLE
-    area = _area(rng, label)
-    if single and rng.random() < 0.1:
+    area = _area(rng, 4 if large else 3)
+    if not large and rng.random() < 0.1:
         area *= SLIVER
     radius = _radius(area)
-    x, y = _centred(grid, rng)
-    parts = 1 + int(rng.binomial(3, 0.3 if single else 0.15))
-    rough = grid.rough(noise, pick(rng, (2.5, 4.0, 6.0)), 1.2)
-    warp = grid.rough(noise, 14.0, 1.2)
-    facets, slim = (5, 0.33) if single else (7, 0.15)
+    x = grid.x - rng.normal(0, 12)
+    y = grid.y - rng.normal(0, 12)
+    parts = 1 + int(rng.binomial(3, 0.15 if large else 0.3))
+    grains = rough(pick(rng, (2.5, 4.0, 6.0)), 1.2)
+    warp = rough(14.0, 1.2)
+    stretch, facets, slim = (1.17, 7, 0.15) if large else (1.1, 5, 0.33)
     field = rock(rng, x / stretch, y * stretch, area, parts, facets, slim)
-    field = field + rng.uniform(0.02, 0.09) * warp
-    ramp = np.maximum(_level(grid, field, area), 0)  # 0 from the rim outwards
-    body = _parts_above(ramp > 0, np.inf)
-    high = radius * rng.lognormal(-0.45, 0.35) * (1 if single else 0.6)
+    field, body = _cut(grid, field + rng.uniform(0.02, 0.09) * warp, area)
+    ramp = np.maximum(field, 0)  # 0 from the rim outwards
+    high = radius * rng.lognormal(-0.45, 0.35) * (0.6 if large else 1)
     tilt = (rng.normal(-0.1, 0.35) * x + rng.normal(-0.1, 0.35) * y) / radius
     top = np.clip(rng.uniform(0.25, 0.8) * (1 + tilt), 0.1, 1.2)
     height = high * np.minimum(ramp * rng.uniform(1.2, 3.0), top + 0.35 * ramp)
     roughness = rng.uniform(0.4, 2.2) * min(1.0, high / 14)
-    height += (roughness * rough + 0.07 * high * warp) * smoothstep(ramp * 5)
+    height += (roughness * grains + 0.07 * high * warp) * smoothstep(ramp * 5)
     height = np.where(body, np.maximum(height, 0.3), 0)
     height = np.maximum(height, _crumbs(grid, rng, x, y, int(rng.binomial(2, 0.1)), radius))
     darkness = pick(rng, (rng.normal(0.24, 0.1), rng.uniform(0.4, 0.65)), (0.85, 0.15))
-    looks = "angular" if roughness < 0.8 else "rough"
-    about = f"{looks} particle" if parts == 1 else f"{looks} agglomerate of particles"
-    return Defect(height, height > 0, darkness, f"one {'' if single else 'large '}{about}")
+    looks = f"{'large ' if large else ''}{'angular' if roughness < 0.8 else 'rough'}"
+    about = "particle" if parts == 1 else "agglomerate of particles"
+    return Defect(height, height > 0, darkness, f"one {looks} {about}")
 
 
-def flake(grid, rng, noise):
+def flake(grid, rng, rough):
     """A large thin flake, ragged, wrinkled and curled at its edge, or a large agglomerate."""
     if rng.random() < 0.45:
-        return particle(grid, rng, noise, label=4, stretch=1.17)
+        return particle(grid, rng, rough, large=True)
     area = _area(rng, 4)
     radius = _radius(area)
-    x, y = _centred(grid, rng, 14)
+    x = grid.x - rng.normal(0, 14)
+    y = grid.y - rng.normal(0, 14)
     field = rock(rng, x / 1.17, y * 1.17, area, 1 + int(rng.binomial(2, 0.25)), 7, 0.12)
-    field += rng.uniform(0.04, 0.1) * grid.rough(noise, 20.0, 1.3)
-    field = _level(grid, field, area)
-    body = _parts_above(field > 0, np.inf)
+    field += rng.uniform(0.04, 0.1) * rough(20.0, 1.3)
+    field, body = _cut(grid, field, area)
     inward = np.maximum(field, 0) * radius
     high = rng.uniform(2.5, 9.0)
     curl = rng.uniform(-0.2, 0.7) * np.exp(-((inward - 5) ** 2) / 40)
     folds = rng.uniform(0.05, 0.35)
-    wrinkles = folds * grid.rough(noise, pick(rng, (9.0, 14.0, 20.0)), 1.3)
+    wrinkles = folds * rough(pick(rng, (9.0, 14.0, 20.0)), 1.3)
     height = high * ((1 - np.exp(inward * (-1 / rng.uniform(1.5, 5)))) * (1 + wrinkles) + curl)
     height = np.where(body, np.maximum(height, 0.2), 0)
     height = np.maximum(height, _crumbs(grid, rng, x, y, int(rng.binomial(3, 0.1)), radius))
@@ -169,30 +157,30 @@ def flake(grid, rng, noise):
     return Defect(height, height > 0, rng.normal(0.08, 0.1), about)
 
 
-def pit(grid, rng, noise):
+def pit(grid, rng, rough):
     """A crater: an inclined wall, a rough floor, sometimes a raised rim."""
     area = _area(rng, 5)
-    x, y = _centred(grid, rng)
+    x = grid.x - rng.normal(0, 12)
+    y = grid.y - rng.normal(0, 12)
     u, v = rotate(x / 1.16, y * 1.16, rng.uniform(0, math.pi))
     along = math.sqrt(rng.lognormal(0, 0.15))
     field = 1 - np.hypot(u / along, v * along) / _radius(area)
-    field = field + rng.uniform(0.03, 0.1) * grid.rough(noise, 20.0, 1.6)
-    field = _level(grid, field, area)
-    body = _parts_above(field > 0, np.inf)
+    field = field + rng.uniform(0.03, 0.1) * rough(20.0, 1.6)
+    field, body = _cut(grid, field, area)
     inward = np.maximum(field, 0)
-    floor = rng.uniform(0.2, 1.0) * grid.rough(noise, 6.0, 1.2) * smoothstep(inward * 6)
+    floor = rng.uniform(0.2, 1.0) * rough(6.0, 1.2) * smoothstep(inward * 6)
     wall = -rng.uniform(6, 18) * smoothstep(inward / rng.uniform(0.2, 0.6))
     rim = rng.uniform(0, 2.5) * np.exp(np.minimum(field, 0) * 14) * (field <= 0)
     relief = np.where(body, wall + floor, rim)
     return Defect(relief, body, rng.uniform(0.05, 0.3), "one pit with an inclined wall")
 
 
-def scratches(grid, rng, noise):
+def scratches(grid, rng, rough):
     """Ploughed scratches across the whole field: grooves between raised, torn rims."""
     area = _area(rng, 1)
     angle = pick(rng, (-1, 1)) * math.radians(min(max(rng.normal(25, 12), 3), 80))
     gaps = rng.uniform(0.3, 1.0)
-    uneven = grid.rough(noise, 30.0)
+    uneven = rough(30.0)
     field = np.float32(-np.inf)
     for _ in range(int(rng.integers(2, 5))):
         u, v = rotate(grid.x, grid.y, angle + rng.normal(0, 0.07))
@@ -201,28 +189,27 @@ def scratches(grid, rng, noise):
         width = rng.lognormal(0, 0.35)
         width = width + gaps * np.sin(u * rng.uniform(0.008, 0.03) + rng.uniform(0, 7))
         field = np.maximum(field, 8 * width - np.abs(v))
-    field = field + rng.uniform(0.5, 2.0) * grid.rough(noise, 6.0)
-    field = _level(grid, field, area)
-    footprint = _parts_above(field > 0, 70 / grid.step**2)
+    field = field + rng.uniform(0.5, 2.0) * rough(6.0)
+    field, footprint = _cut(grid, field, area, 70 / grid.step**2)
     inward = np.maximum(field, 0)
     wide = max(float(inward.max()), 1.0)
     groove = -rng.uniform(0.25, 0.6) * wide * smoothstep(inward * (1.6 / wide) - 0.3)
     rims = rng.uniform(1.0, 3.5) * np.exp(-(((inward - 2.5) / 2.2) ** 2))
-    rims = rims * (1 + 0.3 * grid.rough(noise, 9.0))
-    relief = groove + rims + rng.uniform(0.3, 1.2) * grid.rough(noise, 4.0)
+    rims = rims * (1 + 0.3 * rough(9.0))
+    relief = groove + rims + rng.uniform(0.3, 1.2) * rough(4.0)
     relief = np.where(footprint, relief, 0)
     return Defect(relief, footprint, rng.normal(0.05, 0.08), "broad scratches across the field")
 
 
-def crack(grid, rng, noise):
+def crack(grid, rng, rough):
     """A thin crack on the diagonal, broken up into two or three pieces."""
     area = _area(rng, 2)
     u, v = rotate(grid.x, grid.y, pick(rng, (-1, 1)) * math.radians(rng.normal(45, 5)))
-    v = v - rng.normal(0, 15) + rng.uniform(3, 7) * grid.rough(noise, 40.0)
+    v = v - rng.normal(0, 15) + rng.uniform(3, 7) * rough(40.0)
     width = 1 + 0.9 * np.sin(u * rng.uniform(0.015, 0.03) + rng.uniform(0, 7))
     field = 4 * width - np.abs(v) - 0.2 * np.maximum(np.abs(u) - 275, 0)
-    field = _level(grid, field + 0.4 * grid.rough(noise, 4.0), area)
-    footprint = _parts_above(field > 0, 60 / grid.step**2)
+    field = field + 0.4 * rough(4.0)
+    field, footprint = _cut(grid, field, area, 60 / grid.step**2)
     relief = np.where(footprint, -rng.uniform(1.2, 2.5) * field, 0)
     return Defect(relief, footprint, rng.uniform(0.02, 0.2), "one thin crack on the diagonal")
 

@@ -6,16 +6,11 @@ from semlib.images.measure import bounding_box
 from semlib.images.simulator.defects import DEFECTS
 from semlib.images.simulator.surface import FIELD, Scene, grid_of, pick, smoothstep
 
-NO_DEFECT = 6
-
 
 def scene(rng, label, size):
-    """A film with one defect of the family `label`, 1 to 6 as in `defects.FAMILIES`.
-
-    The mask of the `Scene` is the footprint of the defect; shadows and halos are not part of it.
-    """
+    """A `Scene`: a film with one defect of the family `label`, 1 to 6 as in `defects.FAMILIES`."""
     grid = grid_of(size)
-    height, about_film = _film(grid, rng, grid.white(rng))
+    height, about_film = _film(grid, rng)
     material = np.ones_like(height)
     if rng.random() < 0.22:
         box = _scan_box(grid, rng)
@@ -24,8 +19,8 @@ def scene(rng, label, size):
         about_film += ", inside a faint square left by an earlier scan"
     mask = np.zeros((size, size), bool)
     about = "no visible defect"
-    if label != NO_DEFECT:
-        defect = DEFECTS[label](grid, rng, grid.white(rng))
+    if label in DEFECTS:
+        defect = DEFECTS[label](grid, rng, grid.surfaces(rng))
         # the grain of the film shows faintly through the defect
         height = np.where(defect.footprint, 0.3 * height, height) + defect.relief
         material -= (defect.darkness * defect.footprint).astype(np.float32)
@@ -36,15 +31,16 @@ def scene(rng, label, size):
     return Scene(height, material, mask, caption)
 
 
-def _film(grid, rng, noise):
+def _film(grid, rng):
     """Fine grain, and on some films dimples: height and a few words about it."""
+    rough = grid.surfaces(rng)
     grain = rng.uniform(0.01, 0.075)
-    height = grain * grid.rough(noise, pick(rng, (3.0, 5.0, 8.0)))
-    if rng.random() < 0.35:
-        count = int(rng.uniform(20, 260))
-        height += dimples(grid, rng, count, rng.uniform(1.6, 2.6), rng.uniform(0.25, 0.7))
-        return height, "a film with dimples"
-    return height, "a grainy film" if grain > 0.05 else "a smooth film"
+    height = grain * rough(pick(rng, (3.0, 5.0, 8.0)))
+    if rng.random() >= 0.35:
+        return height, "a grainy film" if grain > 0.05 else "a smooth film"
+    count = int(rng.uniform(20, 260))
+    height += dimples(grid, rng, count, rng.uniform(1.6, 2.6), rng.uniform(0.25, 0.7))
+    return height, "a film with dimples"
 
 
 def dimples(grid, rng, count, radius, depth):

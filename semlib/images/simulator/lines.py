@@ -1,17 +1,18 @@
 """Patterned layers with the six defects of SEM-CLIP, as height and material with exact masks.
 
 The classes are the paper's (arXiv 2502.14884); how each looks is our choice, since its images are
-not public. Every defect is a function of a `Site` and a random generator, and returns a `Change`.
+not public. Every defect is a function of a `Site` and a generator, and returns a `Change`.
 """
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from semlib.images.simulator import layers
 from semlib.images.simulator.defects import rock
-from semlib.images.simulator.surface import FIELD, Grid, Scene, grid_of, pick, rotate, smoothstep
+from semlib.images.simulator.surface import FIELD, Scene, grid_of, pick, rotate, smoothstep
 
 REACH = 0.42 * FIELD
 
@@ -20,8 +21,7 @@ REACH = 0.42 * FIELD
 class Site:
     """Where a defect goes, and on what."""
 
-    grid: Grid
-    noise: np.ndarray  # spectrum of the white noise that roughens the defect
+    rough: Callable  # see `Grid.surfaces`
     layer: layers.Layer
     field: np.ndarray  # the pattern, positive inside, with its rough edges
     at: tuple  # (u, v) of the defect in the layer's frame
@@ -29,10 +29,6 @@ class Site:
     v: np.ndarray
     r: float  # radius in nominal pixels
     strength: float  # 0 faint to 1 strong
-
-    def rough(self, length, hurst=0.7):
-        """A random surface of unit variance."""
-        return self.grid.rough(self.noise, length, hurst)
 
     def blob(self, u, v, ru, rv, ragged=0.15, length=8.0):
         """A rounded irregular patch: nominal pixels from its edge, positive inside."""
@@ -143,25 +139,23 @@ def scratch(site, rng):
     return Change(site.field, stroke > 0, lift, inside * (0.3 + 0.5 * site.strength), tint)
 
 
-DEFECTS = {1: bridge, 2: residue, 3: hole, 4: infilm, 5: particle, 6: scratch}
 NAMES = ("defect-free", "bridge", "copper residue", "hole", "infilm", "particle", "scratch")
 FAMILIES = dict(enumerate(NAMES))
-BRIDGE = 1
-HOLE = 3
-BRIDGED = ("lines", "vias")
+DEFECTS = (bridge, residue, hole, infilm, particle, scratch)  # of families 1 to 6
 
 
-def _defect(grid, rng, noise, layer, field, label, sizes, strength):
-    """One defect of a family at a random place; as often as it comes out empty, another one."""
+def _defect(rng, grid, layer, rough, field, kind, sizes, strength):
+    """One defect at a random place; as often as it comes out empty, another one."""
     smallest, largest = sizes
     u, v = layer.frame(grid.x, grid.y)
     while True:
         at = layer.frame(*rng.uniform(-REACH, REACH, 2))
-        if label in (BRIDGE, HOLE):
-            at = layer.nearest(*at, between=label == BRIDGE or layer.kind == "contact holes")
+        if kind in (bridge, hole):
+            # a hole is where material stands: if the elements are recessed, between them
+            at = layer.nearest(*at, between=kind is bridge or layer.step < 0)
         r = smallest * (largest / smallest) ** rng.uniform()
-        site = Site(grid, noise, layer, field, at, u - at[0], v - at[1], r, strength)
-        change = DEFECTS[label](site, rng)
+        site = Site(rough, layer, field, at, u - at[0], v - at[1], r, strength)
+        change = kind(site, rng)
         if change.footprint[grid.inside].any():
             return change
 
@@ -172,31 +166,29 @@ def scene(rng, label, size, setting):
     Returns a `Scene`, whose mask is the footprint of the defects without shadows, and `Facts`.
     """
     grid = grid_of(size)
-    if label == BRIDGE:
-        kinds = tuple(kind for kind in setting.kinds if kind in BRIDGED)
-        setting = replace(setting, kinds=kinds)
-    layer = layers.draw(rng, setting)
-    noise = grid.white(rng)
-    field = layer.field(*layer.frame(grid.x, grid.y)) + layer.rough * grid.rough(noise, 8.0)
+    kind = DEFECTS[label - 1] if label else None
+    layer = layers.draw(rng, setting, setting.bridged if kind is bridge else setting.kinds)
+    rough = grid.surfaces(rng)
+    field = layer.field(*layer.frame(grid.x, grid.y)) + layer.rough * rough(8.0)
     count = 0
-    if label != 0:
+    if label:
         count = int(rng.integers(2, 4)) if rng.random() < setting.several else 1
     strength = rng.uniform(0, 1)
-    flaw = grid.white(rng)
+    flaw = grid.surfaces(rng)
     footprint = np.zeros((grid.n, grid.n), bool)
     lift, cover = np.zeros((2, grid.n, grid.n), np.float32)
     gain = tint = np.float32(1)
     for _ in range(count):
-        change = _defect(grid, rng, flaw, layer, field, label, setting.sizes[label], strength)
+        change = _defect(rng, grid, layer, flaw, field, kind, setting.sizes[label - 1], strength)
         field = change.field
-        footprint = footprint | change.footprint
+        footprint |= change.footprint
         # where two defects meet, the one that covers more shows
         tint = np.where(change.cover > cover, np.float32(change.tint), tint)
         cover = np.maximum(cover, change.cover)
         lift = lift + change.lift
         gain = gain * change.gain
     inside = smoothstep(field / rng.uniform(3.0, 5.0) + 0.5)
-    grains = grid.rough(noise, pick(rng, (2.0, 3.0, 5.0)), 1.0)
+    grains = rough(pick(rng, (2.0, 3.0, 5.0)), 1.0)
     high, low = layer.yields
     material = (low + (high - low) * inside) * (1 - cover) + tint * cover
     material *= gain * (1 + rng.uniform(0.01, 0.04) * grains)

@@ -54,7 +54,7 @@ def signal(scene, size, rng, detector=SIDE):
     azimuth = math.radians(rng.normal(222, 7))
     ux = math.cos(azimuth)
     uy = math.sin(azimuth)
-    dy, dx = (_slope(height, axis, grid.step) for axis in (0, 1))
+    dx, dy = (_slope(height, axis, grid.step) for axis in (1, 0))
     inclined = np.sqrt(1 + dx * dx + dy * dy)  # 1 / cos
     facing = (dx * -ux + dy * -uy) / inclined
     hidden = np.zeros_like(height)  # tangent of the horizon
@@ -82,8 +82,7 @@ def probe(field, size, rng):
     grid = grid_of(size)
     major = rng.uniform(0.9, 1.3)  # standard deviations in real pixels
     minor = rng.uniform(0.65, 0.9)
-    angle = rng.uniform(0, np.pi)
-    fu, fv = rotate(grid.fx, grid.fy, angle)
+    fu, fv = rotate(grid.fx, grid.fy, rng.uniform(0, np.pi))
     along = fu * grid.step * major
     across = fv * grid.step * minor
     # the transfer function of a Gaussian that is wider along one axis
@@ -93,15 +92,13 @@ def probe(field, size, rng):
 
 def shading(size, rng):
     """Slow change of brightness over the field, factor (size, size) with mean about 1."""
-    t = np.linspace(-1, 1, size, dtype=np.float32)
-    x = t[None]
-    y = t[:, None]
+    x = np.linspace(-1, 1, size, dtype=np.float32)[None]
     tilt, roll, bow = (rng.normal(0, spread) for spread in (0.042, 0.027, 0.01))
-    return (1 + tilt * x + bow * (x * x - 1 / 3)) * (1 + roll * y)
+    return (1 + tilt * x + bow * (x * x - 1 / 3)) * (1 + roll * x.T)
 
 
 def acquire(clean, rng, *, dose=2600.0, jitter=0.0, correlation=0.0):
-    """Scan a noise-free image once with a given electron dose.
+    """Scan a noise-free image once: float32 (H, W), neither clipped nor rounded.
 
     Every pixel receives N ~ Poisson(dose) primary electrons, which release Poisson(N delta)
     secondary ones, delta proportional to the grey value and `YIELD` at `FILM_GREY`. The variance in
@@ -111,18 +108,12 @@ def acquire(clean, rng, *, dose=2600.0, jitter=0.0, correlation=0.0):
     ----------
     clean : array (H, W)
         Grey values, 0 to 255.
-    rng : numpy.random.Generator
     dose : float
         Mean number of primary electrons per pixel, > 0.
     jitter : float
         Standard deviation of the sideways displacement of the rows, pixels.
     correlation : float
         Lag-1 correlation of the noise along a row, 0 to below 1 (detector bandwidth).
-
-    Returns
-    -------
-    float32 (H, W)
-        Not clipped, not rounded.
     """
     if not dose > 0 or jitter < 0 or not 0 <= correlation < 1:
         raise ValueError(
@@ -136,7 +127,10 @@ def acquire(clean, rng, *, dose=2600.0, jitter=0.0, correlation=0.0):
         clean = _displaced(clean, jitter * rng.standard_normal(len(clean)))
     noise = _shot_noise(np.maximum(clean, 0), rng, dose)
     if correlation:
-        noise = _along_rows(noise, correlation)
+        # first-order autoregressive rows, made in the spectrum; the root keeps the variance
+        f = fft.rfftfreq(clean.shape[1])
+        gain = math.sqrt(1 - correlation**2) / np.abs(1 - correlation * np.exp(-2j * np.pi * f))
+        noise = fft.irfft(fft.rfft(noise) * gain.astype(np.float32), clean.shape[1])
     return clean + noise
 
 
@@ -144,19 +138,10 @@ def _shot_noise(clean, rng, dose):
     per_grey = YIELD / FILM_GREY
     if dose >= NEAR_GAUSSIAN:  # a normal law of the same variance takes its place
         noise = rng.standard_normal(clean.shape, dtype=np.float32)
-        noise *= np.sqrt(clean * clean * (1 / dose) + clean * (1 / (per_grey * dose)))
-        return noise
+        return noise * np.sqrt(clean * clean * (1 / dose) + clean * (1 / (per_grey * dose)))
     primaries = rng.poisson(dose, clean.shape)
     secondaries = rng.poisson(primaries * (clean * per_grey)).astype(np.float32)
     return secondaries * (1 / (per_grey * dose)) - clean
-
-
-def _along_rows(noise, correlation):
-    """White noise made first-order autoregressive along the rows."""
-    # multiplied by its spectrum, all rows at once; the root keeps the variance
-    f = fft.rfftfreq(noise.shape[1])
-    gain = math.sqrt(1 - correlation**2) / np.abs(1 - correlation * np.exp(-2j * np.pi * f))
-    return fft.irfft(fft.rfft(noise) * gain.astype(np.float32), noise.shape[1])
 
 
 def _displaced(image, shifts):
@@ -170,29 +155,20 @@ def to_8bit(image):
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 
-def frame(size, rng):
-    """Now and then a line along some edges, left by the alignment of the beam.
+def framed(images, rng):
+    """Versions of one image, (k, s, s), with dark columns at the right.
 
-    A list of (region, grey value).
+    Now and then there is a line along some edges too, left by the alignment of the beam.
     """
-    if rng.random() > 0.08:
-        return []
-    value = pick(rng, (rng.uniform(20, 60), rng.uniform(130, 170)))
-    at = int(rng.integers(0, 3))
-    near = slice(at, at + 1)
-    far = slice(size - 1 - at, size - at)
-    everything = slice(None)
-    edges = [(near, everything), (far, everything), (everything, near)]
-    return [(edge, value) for edge in edges if rng.random() < 0.6]
-
-
-def framed(image, marks):
-    """An image with the marks that `frame` drew by lot, and dark columns at the right."""
-    image = image.copy()
-    for region, value in marks:
-        image[region] = value
-    image[:, -BORDER:] = DARK
-    return image
+    images = np.array(images)
+    if rng.random() <= 0.08:
+        value = pick(rng, (rng.uniform(20, 60), rng.uniform(130, 170)))
+        at = int(rng.integers(0, 3))
+        for edge in (images[:, at], images[:, -1 - at], images[..., at]):
+            if rng.random() < 0.6:
+                edge[:] = value
+    images[..., -BORDER:] = DARK
+    return images
 
 
 def to_jpeg(image, quality=80):

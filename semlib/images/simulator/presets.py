@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -14,11 +13,24 @@ from semlib.workers import keep_memory
 
 @dataclass(frozen=True)
 class Preset:
-    """A kind of image set; `shoot(rng, label, size)` takes one image."""
+    """A kind of image set; `shoot(rng, label, size)` takes one image, see `unpatterned`."""
 
+    name: str  # two presets that differ have different names
     totals: dict  # images per class in a full set
     shoot: Callable
     quality: int | None = None  # of the JPEG files
+
+    def render(self, seed, size, index, label):
+        """Image `index` of a set, before JPEG: a function of the arguments alone."""
+        keep_memory()  # blocks of one image serve the next one, a third less time
+        return self.shoot(np.random.default_rng([seed, index, label]), label, size)
+
+    def finished(self, seed, size, job):
+        """`render` of a job (index, label) and, where the preset has a quality, JPEG."""
+        image, *rest = self.render(seed, size, *job)
+        if self.quality:
+            image = microscope.from_jpeg(microscope.to_jpeg(image, self.quality))
+        return image, *rest
 
 
 def unpatterned(rng, label, size):
@@ -35,8 +47,7 @@ def unpatterned(rng, label, size):
     clean = microscope.probe(signal, size, rng) * level
     dose = rng.lognormal(math.log(2600), 0.12)
     noisy = microscope.acquire(clean, rng, dose=dose, jitter=0.12, correlation=0.36)
-    marks = microscope.frame(size, rng)
-    noisy, clean = (microscope.to_8bit(microscope.framed(x, marks)) for x in (noisy, clean))
+    noisy, clean = microscope.to_8bit(microscope.framed([noisy, clean], rng))
     return noisy, clean, scene.mask, scene.caption
 
 
@@ -51,7 +62,7 @@ def patterned(rng, label, size):
     return microscope.to_8bit(noisy), microscope.to_8bit(clean), scene.mask, scene.caption
 
 
-def line_layer(rng, label, size, setting=layers.EVALUATION, varied=False):
+def line_layer(rng, label, size, setting=layers.EVALUATION, caption=words.plain_caption):
     """A patterned layer under a review microscope; a fifth has text, which the mask leaves out."""
     written = rng.random() < words.TEXT_SHARE  # the first lot, so that `has_text` can repeat it
     scene, facts = lines.scene(rng, label, size, setting)
@@ -61,36 +72,32 @@ def line_layer(rng, label, size, setting=layers.EVALUATION, varied=False):
     low, high = pick(rng, setting.dose)
     dose = low * (high / low) ** rng.uniform()
     noisy = microscope.acquire(clean, rng, dose=dose, jitter=0.15, correlation=0.25)
-    images = [microscope.to_8bit(noisy), microscope.to_8bit(clean)]
+    images = microscope.to_8bit([noisy, clean])
     mask = scene.mask
     if written:
         marks = words.overlay(rng, size, mask)
-        images = [marks.on(image) for image in images]
+        images = marks.on(images)
         mask = mask & ~marks.covered
-    if varied:
-        return *images, mask, words.varied_caption(rng, facts, mask, written)
-    return *images, mask, words.plain_caption(facts, lines.FAMILIES[label], mask, written)
+    return *images, mask, caption(rng, facts, mask, written)
 
 
 def has_text(seed, index, label):
-    """Whether text is burnt into image `index` of a "semclip" or "semvlm" set."""
+    """Whether text is burnt into image `index` of a set of line layers."""
     return bool(np.random.default_rng([seed, index, label]).random() < words.TEXT_SHARE)
 
 
-CARINTHIA_TOTALS = {1: 55, 2: 8, 3: 4008, 4: 289, 5: 4, 6: 227}
-SEMCLIP_TOTALS = {0: 226, 1: 59, 2: 141, 3: 230, 4: 77, 5: 455, 6: 144}
-PRESETS = {
-    "carinthia": Preset(CARINTHIA_TOTALS, unpatterned, quality=80),
-    "semnr": Preset(dict.fromkeys(patterns.FAMILIES, 1), patterned),
-    "semclip": Preset(SEMCLIP_TOTALS, line_layer),
-    "semvlm": Preset(
-        dict.fromkeys(lines.FAMILIES, 1),
-        partial(line_layer, setting=layers.TRAINING, varied=True),
-    ),
-}
+CARINTHIA = Preset(
+    "carinthia", {1: 55, 2: 8, 3: 4008, 4: 289, 5: 4, 6: 227}, unpatterned, quality=80
+)
+SEMNR = Preset("semnr", dict.fromkeys(patterns.FAMILIES, 1), patterned)
+SEMCLIP = Preset("semclip", {0: 226, 1: 59, 2: 141, 3: 230, 4: 77, 5: 455, 6: 144}, line_layer)
+PRESETS = {preset.name: preset for preset in (CARINTHIA, SEMNR, SEMCLIP)}
 
 
-def render(preset, seed, index, label, size):
-    """Image `index` of a set, see `unpatterned`, before JPEG: a function of the arguments alone."""
-    keep_memory()  # blocks of one image serve the next one, a third less time
-    return PRESETS[preset].shoot(np.random.default_rng([seed, index, label]), label, size)
+def of(preset):
+    """The preset of a name; a `Preset` is one already."""
+    if isinstance(preset, Preset):
+        return preset
+    if preset not in PRESETS:
+        raise ValueError(f"unknown preset {preset!r}: use one of {', '.join(PRESETS)}")
+    return PRESETS[preset]

@@ -17,22 +17,16 @@ MARGIN = 40  # simulated around the image: the Fourier transform joins opposite 
 
 @dataclass(frozen=True)
 class Grid:
-    """A square grid of `n` samples a side, `pad` of them outside the image on each side."""
+    """A square grid of `n` samples a side around an image of `size`."""
 
-    size: int  # samples a side of the image
+    size: int
     n: int
-    pad: int
+    inside: tuple  # slices that cut the image out of the grid
     step: float  # nominal pixels between samples
     x: np.ndarray  # (1, n), 0 at the centre of the image
     y: np.ndarray  # (n, 1), grows downwards
     fx: np.ndarray  # (1, n // 2 + 1), cycles per nominal pixel
     fy: np.ndarray  # (n, 1)
-
-    @property
-    def inside(self):
-        """Slices that cut the image out of the grid."""
-        cut = slice(self.pad, self.pad + self.size)
-        return cut, cut
 
     def forward(self, field):
         return fft.rfft2(field)
@@ -41,20 +35,22 @@ class Grid:
         return fft.irfft2(spectrum, s=(self.n, self.n))
 
     def gaussian(self, sigma, shift=(0.0, 0.0)):
-        """Transfer function of a Gaussian blur, whose result is moved by `shift`."""
-        dx, dy = shift  # a phase in the spectrum
-        return _gaussian(self.fy, sigma, dy) * _gaussian(self.fx, sigma, dx)
+        """Transfer function of a Gaussian blur whose result is moved by `shift`, (x, y)."""
+        along = _gaussian(self.fx, sigma, shift[0])
+        return _gaussian(self.fy, sigma, shift[1]) * along
 
-    def white(self, rng):
-        """Spectrum of white noise of unit variance; several surfaces may be filtered out of one."""
-        return self.forward(rng.standard_normal((self.n, self.n), dtype=np.float32))
+    def surfaces(self, rng):
+        """A function (length, hurst) that filters rough surfaces out of one white noise.
 
-    def rough(self, noise, length, hurst=0.7):
-        """Self-affine surface of unit variance out of the spectrum of white noise, float32 (n, n).
-
-        `length`: nominal pixels beyond which heights are unrelated; a larger `hurst` is smoother.
+        They are self-affine and of unit variance, float32 (n, n), unrelated beyond `length` nominal
+        pixels and the smoother the larger `hurst`.
         """
-        return self.inverse(noise * self_affine_transfer(self.size, length, hurst))
+        white = self.forward(rng.standard_normal((self.n, self.n), dtype=np.float32))
+
+        def rough(length, hurst=0.7):
+            return self.inverse(white * self_affine_transfer(self.size, length, hurst))
+
+        return rough
 
 
 @dataclass
@@ -68,19 +64,20 @@ class Scene:
 
 
 def _gaussian(f, sigma, shift):
+    # a shift is a phase in the spectrum
     return np.exp(-2 * (np.pi * sigma * f) ** 2 + 2j * np.pi * f * shift).astype(np.complex64)
 
 
 @lru_cache(maxsize=4)
 def grid_of(size):
-    """The grid of an image of `size` x `size` pixels."""
     step = FIELD / size
     n = fft.next_fast_len(size + 2 * round(MARGIN / step), real=True)
     pad = (n - size) // 2
     x = ((np.arange(n, dtype=np.float32) - pad + 0.5) * step - FIELD / 2)[None]
     fx = fft.rfftfreq(n, step).astype(np.float32)[None]
     fy = fft.fftfreq(n, step).astype(np.float32)[:, None]
-    return Grid(size, n, pad, step, x, x.T, fx, fy)
+    cut = slice(pad, pad + size)
+    return Grid(size, n, (cut, cut), step, x, x.T, fx, fy)
 
 
 @lru_cache(maxsize=32)

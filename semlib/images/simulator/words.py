@@ -1,37 +1,15 @@
 """Words about simulated images and in them: captions, and the burnt-in text of a microscope."""
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from semlib.images.measure import bounding_box
+from semlib.images.simulator.lines import FAMILIES
 from semlib.images.simulator.surface import pick
 
-NAMES = {
-    0: "no defect, a defect-free pattern, a clean surface, nothing unusual, an intact structure, "
-    "no anomaly",
-    1: "bridge, bridging defect, short circuit, bridge between neighbours, bridged feature, "
-    "unwanted link",
-    2: "copper residue, metal residue, leftover copper film, unpolished copper patch, "
-    "residual copper flake",
-    3: "hole, void, missing spot, dark opening, hole in the pattern, pit",
-    4: "infilm defect, buried defect, embedded defect, defect under the film, in-film bump, "
-    "subsurface bump",
-    5: "particle, foreign grain, surface contaminant, fallen-on particle, lump of dirt, "
-    "debris particle",
-    6: "scratch, long thin scratch, polishing scratch, linear mark, scrape across the pattern",
-}
-COUNTS = {2: "two", 3: "three"}
-LARGE = 0.18  # of the field; a smaller defect is not called large
-SMALL = 0.08
 TEXT_SHARE = 0.2  # of the images with burnt-in text
-
-
-def names_of(label):
-    """The names that varied captions give to a family of `lines.FAMILIES`."""
-    return NAMES[label].split(", ")
 
 
 def position(mask):
@@ -39,7 +17,7 @@ def position(mask):
     rows, columns = np.nonzero(mask)
     third_y = min(int(3 * (rows.mean() + 0.5) / mask.shape[0]), 2)
     third_x = min(int(3 * (columns.mean() + 0.5) / mask.shape[1]), 2)
-    words = _joined(("upper", "", "lower")[third_y], ("left", "", "right")[third_x])
+    words = f"{('upper', '', 'lower')[third_y]} {('left', '', 'right')[third_x]}".strip()
     return {"": "centre", "upper": "top", "lower": "bottom"}.get(words, words)
 
 
@@ -48,84 +26,15 @@ def extent(mask):
     return max(bounding_box(mask)) / len(mask)
 
 
-def plural(name):
-    """Plural of a name such as "bridge between neighbours"."""
-    head, *tail = re.split(r"(?= (?:between|in|under|of|across) )", name)
-    return head + ("es" if head.endswith("ch") else "s") + "".join(tail)
-
-
-def plain_caption(facts, name, mask, text):
-    """All that is known of an image, `lines.Facts` and mask, in one fixed form."""
+def plain_caption(rng, facts, mask, text):
+    """All that is known of an image, `lines.Facts` and mask, in one fixed form, without `rng`."""
     content = "no defect"
     if facts.count:
+        name = FAMILIES[facts.label]
         size = f"extent {extent(mask):.2f} of the field"
         content = f"{facts.count} x {name}, {position(mask)}, {size}"
     note = ", with burnt-in text" if text else ""
     return f"Synthetic SEM image of {facts.layer}: {content}{note}."
-
-
-def varied_caption(rng, facts, mask, text):
-    """One of many sentences about an image; some of the facts are left out."""
-    name = pick(rng, names_of(facts.label))
-    layer = _layer(rng, facts.layer)
-    note = ""
-    if text:
-        note = pick(rng, (" with burnt-in text", " with a text label", ", text in the image"))
-    if rng.random() >= 0.7:
-        note = ""
-    if not facts.count:
-        clean = (
-            f"{layer}, {name}{note}",
-            f"a SEM image of {layer} showing {name}{note}",
-            f"{name}, {layer}{note}",
-        )
-        return pick(rng, clean)
-    defect = _defect(rng, facts, name, mask)
-    place = ""
-    if facts.count == 1 and rng.random() < 0.6:
-        words = position(mask)
-        place = pick(rng, (f" at the {words}", f", {words}", f", in the {words} of the image"))
-    defective = (
-        f"a SEM image of {layer} with {defect}{place}{note}",
-        f"{defect} on {layer}{place}{note}",
-        f"{defect}{place}{note}",
-        f"electron micrograph: {defect}{place}, {layer}{note}",
-        f"{layer} showing {defect}{place}{note}",
-        f"an inspection image with {defect}{place}{note}",
-    )
-    return pick(rng, defective)
-
-
-def _joined(*words):
-    return " ".join(filter(None, words))
-
-
-def _layer(rng, layer):
-    if layer == "film":
-        return pick(rng, ("an unpatterned film", "a plain film", "a blanket layer"))
-    if layer.endswith("lines"):
-        direction = layer.split()[0]
-        words = pick(rng, ("lines", "line and space pattern", "metal lines", "dense lines"))
-        return f"{direction} {words}" if rng.random() < 0.5 else words
-    return layer if rng.random() < 0.6 else f"an array of {layer}"
-
-
-def _defect(rng, facts, name, mask):
-    strength = ""
-    if rng.random() < 0.5:
-        faint = pick(rng, ("faint", "weak", "low-contrast"))
-        strong = pick(rng, ("strong", "clear", "high-contrast"))
-        strength = faint if facts.strength < 0.3 else strong if facts.strength > 0.7 else ""
-    if facts.count > 1:
-        return _joined(pick(rng, (COUNTS[facts.count], "several")), strength, plural(name))
-    size = ""
-    if rng.random() < 0.6:
-        if extent(mask) > LARGE:
-            size = pick(rng, ("large", "big"))
-        elif extent(mask) < SMALL:
-            size = pick(rng, ("small", "tiny"))
-    words = _joined(size, strength, name)
-    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
 
 @dataclass

@@ -11,14 +11,14 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from semlib.images.simulator.batch import finished, labels_of
+from semlib.images.simulator import presets
+from semlib.images.simulator.batch import labels_of
 from semlib.images.simulator.microscope import to_jpeg
-from semlib.images.simulator.presets import PRESETS, render
 from semlib.paths import atomic
 from semlib.workers import parts_folder, spread
 
 SIZE = 480  # of the images in an archive
-BLOCK = 32  # images that a process writes into arrays at a time
+BLOCK = 32  # images of arrays that a process makes at a time, and that a kill loses at most
 
 
 def sources_digest():
@@ -34,10 +34,10 @@ def write_archive(path, n, *, seed, mix="preset", workers=None):
     beside `path`. `workers`: processes; by default one per CPU.
     """
     path = Path(path)
-    labels = labels_of(n, seed, "carinthia", SIZE, mix)
+    labels = labels_of(n, seed, presets.CARINTHIA, SIZE, mix).tolist()
     names = [image_name(seed, i, label) for i, label in enumerate(labels)]
     parts = parts_folder(path, sources_digest())
-    jobs = [(i, int(label), parts / names[i]) for i, label in enumerate(labels)]
+    jobs = [(i, label, parts / names[i]) for i, label in enumerate(labels)]
     left = [job for job in jobs if not job[2].with_suffix(".jpg").exists()]
     with tqdm(total=n, initial=n - len(left), desc="simulating", unit="image") as bar:
         for _ in spread(partial(_write_image, seed), left, workers, 8):
@@ -55,11 +55,11 @@ def image_name(seed, index, label):
 
 def _write_image(seed, job):
     index, label, stem = job
-    image, _, mask, _ = render("carinthia", seed, index, label, SIZE)
+    image, _, mask, _ = presets.CARINTHIA.render(seed, SIZE, index, label)
     with atomic(stem.with_suffix(".png")) as temporary:
         Image.fromarray(mask.astype(np.uint8) * 255).save(temporary)
     with atomic(stem.with_suffix(".jpg")) as temporary:
-        temporary.write_bytes(to_jpeg(image, PRESETS["carinthia"].quality))
+        temporary.write_bytes(to_jpeg(image, presets.CARINTHIA.quality))
 
 
 def csv_bytes(names, labels, *, masks=False):
@@ -95,8 +95,9 @@ def write_arrays(folder, n, *, seed, preset="semclip", size=240, workers=None):
     anything else, it is a ValueError. `workers`: processes; by default one per CPU.
     """
     folder = Path(folder)
+    preset = presets.of(preset)
     labels = labels_of(n, seed, preset, size)
-    request = f"{sources_digest()} {n} {seed} {preset} {size}"
+    request = f"{sources_digest()} {n} {seed} {preset.name} {size}"
     key = hashlib.sha256(request.encode()).hexdigest()[:12]
     if (folder / f"{key}.set").exists():
         return folder
@@ -106,30 +107,22 @@ def write_arrays(folder, n, *, seed, preset="semclip", size=240, workers=None):
             "name a new folder or remove it"
         )
     parts = parts_folder(folder, key)
-    progress = parts / "captions.txt"
-    # a line for each image whose pixels are in place; a kill may have cut the last one
-    captions = progress.read_text().split("\n")[:-1] if progress.exists() else []
+    progress = parts / "captions.json"  # of the images whose pixels are in place
+    captions = json.loads(progress.read_text()) if progress.exists() else []
     mode = "r+" if captions else "w+"
-    shape = (n, size, size)
-    images = np.lib.format.open_memmap(parts / "images.npy", mode, np.uint8, shape)
-    masks = np.lib.format.open_memmap(parts / "masks.npy", mode, bool, shape)
+    images = np.lib.format.open_memmap(parts / "images.npy", mode, np.uint8, (n, size, size))
+    masks = np.lib.format.open_memmap(parts / "masks.npy", mode, bool, (n, size, size))
     jobs = list(enumerate(labels.tolist()))[len(captions) :]
-    made = spread(partial(finished, preset, seed, size), jobs, workers, BLOCK)
-    progress.write_text("".join(f"{caption}\n" for caption in captions))
-    with (
-        open(progress, "a") as lines,
-        tqdm(made, total=n, initial=len(captions), desc="simulating", unit="image") as bar,
-    ):
-        for i, (image, _, mask, caption) in enumerate(bar, start=len(captions)):
-            images[i] = image
-            masks[i] = mask
-            captions.append(caption)
-            lines.write(f"{caption}\n")
-            if i % BLOCK == 0:
-                lines.flush()
+    made = spread(partial(preset.finished, seed, size), jobs, workers, BLOCK)
+    bar = tqdm(made, total=n, initial=len(captions), desc="simulating", unit="image")
+    for i, (image, _, mask, caption) in enumerate(bar, start=len(captions)):
+        images[i] = image
+        masks[i] = mask
+        captions.append(caption)
+        if len(captions) % BLOCK == 0 or len(captions) == n:
+            with atomic(progress) as temporary:
+                temporary.write_text(json.dumps(captions, indent=0))
     np.save(parts / "labels.npy", labels)
-    (parts / "captions.json").write_text(json.dumps(captions, indent=0))
     (parts / f"{key}.set").touch()
     parts.rename(folder)
-    (folder / progress.name).unlink()
     return folder

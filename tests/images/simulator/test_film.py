@@ -14,23 +14,22 @@ def scene(label, index=0, size=128):
 
 
 def defect_of(label, grid):
-    noise = grid.white(np.random.default_rng(2))
-    return defects.DEFECTS[label](grid, np.random.default_rng(1), noise)
+    rough = grid.surfaces(np.random.default_rng(2))
+    return defects.DEFECTS[label](grid, np.random.default_rng(1), rough)
 
 
 def test_rough_surfaces_have_the_stated_spectrum():
     grid = grid_of(128)
     power = 0
     for seed in range(40):
-        surface = grid.rough(grid.white(np.random.default_rng(seed)), 20.0)
+        surface = grid.surfaces(np.random.default_rng(seed))(20.0)
         power = power + np.abs(fft.rfft2(surface)) ** 2 / 40 / grid.n**2
     expected = self_affine_transfer(128, 20.0, 0.7) ** 2
     frequency = np.hypot(grid.fx, grid.fy)
     for low, high in [(0, 0.01), (0.01, 0.03), (0.03, 0.1)]:
         band = (frequency >= low) & (frequency < high)
         assert power[band].mean() == pytest.approx(expected[band].mean(), rel=0.2)
-    one = grid.rough(grid.white(np.random.default_rng(0)), 5.0)
-    assert one.std() == pytest.approx(1, abs=0.15)
+    assert grid.surfaces(np.random.default_rng(0))(5.0).std() == pytest.approx(1, abs=0.15)
 
 
 def test_dimples_go_down():

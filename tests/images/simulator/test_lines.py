@@ -1,7 +1,5 @@
 """Line layers and their six defects: what each changes, and where."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -12,89 +10,86 @@ from semlib.images.simulator.surface import grid_of
 SIZE = 160
 
 
-def scene(label, index=0, setting=layers.EVALUATION, size=SIZE):
-    return lines.scene(np.random.default_rng([index, label]), label, size, setting)
+def scene(label, index=0):
+    return lines.scene(np.random.default_rng([index, label]), label, SIZE, layers.EVALUATION)
 
 
-def layer_and_field(seed=0, size=240, setting=layers.EVALUATION):
-    grid = grid_of(size)
+def layer_and_field(seed=0):
+    grid = grid_of(240)
     rng = np.random.default_rng(seed)
-    layer = layers.draw(rng, setting)
+    layer = layers.draw(rng, layers.EVALUATION, layers.EVALUATION.kinds)
     return grid, rng, layer, layer.field(*layer.frame(grid.x, grid.y))
 
 
-def changed(name, at=(0.0, 0.0), r=14.0, strength=0.7, seed=0):
-    """A defect of the family `name` at `at`: grid, field before it, Change."""
+def changed(defect, at=(0.0, 0.0), r=14.0, strength=0.7, seed=0):
+    """A defect at `at`: grid, field before it, Change."""
     grid, rng, layer, field = layer_and_field(seed)
     u, v = layer.frame(grid.x, grid.y)
-    noise = grid.white(rng)
-    site = lines.Site(grid, noise, layer, field, at, u - at[0], v - at[1], r, strength)
-    return grid, field, getattr(lines, name)(site, rng)
+    site = lines.Site(grid.surfaces(rng), layer, field, at, u - at[0], v - at[1], r, strength)
+    return grid, field, defect(site, rng)
 
 
-@pytest.mark.parametrize(
-    "setting", [layers.EVALUATION, layers.TRAINING], ids=["evaluation", "training"]
-)
+def parts(grid, *fields):
+    return [ndimage.label(field[grid.inside] > 0)[1] for field in fields]
+
+
 @pytest.mark.parametrize("label", lines.FAMILIES)
-def test_there_is_a_mask_where_there_is_a_defect(label, setting):
+def test_there_is_a_mask_where_there_is_a_defect(label):
     for index in range(8):
-        drawn, facts = scene(label, index, setting)
+        drawn, facts = scene(label, index)
         assert drawn.mask.any() == (label != 0) == (facts.count > 0)
         assert drawn.mask.shape == (SIZE, SIZE) and drawn.mask.dtype == bool
         assert drawn.height.dtype == drawn.material.dtype == np.float32
         assert np.isfinite(drawn.height).all() and drawn.material.min() > 0
         assert facts.label == label and 0 <= facts.strength <= 1 and facts.count <= 3
+        assert facts.layer == "vertical lines"
 
 
 @pytest.mark.parametrize("name", ["bridge", "residue", "hole", "particle", "scratch"])
 def test_a_defect_changes_nothing_far_from_its_mask(name):
-    _, field, change = changed(name)
+    _, field, change = changed(getattr(lines, name))
     far = ndimage.distance_transform_edt(~change.footprint) > 8
     assert change.footprint.any() and far.any()
-    for part in (
-        change.field - field,
-        np.broadcast_to(change.lift, field.shape),
-        change.cover + 0 * field,
-    ):
+    for part in (change.field - field, change.lift + 0 * field, change.cover + 0 * field):
         assert np.abs(part[far]).max() < 1e-3
 
 
 def test_a_bridge_joins_two_lines():
     layer = layer_and_field()[2]
     site = layer.nearest(0.0, 0.0, between=True)
-    grid, field, change = changed("bridge", site)
-    before, after = (ndimage.label(part[grid.inside] > 0)[1] for part in (field, change.field))
+    grid, field, change = changed(lines.bridge, site)
+    before, after = parts(grid, field, change.field)
     assert before - after in (1, 3)
     assert (change.footprint == ((change.field > 0) & (field <= 0))).all()
 
 
 def test_a_hole_takes_the_lines_away():
-    _, field, change = changed("hole")
+    _, field, change = changed(lines.hole)
     assert (change.field <= field).all()
     assert change.field[change.footprint].max() <= 0
     assert layers.EVALUATION.void[0] <= change.tint <= layers.EVALUATION.void[1]
 
 
 def test_residue_and_particles_lie_on_top():
-    for name in ("residue", "particle"):
-        _, _, change = changed(name)
+    for defect in (lines.residue, lines.particle):
+        _, _, change = changed(defect)
         assert change.lift[change.footprint].min() >= 0 and change.lift.max() > 1
-    assert changed("residue", strength=0.0)[2].tint > layers.EVALUATION.low[1]
+    assert changed(lines.residue, strength=0.0)[2].tint > layers.EVALUATION.low[1]
 
 
 def test_lines_give_way_to_what_is_buried_but_none_is_lost():
-    grid, field, change = changed("infilm", r=30.0)
-    before, after = (ndimage.label(part[grid.inside] > 0)[1] for part in (field, change.field))
+    grid, field, change = changed(lines.infilm, r=30.0)
+    before, after = parts(grid, field, change.field)
     assert before == after
     moved = (change.field > 0) != (field > 0)
-    assert moved.any()
-    assert np.hypot(grid.x, grid.y)[moved].max() < 75
-    assert change.lift.argmax() == np.hypot(grid.x, grid.y).argmin()
+    distance = np.hypot(grid.x, grid.y)
+    assert 0 < distance[moved].max() < 75
+    assert change.lift.argmax() == distance.argmin()
 
 
 def test_a_scratch_is_long_and_thin():
     for seed in range(4):
-        _, _, change = changed("scratch", r=3.0, seed=seed)
+        _, _, change = changed(lines.scratch, r=3.0, seed=seed)
         rows, columns = np.nonzero(change.footprint)
         length = np.hypot(np.ptp(rows), np.ptp(columns))
         assert length > 8 * change.footprint.sum() / length
@@ -121,34 +116,7 @@ def test_defects_stand_out_of_the_lines_at_240_pixels(label):
     assert np.median(within) > 2 * np.median(away)
 
 
-def test_settings_of_training_and_evaluation_share_no_layer_and_no_microscope():
-    tested = layers.EVALUATION
-    trained = layers.TRAINING
-    assert tested.pitch[1] < trained.pitch[0]
-    assert all(high < tested.dose[0][0] or low > tested.dose[0][1] for low, high in trained.dose)
-    assert trained.detector.facing > 2 * tested.detector.facing
-    assert trained.detector.shadow > tested.detector.shadow
-    assert all(trained.sizes[label][1] > 1.5 * tested.sizes[label][1] for label in tested.sizes)
-
-
-def test_layers_have_their_pitch_and_their_direction():
+def test_layers_have_their_pitch():
     grid, _, layer, field = layer_and_field(3)
     starts = np.flatnonzero(np.diff((field[grid.n // 2] > 0).astype(int)) == 1)
     assert np.diff(starts).mean() * grid.step == pytest.approx(layer.pitch, rel=0.03)
-    trained = {layers.draw(np.random.default_rng(i), layers.TRAINING).about for i in range(80)}
-    lines_of = {f"{direction} lines" for direction in ("vertical", "horizontal", "oblique")}
-    assert trained == lines_of | {"contact holes", "vias", "film"}
-    tested = {layers.draw(np.random.default_rng(i), layers.EVALUATION).about for i in range(20)}
-    assert tested == {"vertical lines"}
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_the_nearest_element_lies_inside_and_the_place_between_outside(seed):
-    kinds = ("lines", "contact holes", "vias")
-    setting = replace(layers.TRAINING, kinds=kinds, feature=0.0)
-    layer = layers.draw(np.random.default_rng(seed), setting)
-    on = layer.nearest(50.0, -20.0)
-    off = layer.nearest(50.0, -20.0, between=True)
-    assert layer.field(*np.float32(on)) == pytest.approx(layer.width / 2, abs=1e-3)
-    assert layer.field(*np.float32(off)) == pytest.approx((layer.width - layer.pitch) / 2, abs=1e-3)
-    assert abs(on[0] - 50) <= layer.pitch / 2 + 1e-6

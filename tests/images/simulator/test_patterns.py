@@ -8,14 +8,10 @@ from semlib.images.simulator import patterns, sample
 from semlib.images.simulator.surface import grid_of
 
 
-def scene(label, index=0, size=160):
-    return patterns.scene(np.random.default_rng([index, label]), label, size)
-
-
 @pytest.mark.parametrize("label", patterns.FAMILIES)
 @pytest.mark.parametrize("index", range(6))
 def test_the_mask_is_one_small_place_or_empty(label, index):
-    drawn = scene(label, index, 240)
+    drawn = patterns.scene(np.random.default_rng([index, label]), label, 240)
     assert drawn.mask.any() == (label != 0)
     assert drawn.mask.mean() < 0.02
     rows, columns = np.nonzero(drawn.mask)
@@ -24,45 +20,40 @@ def test_the_mask_is_one_small_place_or_empty(label, index):
     assert drawn.caption.startswith("Synthetic SEM image")
 
 
+def changed(change, kind, seed, index):
+    """A pattern and its field after a change at the element `index`."""
+    grid = grid_of(240)
+    rng = np.random.default_rng(seed)
+    pattern = patterns.draw(grid, rng, kind)
+    x, y = pattern.sites[index].tolist()
+    y = 0.0 if kind == patterns.LINES else y
+    return grid, pattern, change(grid, rng, grid.surfaces(rng), pattern, x, y)
+
+
 @pytest.mark.parametrize("name", ["protrusion", "bridge", "pinhole"])
 def test_changes_of_lines_stay_within_their_mask(name):
-    grid = grid_of(240)
-    rng = np.random.default_rng(3)
-    clean = patterns.lines(grid, rng, grid.white(rng))
-    field, _ = getattr(patterns, name)(
-        grid, rng, grid.white(rng), clean, [float(clean.sites[2, 0]), 0.0]
-    )
-    changed = (field > 0) != (clean.field > 0)
-    added = (field > 0) & changed
-    assert changed.any()
-    assert added.any() == (name != "pinhole")
-    assert np.abs(grid.y + 0 * grid.x)[changed].max() < 80
+    grid, lines, field = changed(getattr(patterns, name), patterns.LINES, 3, 2)
+    mask = (field > 0) != (lines.field > 0)
+    assert mask.any()
+    assert ((field > 0) & mask).any() == (name != "pinhole")
+    assert np.abs(grid.y + 0 * grid.x)[mask].max() < 80
 
 
 def test_a_bridge_joins_two_lines():
-    grid = grid_of(240)
-    rng = np.random.default_rng(3)
-    lines = patterns.lines(grid, rng, grid.white(rng))
-    field, _ = patterns.bridge(grid, rng, grid.white(rng), lines, [float(lines.sites[2, 0]), 0.0])
-    assert (
-        ndimage.label(field[grid.inside] > 0)[1]
-        == ndimage.label(lines.field[grid.inside] > 0)[1] - 1
-    )
+    grid, lines, field = changed(patterns.bridge, patterns.LINES, 3, 2)
+    before, after = (ndimage.label(part[grid.inside] > 0)[1] for part in (lines.field, field))
+    assert after == before - 1
 
 
 def test_a_missing_contact_is_missing():
-    grid = grid_of(240)
-    rng = np.random.default_rng(0)
-    holes = patterns.holes(grid, rng, grid.white(rng))
-    field, _ = patterns.missing(grid, rng, grid.white(rng), holes, holes.sites[5].tolist())
+    grid, holes, field = changed(patterns.missing, patterns.HOLES, 0, 5)
     assert (field <= holes.field).all()
     lost = (holes.field > 0).sum() - (field > 0).sum()
     assert 0 < lost * grid.step**2 <= 1.3 * np.pi * (holes.width / 2) ** 2
 
 
 def test_edges_of_lines_are_bright_and_trenches_dark():
-    batch = sample(4, seed=0, preset="semnr", size=240, labels=[1, 1, 2, 2])
-    for clean in batch.clean:
+    for clean in sample(4, seed=0, preset="semnr", size=240, labels=[1, 1, 2, 2]).clean:
         profile = clean.astype(float).mean(0)
         assert np.percentile(profile, 98) > 1.2 * np.median(profile)
         assert np.percentile(profile, 5) < 0.85 * np.median(profile)

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -15,27 +14,31 @@ import pytest
 from PIL import Image
 
 from semlib import paths
-from semlib.images.simulator import batch, sample, write, write_archive, write_arrays
+from semlib.images.simulator import batch, presets, sample, write, write_archive, write_arrays
+
+ARRAYS = {"seed": 5, "preset": "semclip", "size": 64}
+ARRAY_FILES = ["captions.json", "images.npy", "labels.npy", "masks.npy"]
 
 
 def digest(path):
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """SHA-256 of a file, or those of the arrays in a folder."""
+    files = [path] if path.is_file() else [path / name for name in ARRAY_FILES]
+    return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
 
 
-def killed_at(index, module, monkeypatch):
-    """Let the simulation of an image fail once; returns the list of the images that were made."""
-    render = module.render
-    made = []
+def killed_at(index, monkeypatch):
+    """Let the simulation of an image fail once; returns the list of the images that were begun."""
+    render = presets.Preset.render
+    begun = []
 
-    def interrupted(preset, seed, i, *rest):
-        if i == index and index not in made:
-            made.append(index)
+    def interrupted(preset, seed, size, i, label):
+        begun.append(i)
+        if i == index and begun.count(index) == 1:
             raise KeyboardInterrupt
-        made.append(i)
-        return render(preset, seed, i, *rest)
+        return render(preset, seed, size, i, label)
 
-    monkeypatch.setattr(module, "render", interrupted)
-    return made
+    monkeypatch.setattr(presets.Preset, "render", interrupted)
+    return begun
 
 
 def test_csv_files_to_the_byte():
@@ -53,13 +56,15 @@ def test_csv_files_to_the_byte():
 
 
 def test_the_csv_of_a_full_set_is_as_long_as_the_real_one():
-    labels = batch.mixture(4591, seed=0)
+    labels = batch.mixture(4591, 0, presets.CARINTHIA.totals)
     names = [write.image_name(0, i, label) for i, label in enumerate(labels)]
     assert len(set(names)) == 4591
     assert len(write.csv_bytes(names, labels)) == 408_627
 
 
 def test_the_archive_holds_what_sample_returns(tmp_path):
+    stale = tmp_path / ".data-parts-000000000000"  # of another version
+    stale.mkdir()
     path = write_archive(tmp_path / "data.zip", 3, seed=4, workers=1)
     images = sample(3, seed=4)
     with zipfile.ZipFile(path) as archive:
@@ -73,78 +78,10 @@ def test_the_archive_holds_what_sample_returns(tmp_path):
             np.testing.assert_array_equal(pixels, images.images[i])
             np.testing.assert_array_equal(marked >= 128, images.masks[i])
             assert int(label) == images.labels[i]
-    assert [file.name for file in tmp_path.iterdir()] == ["data.zip"]
+    assert os.listdir(tmp_path) == ["data.zip"]
 
 
-def test_a_killed_archive_goes_on_and_ends_with_the_same_bytes(tmp_path, monkeypatch):
-    whole = write_archive(tmp_path / "whole" / "data.zip", 4, seed=2, workers=1)
-    made = killed_at(2, write, monkeypatch)
-    target = tmp_path / "killed" / "data.zip"
-    with pytest.raises(KeyboardInterrupt):
-        write_archive(target, 4, seed=2, workers=1)
-    assert not target.exists()
-    assert digest(write_archive(target, 4, seed=2, workers=1)) == digest(whole)
-    assert made == [0, 1, 2, 2, 3]
-
-
-@pytest.mark.slow
-def test_the_bytes_do_not_depend_on_the_number_of_workers(tmp_path):
-    one, two = (write_archive(tmp_path / f"{k}.zip", 9, seed=3, workers=k) for k in (1, 2))
-    assert digest(one) == digest(two)
-
-
-@pytest.mark.skipif(shutil.which("ps") is None, reason="reads the list of processes from ps")
-@pytest.mark.slow
-def test_a_run_killed_outright_leaves_no_worker(tmp_path):
-    call = f"simulator.write_archive({str(tmp_path / 'data.zip')!r}, 4000, seed=2, workers=2)"
-    code = f"from semlib.images import simulator\nif __name__ == '__main__':\n    {call}"
-    script = tmp_path / "simulate_many.py"
-    script.write_text(code)
-    environment = os.environ | {"PYTHONPATH": str(paths.ROOT)}
-    run = subprocess.Popen([sys.executable, script], env=environment, stderr=subprocess.DEVNULL)
-    wait_for(lambda: len(list(tmp_path.glob(".data-parts-*/*.jpg"))) >= 2)
-    workers = children(run.pid)
-    assert len(workers) >= 2
-    run.kill()
-    run.wait()
-    wait_for(lambda: not any(alive(pid) for pid in workers))
-    assert len(list(tmp_path.glob(".data-parts-*/*.jpg"))) >= 2
-    assert not (tmp_path / "data.zip").exists()
-
-
-def wait_for(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.1)
-
-
-def children(pid):
-    listed = subprocess.run(
-        ["ps", "-eo", "pid,ppid"], capture_output=True, text=True, check=True
-    ).stdout
-    return [int(line.split()[0]) for line in listed.splitlines()[1:] if int(line.split()[1]) == pid]
-
-
-def alive(pid):
-    shown = subprocess.run(
-        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True
-    ).stdout.strip()
-    return bool(shown) and not shown.startswith("Z")
-
-
-def test_leftovers_of_another_version_are_not_used(tmp_path):
-    stale = tmp_path / ".data-parts-000000000000"
-    stale.mkdir()
-    write_archive(tmp_path / "data.zip", 1, seed=0, workers=1)
-    assert not stale.exists()
-
-
-ARRAYS = {"seed": 5, "preset": "semvlm", "size": 64}
-ARRAY_FILES = ["captions.json", "images.npy", "labels.npy", "masks.npy"]
-
-
-def test_arrays_hold_what_sample_returns(tmp_path):
+def test_arrays_hold_what_sample_returns_and_are_kept(tmp_path, monkeypatch):
     folder = write_arrays(tmp_path / "set", 5, workers=1, **ARRAYS)
     images = sample(5, **ARRAYS)
     for name in ("images", "masks", "labels"):
@@ -152,37 +89,62 @@ def test_arrays_hold_what_sample_returns(tmp_path):
         np.testing.assert_array_equal(stored, getattr(images, name))
     assert json.loads((folder / "captions.json").read_text()) == images.captions
     assert sorted(f.name for f in folder.iterdir() if f.suffix != ".set") == ARRAY_FILES
-    assert [file.name for file in tmp_path.iterdir()] == ["set"]
+    assert os.listdir(tmp_path) == ["set"]
+    monkeypatch.setattr(presets.Preset, "render", None)
+    assert write_arrays(folder, 5, workers=1, **ARRAYS) == folder
+    with pytest.raises(ValueError, match="set holds something else"):
+        write_arrays(folder, 4, workers=1, **ARRAYS)
 
 
-@pytest.mark.slow
-def test_the_bytes_of_arrays_do_not_depend_on_the_number_of_workers(tmp_path):
-    count = 2 * write.BLOCK + 3
-    one, two = (write_arrays(tmp_path / str(k), count, workers=k, **ARRAYS) for k in (1, 2))
-    assert [digest(one / f) for f in ARRAY_FILES] == [digest(two / f) for f in ARRAY_FILES]
+def test_a_killed_archive_goes_on_and_ends_with_the_same_bytes(tmp_path, monkeypatch):
+    whole = write_archive(tmp_path / "whole" / "data.zip", 4, seed=2, workers=1)
+    begun = killed_at(2, monkeypatch)
+    target = tmp_path / "killed" / "data.zip"
+    with pytest.raises(KeyboardInterrupt):
+        write_archive(target, 4, seed=2, workers=1)
+    assert not target.exists()
+    assert digest(write_archive(target, 4, seed=2, workers=1)) == digest(whole)
+    assert begun == [0, 1, 2, 2, 3]
 
 
-@pytest.mark.parametrize("cut", [False, True])
-def test_killed_arrays_go_on_and_end_with_the_same_bytes(tmp_path, monkeypatch, cut):
+def test_killed_arrays_go_on_and_end_with_the_same_bytes(tmp_path, monkeypatch):
     whole = write_arrays(tmp_path / "whole", 6, workers=1, **ARRAYS)
-    made = killed_at(3, batch, monkeypatch)
+    monkeypatch.setattr(write, "BLOCK", 2)
+    begun = killed_at(3, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         write_arrays(tmp_path / "killed", 6, workers=1, **ARRAYS)
     assert not (tmp_path / "killed").exists()
-    if cut:  # in the middle of a line
-        progress = next(tmp_path.glob(".killed-parts-*/captions.txt"))
-        progress.write_text(progress.read_text()[:-5])
     again = write_arrays(tmp_path / "killed", 6, workers=1, **ARRAYS)
-    assert made == [0, 1, 2, 3, *[2] * cut, 3, 4, 5]
-    assert [digest(again / f) for f in ARRAY_FILES] == [digest(whole / f) for f in ARRAY_FILES]
+    assert begun == [0, 1, 2, 3, 2, 3, 4, 5]
+    assert digest(again) == digest(whole)
 
 
-def test_finished_arrays_are_kept_and_others_not_overwritten(tmp_path, monkeypatch):
-    folder = write_arrays(tmp_path / "set", 3, workers=1, **ARRAYS)
-    monkeypatch.setattr(batch, "render", None)
-    assert write_arrays(folder, 3, workers=1, **ARRAYS) == folder
-    with pytest.raises(ValueError, match="set holds something else"):
-        write_arrays(folder, 4, workers=1, **ARRAYS)
+@pytest.mark.slow
+def test_the_bytes_do_not_depend_on_the_number_of_workers(tmp_path):
+    one, two = (write_archive(tmp_path / f"{k}.zip", 9, seed=3, workers=k) for k in (1, 2))
+    assert digest(one) == digest(two)
+    count = 2 * write.BLOCK + 3
+    one, two = (write_arrays(tmp_path / str(k), count, workers=k, **ARRAYS) for k in (1, 2))
+    assert digest(one) == digest(two)
+
+
+@pytest.mark.slow
+def test_a_run_killed_outright_leaves_no_worker(tmp_path):
+    call = f"simulator.write_archive({str(tmp_path / 'data.zip')!r}, 4000, seed=2, workers=2)"
+    script = tmp_path / "simulate_many.py"
+    script.write_text(
+        f"from semlib.images import simulator\nif __name__ == '__main__':\n    {call}"
+    )
+    environment = os.environ | {"PYTHONPATH": str(paths.ROOT)}
+    run = subprocess.Popen([sys.executable, script], env=environment, stderr=subprocess.PIPE)
+    end = time.monotonic() + 60
+    while len(list(tmp_path.glob(".data-parts-*/*.jpg"))) < 2:
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.1)
+    run.kill()
+    run.communicate(timeout=60)  # stderr ends with the last process that holds it
+    assert len(list(tmp_path.glob(".data-parts-*/*.jpg"))) >= 2
+    assert not (tmp_path / "data.zip").exists()
 
 
 @pytest.mark.parametrize("function", [write_archive, write_arrays])
