@@ -43,14 +43,14 @@ def run(images, out, *, shots=None, model=None, backbone=None, pretrained=None, 
     backbone, pretrained, prompts
         See `clip.read` and `Prompts.load`.
     """
-    images = Path(images)
+    images = _existing(images)
     out = Path(out)
-    files = [images / row["path"] for row in datasets.list_folder(_existing(images))]
+    files = [images / row["path"] for row in datasets.list_folder(images)]
     if (shots is None) == (model is None):
         raise ValueError("give either shots to learn from or a saved model")
     if model is None:
         network = Backbone(backbone or OURS, pretrained)
-        fitted = _fit(network, Prompts.load(prompts), _existing(Path(shots)))
+        fitted = _fit(network, Prompts.load(prompts), _existing(shots))
     elif backbone or pretrained or prompts:
         raise ValueError("a saved model brings its own backbone and prompts: leave those out")
     else:
@@ -70,10 +70,10 @@ def overlay(image, anomaly):
     return mixed
 
 
-def _existing(place):
-    if not place.is_dir():
-        raise FileNotFoundError(f"{place} is not a folder")
-    return place
+def _existing(folder):
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(f"{folder} is not a folder")
+    return Path(folder)
 
 
 def _fit(backbone, prompts, place):
@@ -89,9 +89,8 @@ def _keep(model, place):
     """Save a model unless the same is there; returns when it was saved, in seconds."""
     with tempfile.TemporaryDirectory() as fresh:
         store.save(model, fresh)
-        names = (store.TENSORS, store.ABOUT)
-        _, differing, missing = filecmp.cmpfiles(fresh, place, names, shallow=False)
-    if differing or missing:
+        same, *_ = filecmp.cmpfiles(fresh, place, (store.TENSORS, store.ABOUT), shallow=False)
+    if len(same) < 2:
         store.save(model, place)
     return (place / store.TENSORS).stat().st_mtime
 
@@ -99,64 +98,66 @@ def _keep(model, place):
 def _detect(model, files, out, saved):
     """Work through the files by chunks; all of them end up in results.csv or skipped.csv."""
     table = out / "results.csv"
-    earlier = pd.read_csv(table).to_dict("records") if table.is_file() else []
-    earlier = {row["file"]: row for row in earlier}
-    done = {}
-    for file in files:
-        overlay = out / "overlays" / f"{file.stem}.png"
-        newest = max(file.stat().st_mtime, saved)
-        if file.name in earlier and overlay.is_file() and overlay.stat().st_mtime >= newest:
-            done[file.name] = earlier[file.name]
-    todo = [file for file in files if file.name not in done]
-    unreadable = []
-    with tqdm(total=len(files), initial=len(done), desc="detect", unit="image") as bar:
+    lines = {}  # of results.csv by file
+    if table.is_file():
+        earlier = pd.read_csv(table).set_index("file", drop=False).to_dict("index")
+        for file in files:
+            picture = _overlay_of(file, out)
+            newest = max(file.stat().st_mtime, saved)
+            if file.name in earlier and picture.is_file() and picture.stat().st_mtime >= newest:
+                lines[file.name] = earlier[file.name]
+    todo = [file for file in files if file.name not in lines]
+    unreadable = {}
+    with tqdm(total=len(files), initial=len(lines), desc="detect", unit="image") as bar:
         for start in range(0, len(todo), CHUNK):
             chunk = todo[start : start + CHUNK]
-            done |= _chunk(model, chunk, out / "overlays", unreadable)
-            _write([done[file.name] for file in files if file.name in done], table)
+            lines |= _chunk(model, chunk, out, unreadable)
+            _write(lines, table)
             bar.update(len(chunk))
     if len(unreadable) == len(files):
-        reason = unreadable[0]["reason"]
+        reason = unreadable[files[0].name]["reason"]
         raise ValueError(f"none of {len(files)} images can be used: {reason}")
-    ordered = [done[file.name] for file in files if file.name in done]
-    _write(ordered, table)
     _write(unreadable, out / "skipped.csv")
     if unreadable:
         tqdm.write(f"{len(unreadable)} images left out, listed in {out / 'skipped.csv'}")
-    return pd.DataFrame(ordered)
+    return _write(lines, table)
 
 
-def _chunk(model, files, overlays, unreadable):
-    """Write the overlays of some files; lines of results.csv by name; adds to the unreadable."""
+def _chunk(model, files, out, unreadable):
+    """Write the overlays of some files; lines of results.csv by file; adds to the unreadable."""
     images = {}
     for file in files:
         image, reason = read.try_image(file)
         if image is None:
-            unreadable.append({"file": file.name, "reason": reason})
+            unreadable[file.name] = {"file": file.name, "reason": reason}
         else:
             images[file] = image
     if not images:
         return {}
     side = model.backbone.image_size
     prediction = model.predict(np.stack([data.fitted(one, side) for one in images.values()]))
-    scores = model.anomaly_scores(prediction)
-    lines = {}
-    for i, (file, image) in enumerate(images.items()):
-        small = Image.fromarray(prediction.anomaly_maps[i])
-        anomaly = np.asarray(small.resize(image.shape[::-1], Image.Resampling.BILINEAR))
-        with atomic(overlays / f"{file.stem}.png") as temporary:
-            Image.fromarray(overlay(image, anomaly)).save(temporary)
-        odds = [round(float(p), 4) for p in prediction.class_probabilities[i]]
-        odds = dict(zip(model.classes, odds, strict=True))
-        lines[file.name] = {"file": file.name, "class": max(odds, key=odds.get)} | odds
-        lines[file.name]["anomaly_score"] = round(float(scores[i]), 4)
-    return lines
+    for (file, image), small in zip(images.items(), prediction.anomaly_maps, strict=True):
+        large = Image.fromarray(small).resize(image.shape[::-1], Image.Resampling.BILINEAR)
+        with atomic(_overlay_of(file, out)) as temporary:
+            Image.fromarray(overlay(image, np.asarray(large))).save(temporary)
+    table = pd.DataFrame(prediction.class_probabilities, columns=model.classes)
+    table.insert(0, "file", [file.name for file in images])
+    table.insert(1, "class", table[model.classes].idxmax(axis=1))
+    table["anomaly_score"] = model.anomaly_scores(prediction)
+    table = table.astype(dict.fromkeys(table.columns[2:], float)).round(4)
+    return table.set_index("file", drop=False).to_dict("index")
+
+
+def _overlay_of(file, out):
+    return out / "overlays" / f"{file.stem}.png"
 
 
 def _write(lines, file):
-    """Write a table, or remove that of an earlier run where there is no line."""
-    if not lines:
+    """Write a table sorted by file, or remove that of an earlier run where there is no line."""
+    table = pd.DataFrame([lines[name] for name in sorted(lines)])
+    if table.empty:
         file.unlink(missing_ok=True)
-        return
-    with atomic(file) as temporary:
-        pd.DataFrame(lines).to_csv(temporary, index=False, lineterminator="\n")
+    else:
+        with atomic(file) as temporary:
+            table.to_csv(temporary, index=False, lineterminator="\n")
+    return table

@@ -106,11 +106,7 @@ def classification(probabilities, labels):
     The largest of the probabilities (n, C) names the class. Means are over the classes among
     `labels` (n,), so recall and balanced accuracy are the same. An unused class has precision 0.
     """
-    probabilities = np.asarray(probabilities)
-    labels = np.asarray(labels)
-    if probabilities.ndim != 2 or len(probabilities) != len(labels):
-        raise ValueError(f"probabilities {probabilities.shape} do not fit {labels.shape} labels")
-    _finite(probabilities)
+    _check_finite(probabilities)
     predicted = probabilities.argmax(axis=1)
     balanced = balanced_accuracy_score(labels, predicted)
     look = {"labels": np.unique(labels), "average": "macro", "zero_division": 0}
@@ -125,13 +121,13 @@ def _checked(values, truth, kind):
     truth = np.asarray(truth, bool)
     if values.shape != truth.shape:
         raise ValueError(f"scores {values.shape} and truth {truth.shape} of {kind} differ in shape")
-    _finite(values)
+    _check_finite(values)
     if truth.all() or not truth.any():
         which = "defective" if truth.all() else "defect-free"
         raise ValueError(f"all {truth.size} {kind} are {which}: AUROC needs both kinds")
     return values, truth
 
 
-def _finite(values):
+def _check_finite(values):
     if not np.isfinite(values).all():
         raise ValueError(f"{(~np.isfinite(values)).sum()} scores are NaN or infinite")
