@@ -97,8 +97,6 @@ class Backbone(nn.Module):
     @torch.inference_mode()
     def encode_images(self, images, batch_size=32, progress=False):
         """`Features` of uint8 images (N, H, W), which are resized to the model's square."""
-        if not len(images):
-            raise ValueError("there is no image to encode")
         embeddings = []
         tokens = []
         starts = range(0, len(images), batch_size)

@@ -69,23 +69,13 @@ def config():
 def read(name=OURS, pretrained=None):
     """Open a model as a `Source`.
 
-    Parameters
-    ----------
-    name : str
-        "sem-vlm", our embedded model, or an open_clip ViT such as "ViT-B-16-plus-240".
-    pretrained : str or Path, optional
-        A tag of open_clip ("laion400m_e32", which it downloads), a file (safetensors, or a torch
-        file, from which nothing but tensors is read), or "random". Not needed for "sem-vlm".
-
-    Raises
-    ------
-    ValueError
-        If the name is not that of a ViT, or the weights are missing, damaged or another model's.
-    ConnectionError
-        If open_clip cannot download the weights.
+    `name` is "sem-vlm", our embedded model, or an open_clip ViT such as "ViT-B-16-plus-240".
+    `pretrained`, not needed for "sem-vlm", is a tag of open_clip ("laion400m_e32", which it
+    downloads, or a ConnectionError says that it cannot), a file (safetensors, or a torch file, from
+    which nothing but tensors is read), or "random".
     """
     settings = config() if name == OURS else _vit(name)
-    tags = [] if name == OURS else open_clip.list_pretrained_tags_by_model(name)
+    tags = open_clip.list_pretrained_tags_by_model(name)
     if pretrained in tags:
         return _downloaded(name, pretrained)
     embedded = name == OURS and pretrained is None
@@ -128,9 +118,8 @@ def _downloaded(name, tag):
             f"open_clip could not download the weights {tag!r} of {name} ({error}); "
             "download them elsewhere and give the file as pretrained=FILE"
         ) from error
-    visual = model.visual
-    label = f"CLIP {name} ({tag})"
-    return Source(model, open_clip.get_tokenizer(name), visual.image_mean, visual.image_std, label)
+    look = model.visual.image_mean, model.visual.image_std
+    return Source(model, open_clip.get_tokenizer(name), *look, f"CLIP {name} ({tag})")
 
 
 def _fill(model, file, name):

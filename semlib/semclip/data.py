@@ -67,8 +67,7 @@ def shots(place, size, normal):
     The folder holds images, ``labels.csv`` and ``masks/<name of the image>.png``; an image of class
     `normal` needs no mask. A pixel of the square is defect where any part of it is.
 
-    Returns images uint8 (N, size, size), labels list of str, and masks bool (N, size, size), or
-    None where the folder has no mask at all. A ValueError names a file that lacks label or mask.
+    Returns uint8 images, labels list of str and bool masks, or None if the folder has no mask.
     """
     table = datasets.list_folder(place)
     masked = any(row["mask_path"] for row in table)

@@ -30,18 +30,10 @@ def run(images, out, *, shots=None, model=None, backbone=None, pretrained=None, 
     The whole image is fitted into the backbone's square, and the map goes back to the image's own
     size. An interrupted run continues; images are done again when they or the model are newer.
 
-    Parameters
-    ----------
-    images : Path
-        Folder of images of any size and bit depth; only its top level is searched.
-    out : Path
-        Receives ``results.csv`` (file, class, a column for each class with its probability,
-        anomaly_score; also returned), ``overlays/<name>.png``, ``model/`` and, where files cannot
-        be read, ``skipped.csv``.
-    shots, model : Path
-        Either a folder as `data.shots` reads it, or the ``model/`` of an earlier run.
-    backbone, pretrained, prompts
-        See `clip.read` and `Prompts.load`.
+    `images` is a folder, `shots` one as `data.shots` reads it; or `model` is the ``model/`` of an
+    earlier run. The others: see `clip.read` and `Prompts.load`. `out` receives ``results.csv``
+    (file, class, a probability for each class, anomaly_score; also returned), ``overlays/``,
+    ``model/`` and, where files cannot be read, ``skipped.csv``.
     """
     images = _existing(images)
     out = Path(out)
@@ -55,7 +47,8 @@ def run(images, out, *, shots=None, model=None, backbone=None, pretrained=None, 
         raise ValueError("a saved model brings its own backbone and prompts: leave those out")
     else:
         fitted = store.load(model)
-    return _detect(fitted, files, out, _keep(fitted, out / "model"))
+    _keep(fitted, out)
+    return _detect(fitted, files, out)
 
 
 def overlay(image, anomaly):
@@ -85,71 +78,64 @@ def _fit(backbone, prompts, place):
     return SemClip(backbone, prompts, transformation=masks is not None).fit(features, labels, masks)
 
 
-def _keep(model, place):
-    """Save a model unless the same is there; returns when it was saved, in seconds."""
+def _keep(model, out):
+    """Save the model unless it is there already; results of another one are removed."""
     with tempfile.TemporaryDirectory() as fresh:
         store.save(model, fresh)
-        same, *_ = filecmp.cmpfiles(fresh, place, (store.TENSORS, store.ABOUT), shallow=False)
-    if len(same) < 2:
-        store.save(model, place)
-    return (place / store.TENSORS).stat().st_mtime
+        files = (store.TENSORS, store.ABOUT)
+        same, *_ = filecmp.cmpfiles(fresh, out / "model", files, shallow=False)
+    if len(same) < len(files):
+        (out / "results.csv").unlink(missing_ok=True)
+        store.save(model, out / "model")
 
 
-def _detect(model, files, out, saved):
+def _detect(model, files, out):
     """Work through the files by chunks; all of them end up in results.csv or skipped.csv."""
     table = out / "results.csv"
-    lines = {}  # of results.csv by file
+    overlays = {file: out / "overlays" / f"{file.stem}.png" for file in files}
+    lines = {}  # of results.csv by name
     if table.is_file():
         earlier = pd.read_csv(table).set_index("file", drop=False).to_dict("index")
-        for file in files:
-            picture = _overlay_of(file, out)
-            newest = max(file.stat().st_mtime, saved)
-            if file.name in earlier and picture.is_file() and picture.stat().st_mtime >= newest:
+        for file, picture in overlays.items():
+            drawn = picture.is_file() and picture.stat().st_mtime >= file.stat().st_mtime
+            if drawn and file.name in earlier:
                 lines[file.name] = earlier[file.name]
     todo = [file for file in files if file.name not in lines]
     unreadable = {}
     with tqdm(total=len(files), initial=len(lines), desc="detect", unit="image") as bar:
         for start in range(0, len(todo), CHUNK):
             chunk = todo[start : start + CHUNK]
-            lines |= _chunk(model, chunk, out, unreadable)
+            opened = {file: read.try_image(file) for file in chunk}
+            for file, (image, reason) in opened.items():
+                if image is None:
+                    unreadable[file.name] = {"file": file.name, "reason": reason}
+            images = {file: image for file, (image, _) in opened.items() if image is not None}
+            lines |= _look(model, images, overlays) if images else {}
             _write(lines, table)
             bar.update(len(chunk))
-    if len(unreadable) == len(files):
+    results = _write(lines, table)
+    if results.empty:
         reason = unreadable[files[0].name]["reason"]
         raise ValueError(f"none of {len(files)} images can be used: {reason}")
     _write(unreadable, out / "skipped.csv")
     if unreadable:
         tqdm.write(f"{len(unreadable)} images left out, listed in {out / 'skipped.csv'}")
-    return _write(lines, table)
+    return results
 
 
-def _chunk(model, files, out, unreadable):
-    """Write the overlays of some files; lines of results.csv by file; adds to the unreadable."""
-    images = {}
-    for file in files:
-        image, reason = read.try_image(file)
-        if image is None:
-            unreadable[file.name] = {"file": file.name, "reason": reason}
-        else:
-            images[file] = image
-    if not images:
-        return {}
+def _look(model, images, overlays):
+    """Write the overlays of some images, by file; lines of results.csv by name."""
     side = model.backbone.image_size
     prediction = model.predict(np.stack([data.fitted(one, side) for one in images.values()]))
     for (file, image), small in zip(images.items(), prediction.anomaly_maps, strict=True):
         large = Image.fromarray(small).resize(image.shape[::-1], Image.Resampling.BILINEAR)
-        with atomic(_overlay_of(file, out)) as temporary:
+        with atomic(overlays[file]) as temporary:
             Image.fromarray(overlay(image, np.asarray(large))).save(temporary)
-    table = pd.DataFrame(prediction.class_probabilities, columns=model.classes)
+    table = pd.DataFrame(prediction.class_probabilities.astype(float), columns=model.classes)
     table.insert(0, "file", [file.name for file in images])
     table.insert(1, "class", table[model.classes].idxmax(axis=1))
-    table["anomaly_score"] = model.anomaly_scores(prediction)
-    table = table.astype(dict.fromkeys(table.columns[2:], float)).round(4)
-    return table.set_index("file", drop=False).to_dict("index")
-
-
-def _overlay_of(file, out):
-    return out / "overlays" / f"{file.stem}.png"
+    table["anomaly_score"] = model.anomaly_scores(prediction).astype(float)
+    return table.round(4).set_index("file", drop=False).to_dict("index")
 
 
 def _write(lines, file):

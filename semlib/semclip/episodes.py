@@ -118,7 +118,7 @@ def episodes(pool, *, shots=(1, 2, 5, 10), seeds=range(5), n_test=40, n_test_min
     n_test_min = min(n_test, n_test_min)
     short = excluded(pool, shots, n_test_min)
     if len(short):
-        names = ", ".join(f"{one['class']} ({one['count']})" for _, one in short.iterrows())
+        names = ", ".join(short["class"] + short["count"].map(" ({})".format))
         reason = short["reason"][0]
         raise ValueError(f"too few images of {names}: {reason}; drop them with episodes.without")
     rng = np.random.default_rng(0)

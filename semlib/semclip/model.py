@@ -52,8 +52,7 @@ class SemClip:
     defect against defect-free become maps, and those of both paths are added, A = A_F + A_V.
     Classification: ``P = w softmax(s <image, text>) + (1 - w) softmax(head)``, s CLIP's own scale.
 
-    By default the backbone is our embedded model, and the prompts are those of the paper's seven
-    classes. See `Options` for the others.
+    By default with our embedded model and the prompts of the paper's classes; see `Options`.
     """
 
     def __init__(self, backbone=None, prompts=None, **options):
@@ -69,13 +68,8 @@ class SemClip:
     def fit(self, images, labels, masks=None):
         """Train both small layers on a few shots of each class; returns the model itself.
 
-        Parameters
-        ----------
-        images : uint8 array (N, H, W), or Features
-        labels : sequence (N,)
-            Names of the prompts' classes, or their labels; each class at least once.
-        masks : bool array (N, H, W), optional
-            Defects; needed unless ``transformation=False``.
+        Takes uint8 images (N, H, W) or `Features`, N names or labels of the prompts' classes, and
+        bool masks (N, H, W) of the defects, which are needed unless ``transformation=False``.
         """
         classes = self._class_numbers(images, labels)
         options = self.options
@@ -102,10 +96,9 @@ class SemClip:
         return self
 
     def predict(self, images, shape=None):
-        """`Prediction` for uint8 images (N, H, W) or Features.
+        """`Prediction` for uint8 images (N, H, W) or Features, with maps of a `shape`.
 
-        `shape` is the size of the maps: that of the images, or the backbone's own for Features,
-        when not given.
+        When not given it is that of the images, or the backbone's own for Features.
         """
         self.check_fitted()
         layers = self.backbone.projection if self.transform is None else self.transform

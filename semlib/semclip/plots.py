@@ -58,7 +58,7 @@ def shot_curves(summary, metrics, *, columns=3):
     """
     methods = sorted(summary["method"].unique(), key=lambda name: name != FULL)  # ours first
     supervision = summary.groupby("method")["supervision"].first()
-    looks = dict(zip(methods, _looks(len(methods), methods[0] == FULL), strict=True))
+    looks = _looks(methods)
     shots = sorted(summary["k"].unique())
     columns = min(columns, len(metrics))
     figure, axes = _panels(len(metrics), columns, (3.1 * columns + 2.8, 2.9))
@@ -84,17 +84,16 @@ def shot_curves(summary, metrics, *, columns=3):
     return figure
 
 
-def _looks(count, emphasised):
+def _looks(methods):
     """Colour, marker and line of each method; line styles tell repeats of a colour apart."""
     colours = [colour for colour in PALETTE if colour not in ("#000000", "#F0E442")]
-    looks = []
-    if emphasised:  # black is kept for it
-        looks = [{"color": "black", "marker": "o", "ms": 5.5, "lw": 2.2, "ls": "-", "zorder": 5}]
-    for i in range(count - emphasised):
+    looks = {}
+    for i, name in enumerate(name for name in methods if name != FULL):
         look = {"color": colours[i % len(colours)], "marker": MARKERS[(i + 1) % len(MARKERS)]}
         line = ("-", "--", ":")[i // len(colours) % 3]
-        looks.append(look | {"ms": 4, "lw": 1.1, "ls": line})
-    return looks
+        looks[name] = look | {"ms": 4, "lw": 1.1, "ls": line}
+    ours = {"color": "black", "marker": "o", "ms": 5.5, "lw": 2.2, "ls": "-", "zorder": 5}
+    return looks | {FULL: ours}
 
 
 def attention(images, original, vv, grid, names):

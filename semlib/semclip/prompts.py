@@ -116,8 +116,6 @@ class Prompts:
 
 def _table(path, columns):
     """Rows of a CSV as text, stripped; complete and each once."""
-    if not path.is_file():
-        raise ValueError(f"{path} does not exist: give a CSV file of {', '.join(columns)}")
     table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     if missing := [name for name in columns if name not in table.columns]:
         there = ", ".join(table.columns)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from skimage.util import view_as_blocks
 
 from semlib import paths
 from semlib.images import read
@@ -131,9 +132,8 @@ def _wafer(folder):
 
 def _cut(array, side):
     """Square tiles (n, side, side), row by row; what is left over is dropped."""
-    rows, columns = (length // side for length in array.shape)
-    tiles = array[: rows * side, : columns * side].reshape(rows, side, columns, side)
-    return tiles.swapaxes(1, 2).reshape(-1, side, side)
+    rows, columns = (length // side * side for length in array.shape)
+    return view_as_blocks(array[:rows, :columns], (side, side)).reshape(-1, side, side)
 
 
 def episodes(name, tiles, *, shots=SHOTS, seeds=range(3)):

@@ -88,11 +88,8 @@ def _region_shares(masks):
 
 
 def _area(shares, before, after, limit):
-    """Area under the curve of found share against false positive rate up to `limit`, over it.
-
-    A defect pixel is found while the rate goes from `before` (defect-free pixels with larger
-    values) to `after` (or equal values).
-    """
+    """Area under the curve of found share against false positive rate up to `limit`, over it."""
+    # a pixel is found while the rate goes from `before` (larger values) to `after` (equal ones);
     # ties count as a straight line, the trapezoid rule
     reach = np.minimum(after, limit)
     width = np.maximum(after - before, np.finfo(float).tiny)
@@ -106,8 +103,7 @@ def classification(probabilities, labels):
     The largest of the probabilities (n, C) names the class. Means are over the classes among
     `labels` (n,), so recall and balanced accuracy are the same. An unused class has precision 0.
     """
-    _check_finite(probabilities)
-    predicted = probabilities.argmax(axis=1)
+    predicted = np.asarray_chkfinite(probabilities).argmax(axis=1)
     balanced = balanced_accuracy_score(labels, predicted)
     look = {"labels": np.unique(labels), "average": "macro", "zero_division": 0}
     macro = precision_recall_fscore_support(labels, predicted, **look)[:3]
@@ -116,18 +112,11 @@ def classification(probabilities, labels):
 
 
 def _checked(values, truth, kind):
-    """Both as arrays of one shape, finite, with both kinds of truth."""
-    values = np.asarray(values)
+    values = np.asarray_chkfinite(values)
     truth = np.asarray(truth, bool)
     if values.shape != truth.shape:
         raise ValueError(f"scores {values.shape} and truth {truth.shape} of {kind} differ in shape")
-    _check_finite(values)
     if truth.all() or not truth.any():
         which = "defective" if truth.all() else "defect-free"
         raise ValueError(f"all {truth.size} {kind} are {which}: AUROC needs both kinds")
     return values, truth
-
-
-def _check_finite(values):
-    if not np.isfinite(values).all():
-        raise ValueError(f"{(~np.isfinite(values)).sum()} scores are NaN or infinite")

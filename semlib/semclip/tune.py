@@ -24,16 +24,11 @@ def transformation_layers(
     The paper does not say how it trains the layer: start, losses (those of APRIL-GAN, arXiv
     2305.17382), optimiser (AdamW, cosine decay) and the finer grid are our choice.
 
-    Parameters
-    ----------
-    tokens, masks
-        Tensor (N, p, L, P, d), bool array (N, H, W); `grid` has the rows and columns of patches.
-    start : tensor (d, e)
-        The backbone's projection, so that without a step the segmentation is the zero-shot one.
-    texts, normal, temperature
-        See `maps.anomaly`, for which the result, tensor (p, L, d, e), is made.
-    learning_rate : float
-        In units of the start's standard deviation, as a layer's scale does not reach the cosines.
+    Takes tokens (N, p, L, P, d) of patches on the `grid` (rows, columns), masks (N, H, W) and the
+    start (d, e): the backbone's projection, so that without a step the segmentation is the
+    zero-shot one. The learning rate is in units of the start's standard deviation, as a layer's
+    scale does not reach the cosines. Returns a tensor (p, L, d, e) for `maps.anomaly`, which also
+    explains texts, normal and temperature.
     """
     covered = reduce_masks(masks, [FINER * side for side in grid])  # N 4h 4w
     # defects are small: without a weight so few steps would end with empty maps

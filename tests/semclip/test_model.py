@@ -8,7 +8,7 @@ from safetensors.numpy import load_file, save_file
 from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
 
-from semlib.semclip import store, tune
+from semlib.semclip import store
 from semlib.semclip.backbone import Backbone, Features
 from semlib.semclip.clip import Source
 from semlib.semclip.model import Prediction, SemClip
@@ -140,12 +140,6 @@ def test_last_level_alone(make, shots):
     assert (one.predict(features).anomaly_maps == other.predict(deep).anomaly_maps).all()
 
 
-def test_plain_prompts_and_no_trained_part(spots_backbone, spots_prompts, test_set):
-    model = SemClip(spots_backbone, spots_prompts.plain(), transformation=False, fusion=1.0)
-    for a, b in zip(model.predict(test_set[0]), model.zero_shot(test_set[0]), strict=True):
-        assert (a == b).all()
-
-
 def test_labels_alone_need_no_masks(make, shots, test_set):
     features, names, _ = shots
     model = make(transformation=False, fusion=0.0).fit(features, names)
@@ -227,20 +221,9 @@ def test_bad_folders(make, fitted, tmp_path):
     (tmp_path / "model.json").write_text(json.dumps(about)[:-5])
     with pytest.raises(ValueError, match="is damaged"):
         store.load(tmp_path, fitted.backbone)
-
-
-def test_loading_is_strict(fitted, tmp_path):
     store.save(fitted, tmp_path)
     tensors = load_file(tmp_path / "model.safetensors")
-    save_file(tensors | {"more": np.zeros(2)}, tmp_path / "model.safetensors")
-    with pytest.raises(ValueError, match="'more'"):
-        store.load(tmp_path, fitted.backbone)
     del tensors["head.bias"]
     save_file(tensors, tmp_path / "model.safetensors")
-    with pytest.raises(ValueError, match="asks for .*head.bias"):
+    with pytest.raises(ValueError, match="lacks 'head.bias'"):
         store.load(tmp_path, fitted.backbone)
-
-
-def test_batch_size_of_training_is_within_the_shots(make, spots, monkeypatch):
-    monkeypatch.setattr(tune, "BATCH", 2)
-    assert make(steps=2).fit(*spots(3)).transform is not None

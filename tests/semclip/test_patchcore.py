@@ -69,10 +69,10 @@ def test_nearest_rows():
 def test_vgg_features_keep_the_distances_of_the_averaged_levels(with_weights):
     images = np.random.default_rng(0).integers(0, 256, (2, 40, 48), dtype=np.uint8)
     images[1] = 90
-    features = patchcore.vgg_features(images, size=64, progress=False)
+    features = patchcore.vgg_features(images, size=64)
     assert features.tokens.shape == (2, 256, 128) and features.tokens.dtype == np.float16
     assert features.pooled.shape == (2, 768) and features.pooled.dtype == np.float32
-    alone = patchcore.vgg_features(images[1:], size=64, progress=False)
+    alone = patchcore.vgg_features(images[1:], size=64)
     assert np.array_equal(alone.tokens, features.tokens[1:])
     assert np.array_equal(alone.pooled, features.pooled[1:])
     constant = torch.full((1, 1, 64, 64), 90 / 255)
