@@ -6,7 +6,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
-from tqdm import tqdm
 
 from semlib.semclip import clip
 
@@ -95,12 +94,11 @@ class Backbone(nn.Module):
         return image, visual.ln_post(torch.stack(tapped, 2))  # N 2 L P d
 
     @torch.inference_mode()
-    def encode_images(self, images, batch_size=32, progress=False):
+    def encode_images(self, images, batch_size=32):
         """`Features` of uint8 images (N, H, W), which are resized to the model's square."""
         embeddings = []
         tokens = []
-        starts = range(0, len(images), batch_size)
-        for start in tqdm(starts, desc=f"encode, {self.label}", unit="batch", disable=not progress):
+        for start in range(0, len(images), batch_size):
             image, both = self.two_paths(self.to_input(images[start : start + batch_size]))
             embeddings.append(image.cpu().numpy())
             tokens.append(both.half().cpu().numpy())

@@ -74,8 +74,7 @@ def _fit(backbone, prompts, place):
     images, labels, masks = data.shots(place, backbone.image_size, normal)
     if masks is None:
         tqdm.write(f"{place} has no masks: the Transformation Layers stay untrained")
-    features = backbone.encode_images(images, progress=True)
-    return SemClip(backbone, prompts, transformation=masks is not None).fit(features, labels, masks)
+    return SemClip(backbone, prompts, transformation=masks is not None).fit(images, labels, masks)
 
 
 def _keep(model, out):

@@ -96,9 +96,9 @@ def excluded(pool, shots, n_test_min=5):
 def without(pool, names):
     """The pool without the images of some classes; the others are numbered anew, in their order."""
     normal = pool.classes[pool.normal]
-    if normal in set(names):
-        raise ValueError(f"{normal!r} is the defect-free class, which every method needs")
     classes = [name for name in pool.classes if name not in set(names)]
+    if normal not in classes:
+        raise ValueError(f"{normal!r} is the defect-free class, which every method needs")
     numbers = pd.Index(classes).get_indexer(pool.classes)  # -1 for a class that is left out
     left = pool.take(numbers[pool.labels] >= 0)
     labels = numbers[left.labels]
@@ -133,10 +133,15 @@ def episodes(pool, *, shots=(1, 2, 5, 10), seeds=range(5), n_test=40, n_test_min
     orders = {}
     for seed in seeds:
         rng = np.random.default_rng([1, seed])
-        orders[seed] = [rng.permutation(part) for part in rest]
+        orders[seed] = [rng.permutation(part) for part in rest], test
+    return nested(orders, shots)
+
+
+def nested(orders, shots):
+    """Episodes of each k, then seed, from shuffled images by class and tests of each seed."""
     drawn = []
     for k in shots:
-        for seed, order in orders.items():  # the first k of each class are the shots
+        for seed, (order, test) in orders.items():  # the first k of each class are the shots
             drawn.append(Episode(k, seed, np.concatenate([part[:k] for part in order]), test))
     return drawn
 

@@ -50,9 +50,8 @@ def anomaly(tokens, layers, *, texts, normal, temperature):
     or (d, e), see `similarity`. The mean over paths and levels is taken.
     """
     parts = []
-    for start in range(0, len(tokens), CHUNK):
-        some = torch.from_numpy(tokens[start : start + CHUNK]).float()
-        some = some.permute(1, 2, 0, 3, 4)  # p L n P d
+    for some in torch.from_numpy(tokens).split(CHUNK):
+        some = some.float().permute(1, 2, 0, 3, 4)  # p L n P d
         similarities = similarity(some.flatten(2, 3), layers, texts)  # p L nP C
         odds = defect_logit(similarities, normal, temperature).sigmoid()  # p L nP
         parts.append(odds.mean((0, 1)).unflatten(0, some.shape[2:4]))  # n P

@@ -71,23 +71,16 @@ class SemClip:
         Takes uint8 images (N, H, W) or `Features`, N names or labels of the prompts' classes, and
         bool masks (N, H, W) of the defects, which are needed unless ``transformation=False``.
         """
-        classes = self._class_numbers(images, labels)
         options = self.options
-        if options.transformation:
-            masks = _checked(images, masks)
+        classes = self._class_numbers(images, labels)
+        masks = _checked(images, masks) if options.transformation else None
         features = self._features(images)
         layers = self.backbone.projection
         if options.transformation:
-            layers = self.transform = tune.transformation_layers(
-                torch.from_numpy(features.tokens),
-                masks,
-                layers,
-                self.backbone.grid,
-                steps=options.steps,
-                learning_rate=options.learning_rate,
-                seed=options.seed,
-                **self._look(),
-            )
+            given = torch.from_numpy(features.tokens), masks, layers, self.backbone.grid
+            training = {name: getattr(options, name) for name in ("steps", "learning_rate", "seed")}
+            layers = tune.transformation_layers(*given, **self._look(), **training)
+            self.transform = layers
         if options.fusion < 1:
             patches = maps.anomaly(features.tokens, layers, **self._look())
             inputs = tune.describe(features, patches)

@@ -22,7 +22,7 @@ from semlib.images import read
 from semlib.semclip import findings, study, winclip
 from semlib.semclip.april_gan import april_gan
 from semlib.semclip.data import fitted
-from semlib.semclip.episodes import Episode, Pool, only_used
+from semlib.semclip.episodes import Episode, Pool, nested, only_used
 from semlib.semclip.patchcore import patchcore
 from semlib.semclip.prompts import HERE, Prompts
 from semlib.semclip.unet import unet
@@ -146,12 +146,7 @@ def episodes(name, tiles, *, shots=SHOTS, seeds=range(3)):
     """
     if name == "patterned_wafer":
         return [_leave_one_out(tiles, seed) for seed in seeds if seed < len(POINTS)]
-    halves = {seed: _halved(name, tiles, max(shots), seed) for seed in seeds}
-    drawn = []
-    for k in shots:
-        for seed, (support, test) in halves.items():
-            drawn.append(Episode(k, seed, np.concatenate([some[:k] for some in support]), test))
-    return drawn
+    return nested({seed: _halved(name, tiles, max(shots), seed) for seed in seeds}, shots)
 
 
 def _halved(name, tiles, most, seed):
@@ -186,10 +181,9 @@ def _leave_one_out(tiles, left_out):
 def evaluate(backbone, sets, *, seeds=range(3), folder=None):
     """SEM-CLIP and its competitors on the data sets of `pools`.
 
-    `folder` keeps features and scores. Returns a DataFrame
-    of dataset and the columns of `findings.summarise`, of which the interval covers shots and tests
-    (note says why a number of shots was not possible), and the arguments of `plots.overlays` for a
-    tile of each data set. Both are empty without data.
+    `folder` keeps features and scores. Returns a DataFrame of dataset, what `findings.summarise`
+    gives (the interval covers shots and tests) and note, which says why a number of shots was not
+    possible; and arguments of `plots.overlays` for a tile of each set. Both are empty without data.
     """
     folder = folder or paths.data_root() / "real-sem"
     tables = []

@@ -15,30 +15,19 @@ STEPS = 2**20  # of the quick ranking
 TOLERANCE = 1e-4  # error of the quick ranking above which values are sorted
 
 
-def segmentation(maps, masks, image_scores, is_defective):
-    """All `SEGMENTATION` scores of one test set, 0 to 1.
-
-    maps : float (n, H, W), higher is more anomalous, or None; masks : bool (n, H, W);
-    image_scores : float (n,) or None; is_defective : bool (n,). What is None has scores NaN.
-    """
-    scores = dict.fromkeys(SEGMENTATION, float("nan"))
-    if image_scores is not None:
-        scores["iAUROC"] = image_auroc(image_scores, is_defective)
-    return scores if maps is None else scores | pixels(maps, masks)
-
-
 def image_auroc(image_scores, is_defective):
-    """Area under the ROC curve over images (scikit-learn)."""
+    """Area under the ROC curve of scores (n,), higher is more anomalous (scikit-learn)."""
     image_scores, is_defective = _checked(image_scores, is_defective, "images")
     return float(roc_auc_score(is_defective, image_scores))
 
 
 def pixels(maps, masks):
-    """Scores over all pixels of all images (n, H, W) together: dict of pAUROC, F1-max, AP, PRO.
+    """Scores over all pixels of all images together: dict of pAUROC, F1-max, AP, PRO, 0 to 1.
 
-    AP is the sum of (R_n - R_(n-1)) P_n over thresholds. PRO (Bergmann et al., doi
-    10.1007/s11263-020-01400-4) is the mean over the defects (8-connected regions) of the part of
-    each above a threshold, integrated over the false positive rate from 0 to 0.3, over 0.3.
+    Takes maps (n, H, W), higher is more anomalous, and masks of the defects. AP is the sum of
+    (R_n - R_(n-1)) P_n over thresholds. PRO (Bergmann et al., doi 10.1007/s11263-020-01400-4) is
+    the mean over the defects (8-connected regions) of the part of each above a threshold,
+    integrated over the false positive rate from 0 to 0.3, over 0.3.
     """
     maps, masks = _checked(maps, masks, "pixels")
     order, values, above, reached = _ranked(maps, masks)

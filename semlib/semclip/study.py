@@ -33,7 +33,7 @@ ABLATIONS = {
 }
 
 
-def once(folder, images, encode, *, key, title):
+def once(folder, images, encode, key, title):
     """What `encode` gives for images (N, H, W), each encoded once and kept in a file of its own.
 
     `encode` takes some of the images and returns a dict of arrays whose first axis is theirs; so
@@ -59,11 +59,8 @@ def features(backbone, images, folder):
     parameters = [one.detach().cpu().numpy() for one in backbone.model.visual.parameters()]
     key = joblib.hash((backbone.settings, (HERE / "backbone.py").read_bytes(), parameters))
     title = f"encode, {backbone.label}"
-
-    def encode(some):
-        return vars(backbone.encode_images(some))
-
-    return Features(**once(folder, images, encode, key=key, title=title))
+    arrays = once(folder, images, lambda some: vars(backbone.encode_images(some)), key, title)
+    return Features(**arrays)
 
 
 def vgg_features(images, folder, *, size):
@@ -74,11 +71,9 @@ def vgg_features(images, folder, *, size):
         print(error)
         return None
     key = joblib.hash(("vgg16", size, (HERE / "patchcore.py").read_bytes()))
-
-    def encode(some):
-        return patchcore.vgg_features(some, size=size)._asdict()
-
-    return patchcore.VggFeatures(**once(folder, images, encode, key=key, title="encode, VGG16"))
+    encode = partial(patchcore.vgg_features, size=size)
+    arrays = once(folder, images, lambda some: encode(some)._asdict(), key, "encode, VGG16")
+    return patchcore.VggFeatures(**arrays)
 
 
 def sem_clip(features, backbone, prompts, fits, name=FULL, supervision="labels + masks", **options):
@@ -169,14 +164,15 @@ def results(pool, episode, methods, names):
 
 
 def _score(key, version, pool, episode, method):
-    """Scores of a method on an episode, dict."""
+    """Scores of a method on an episode, as far as it gives something to score."""
     labels = pool.labels[episode.test]
     values = {}
     try:
         result = method.run(pool, episode)
-        if result.maps is not None or result.scores is not None:
-            given = result.maps, pool.masks[episode.test], result.scores, labels != pool.normal
-            values |= scores.segmentation(*given)
+        if result.scores is not None:
+            values["iAUROC"] = scores.image_auroc(result.scores, labels != pool.normal)
+        if result.maps is not None:
+            values |= scores.pixels(result.maps, pool.masks[episode.test])
         if result.probabilities is not None:
             values |= scores.classification(result.probabilities, labels)
     except Exception as error:

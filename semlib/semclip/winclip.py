@@ -79,21 +79,21 @@ class _Windows:
 
     def __init__(self, features, prompts, backbone):
         self.features = features
-        self.grid = backbone.grid
+        self.backbone = backbone
         self.texts = two_texts(prompts, backbone)
-        self.projection = backbone.projection
 
     def scales(self, chosen):
         """Unit embeddings of the patches and of the windows of both sizes: tensors (n, e, h, w)."""
         tokens = torch.from_numpy(self.features.tokens[chosen, 0, -1]).float()
-        patches = F.normalize(tokens @ self.projection, dim=-1).mT.unflatten(2, self.grid)
+        patches = F.normalize(tokens @ self.backbone.projection, dim=-1)  # n P e
+        patches = patches.mT.unflatten(2, self.backbone.grid)
         return [patches, *(F.normalize(F.avg_pool2d(patches, window, 1)) for window in WINDOWS)]
 
     def zero_shot(self, chosen):
         """Score of the whole image (n,) and map (n, gh, gw)."""
         whole = image_scores(self.features.image[chosen], self.texts)
         odds = self.texts[1] - self.texts[0]
-        inverse = 1 / whole[:, None, None].expand(-1, *self.grid)
+        inverse = 1 / whole[:, None, None].expand(-1, *self.backbone.grid)
         for window, scale in zip(WINDOWS, self.scales(chosen)[1:], strict=True):
             scores = (torch.einsum("nehw,e->nhw", scale, odds) / TEMPERATURE).sigmoid()
             inverse = inverse + 1 / spread(scores, window)
@@ -101,10 +101,11 @@ class _Windows:
 
     def association(self, chosen, memories):
         """Distance to the shots' nearest patches and windows, mean of the scales (n, gh, gw)."""
-        total = torch.zeros(len(chosen), *self.grid)
-        for window, scale, memory in zip((1, *WINDOWS), self.scales(chosen), memories, strict=True):
+        total = 0
+        scales = zip((1, *WINDOWS), self.scales(chosen), memories, strict=True)
+        for window, scale, memory in scales:
             squared, _ = nearest(_flat(scale), memory)  # of unit vectors: 2 (1 - cosine)
-            total += spread((squared / 4).view(len(chosen), *scale.shape[2:]), window)
+            total = total + spread((squared / 4).view(len(chosen), *scale.shape[2:]), window)
         return total / (1 + len(WINDOWS))
 
 

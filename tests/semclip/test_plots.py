@@ -107,12 +107,6 @@ def test_many_methods_can_be_told_apart():
     assert not overlapping(figure)
 
 
-def test_a_single_seed_has_no_interval():
-    table = summary({"SEM-CLIP": "labels"})
-    table[["AP_sd", "AP_lo", "AP_hi"]] = np.nan
-    plots.shot_curves(table, ["AP"]).canvas.draw()
-
-
 def test_attention_of_both_paths_as_multiples_of_even(images):
     original, vv = np.full((3, 12), 1 / 12), np.eye(12)[:3]
     figure = plots.attention(images, original, vv, (3, 4), CLASSES)

@@ -35,10 +35,6 @@ def test_each_image_is_encoded_once(tmp_path, counted):
     features = study.once(tmp_path, IMAGES[::-1], counted, key="a", title="x")
     assert counted.count == 7
     assert np.array_equal(features["half"], IMAGES[::-1])
-
-
-def test_another_key_or_image_is_encoded_anew(tmp_path, counted):
-    study.once(tmp_path, IMAGES, counted, key="a", title="x")
     study.once(tmp_path, IMAGES, counted, key="b", title="x")
     study.once(tmp_path, IMAGES + 1, counted, key="a", title="x")
     assert counted.count == 21
