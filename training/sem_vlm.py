@@ -34,6 +34,7 @@ PATCH = 16  # pixels a side
 ON_DEFECT = 0.1  # part of a patch that a defect must cover
 EACH = 4  # patches of an image on the defect, and as many beside it, in the patch loss
 LOG_EVERY = 50  # steps
+LOSSES = ("image_text_loss", "patch_text_loss")  # columns of the log
 SUFFIX = " on wafer surface"  # of the paper's template, which the simulator's captions lack
 RARE = 3  # a word that occurs less often is not in the vocabulary
 
@@ -137,8 +138,13 @@ def train(folder, settings, *, data, held_out):
     torch.manual_seed(settings.seed)
     words = vocabulary([*data.captions, *RARE * [SUFFIX]])
     model = open_clip.CLIP(**architecture(len(words)))
-    groups = _groups(model, settings.weight_decay)
-    optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))
+    # no weight decay for norms, biases, embeddings of position and the temperature
+    named = list(model.named_parameters())
+    bare = [one for name, one in named if one.ndim < 2 or "positional" in name]
+    rest = [one for name, one in named if one.ndim >= 2 and "positional" not in name]
+    groups = [{"params": rest}, {"params": bare, "weight_decay": 0.0}]
+    rates = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
+    optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98), **rates)
     file = folder / "sem_vlm_checkpoint.pt"
     parts = {"model": model, "optimiser": optimiser}
     log, spent = checkpoint.resume(file, asdict(settings), parts, ([], 0.0))
@@ -152,10 +158,9 @@ def train(folder, settings, *, data, held_out):
             last = step + 1 == settings.steps
             if (step + 1) % LOG_EVERY and not last:
                 continue
-            image_text, patch_text = np.mean(recent, 0).tolist()
             seconds = time.monotonic() - start
-            log.append({"step": step + 1, "seconds": round(seconds)})
-            log[-1] |= {"image_text_loss": image_text, "patch_text_loss": patch_text}
+            losses = dict(zip(LOSSES, np.mean(recent, 0).tolist(), strict=True))
+            log.append({"step": step + 1, "seconds": round(seconds)} | losses)
             if (step + 1) % (10 * LOG_EVERY) == 0 or last:
                 log[-1] |= examine(model, held_out, words)
                 bar.write(str(log[-1]))
@@ -163,13 +168,6 @@ def train(folder, settings, *, data, held_out):
             checkpoint.keep(file, asdict(settings), parts, (log, seconds))
     _finish(folder, settings, model, words, log)
     file.unlink()
-
-
-def _groups(model, decay):
-    """No weight decay for norms, biases, embeddings of position and the temperature."""
-    bare = [p for name, p in model.named_parameters() if p.ndim < 2 or "positional" in name]
-    rest = [p for name, p in model.named_parameters() if p.ndim >= 2 and "positional" not in name]
-    return [{"params": rest, "weight_decay": decay}, {"params": bare, "weight_decay": 0.0}]
 
 
 def _step(model, optimiser, settings, data, words, step):
