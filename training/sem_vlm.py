@@ -31,10 +31,10 @@ MEAN = 0.40
 STD = 0.17  # of the training images on [0, 1]
 SIZE = 240
 PATCH = 16  # pixels a side
-GRID = SIZE // PATCH
 ON_DEFECT = 0.1  # part of a patch that a defect must cover
 EACH = 4  # patches of an image on the defect, and as many beside it, in the patch loss
 LOG_EVERY = 50  # steps
+LOSSES = ("image_text_loss", "patch_text_loss")  # columns of the log
 SUFFIX = " on wafer surface"  # of the paper's template, which the simulator's captions lack
 RARE = 3  # a word that occurs less often is not in the vocabulary
 
@@ -65,8 +65,8 @@ class Pairs:
 
     def covered(self, chosen):
         """Part of each patch that is defect, float32 (n, 225)."""
-        masks = np.asarray(self.masks[chosen], np.float32).reshape(-1, GRID, PATCH, GRID, PATCH)
-        return torch.from_numpy(masks.mean((2, 4)).reshape(len(masks), -1))
+        masks = torch.from_numpy(np.asarray(self.masks[chosen], np.float32))
+        return F.avg_pool2d(masks[:, None], PATCH).flatten(1)
 
 
 def architecture(words):
@@ -92,10 +92,9 @@ def to_input(images):
 
 
 def see(model, images, covered, shown, draw):
-    """Class and patch embeddings of a random part of the patches; those on a defect always show.
+    """Unit embeddings of images (n, e) and of some of their patches (n, m, e), and which (n, m).
 
-    Takes images (n, 3, 240, 240) and covered (n, 225); returns image (n, e) and patches (n, m, e),
-    both L2-normalised, and the numbers of the patches (n, m).
+    The patches are drawn at random; those on a defect, by `covered` (n, 225), always show.
     """
     visual = model.visual
     order = torch.rand(covered.shape, generator=draw) + (covered > ON_DEFECT)
@@ -115,11 +114,7 @@ def image_text_loss(image, text, same, scale):
 
 
 def patch_text_loss(patches, covered, labels, text, scale, draw, each=EACH):
-    """InfoNCE of patches on the defect and beside it with the captions of their class.
-
-    Positives are all captions in the batch of the same class: defect-free ones for a patch beside
-    a defect.
-    """
+    """InfoNCE of patches on and beside the defect with all captions of their class in the batch."""
     kinds = []
     chosen = []
     for wanted, kind in ((covered > ON_DEFECT, labels), (covered == 0, torch.zeros_like(labels))):
@@ -134,35 +129,38 @@ def patch_text_loss(patches, covered, labels, text, scale, draw, each=EACH):
     return F.cross_entropy(logits, same[some] / same[some].sum(1, keepdim=True))
 
 
-def train(folder, settings, *, data, held_out, progress=True):
+def train(folder, settings, *, data, held_out):
     """Train SEM-VLM and write ``sem_vlm.safetensors`` (float16), ``.json`` and ``.csv`` (the log).
 
-    A killed run goes on from its last checkpoint and ends with the same weights. `held_out` are
-    `Pairs` that only the log's last columns are measured on.
+    A killed run goes on from its last checkpoint and ends with the same weights. The log's last
+    columns are measured on the `Pairs` `held_out`.
     """
     torch.manual_seed(settings.seed)
     words = vocabulary([*data.captions, *RARE * [SUFFIX]])
     model = open_clip.CLIP(**architecture(len(words)))
-    groups = _groups(model, settings.weight_decay)
-    optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))
+    # no weight decay for norms, biases, embeddings of position and the temperature
+    named = list(model.named_parameters())
+    bare = [one for name, one in named if one.ndim < 2 or "positional" in name]
+    rest = [one for name, one in named if one.ndim >= 2 and "positional" not in name]
+    groups = [{"params": rest}, {"params": bare, "weight_decay": 0.0}]
+    rates = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
+    optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98), **rates)
     file = folder / "sem_vlm_checkpoint.pt"
     parts = {"model": model, "optimiser": optimiser}
     log, spent = checkpoint.resume(file, asdict(settings), parts, ([], 0.0))
     first = log[-1]["step"] if log else 0
     start = time.monotonic() - spent
     recent = []
-    look = {"desc": "SEM-VLM", "unit": "step", "disable": not progress}
-    with tqdm(total=settings.steps, initial=first, **look) as bar:
+    with tqdm(total=settings.steps, initial=first, desc="SEM-VLM", unit="step") as bar:
         for step in range(first, settings.steps):
             recent.append(_step(model, optimiser, settings, data, words, step))
             bar.update()
             last = step + 1 == settings.steps
             if (step + 1) % LOG_EVERY and not last:
                 continue
-            image_text, patch_text = np.mean(recent, 0).tolist()
             seconds = time.monotonic() - start
-            log.append({"step": step + 1, "seconds": round(seconds)})
-            log[-1] |= {"image_text_loss": image_text, "patch_text_loss": patch_text}
+            losses = dict(zip(LOSSES, np.mean(recent, 0).tolist(), strict=True))
+            log.append({"step": step + 1, "seconds": round(seconds)} | losses)
             if (step + 1) % (10 * LOG_EVERY) == 0 or last:
                 log[-1] |= examine(model, held_out, words)
                 bar.write(str(log[-1]))
@@ -170,13 +168,6 @@ def train(folder, settings, *, data, held_out, progress=True):
             checkpoint.keep(file, asdict(settings), parts, (log, seconds))
     _finish(folder, settings, model, words, log)
     file.unlink()
-
-
-def _groups(model, decay):
-    """No weight decay for norms, biases, embeddings of position and the temperature."""
-    bare = [p for name, p in model.named_parameters() if p.ndim < 2 or "positional" in name]
-    rest = [p for name, p in model.named_parameters() if p.ndim >= 2 and "positional" not in name]
-    return [{"params": rest, "weight_decay": decay}, {"params": bare, "weight_decay": 0.0}]
 
 
 def _step(model, optimiser, settings, data, words, step):

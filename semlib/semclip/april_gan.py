@@ -5,12 +5,10 @@ import torch
 
 from semlib.semclip import maps, tune
 from semlib.semclip.episodes import Method, Result, shot_masks
-from semlib.semclip.winclip import image_scores, two_texts
+from semlib.semclip.winclip import TEMPERATURE, image_scores, two_texts
 
 
-def april_gan(
-    features, prompts, backbone, *, steps=100, learning_rate=2e-2, temperature=0.07, seed=0
-):
+def april_gan(features, prompts, backbone, *, steps=100, seed=0):
     """One linear map per level of the original path, from random weights, by focal plus dice loss.
 
     As the paper's method, without its memory bank and trained on the support instead of on another
@@ -22,8 +20,8 @@ def april_gan(
     width, length = backbone.projection.shape
     weights = np.random.default_rng(seed).uniform(-1, 1, (width, length))
     start = torch.from_numpy((weights / np.sqrt(width)).astype(np.float32))  # as torch's own layers
-    look = {"texts": texts, "normal": 0, "temperature": temperature}
-    training = {"steps": steps, "learning_rate": learning_rate, "seed": seed}
+    look = {"texts": texts, "normal": 0, "temperature": TEMPERATURE}
+    training = {"steps": steps, "learning_rate": 0.02, "seed": seed}
 
     def run(pool, episode):
         shots = torch.from_numpy(features.tokens[episode.support, :1])
@@ -31,7 +29,7 @@ def april_gan(
         layers = tune.transformation_layers(*given, **look, **training)
         patches = maps.anomaly(features.tokens[episode.test, :1], layers, **look)
         anomaly = maps.enlarge(patches.unflatten(1, backbone.grid), pool.images.shape[1:])
-        whole = image_scores(features.image[episode.test], texts, temperature)
+        whole = image_scores(features.image[episode.test], texts)
         return Result(maps=anomaly.numpy(), scores=((whole + anomaly.amax((1, 2))) / 2).numpy())
 
     return Method("APRIL-GAN", "masks", run)

@@ -1,13 +1,11 @@
 """A ViT CLIP with two paths: the original one, unchanged, and a V-V path beside its last blocks."""
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
-from tqdm import tqdm
 
 from semlib.semclip import clip
 
@@ -39,10 +37,14 @@ class Backbone(nn.Module):
         Dual blocks whose output is used: equally spaced, the last one among them.
     """
 
-    def __init__(self, name=clip.OURS, pretrained=None, *, vv_blocks=6, levels=4, device="cpu"):
+    def __init__(self, name=clip.OURS, pretrained=None, *, vv_blocks=6, levels=4):
         super().__init__()
-        at_hand = isinstance(name, clip.Source)
-        source = name if at_hand else clip.read(name, pretrained)
+        self.settings = {"vv_blocks": vv_blocks, "levels": levels}
+        if isinstance(name, clip.Source):
+            source = name
+        else:
+            source = clip.read(name, pretrained)
+            self.settings |= {"name": name, "pretrained": pretrained and str(pretrained)}
         self.model, self.tokenize, mean, std, self.label = source
         visual = self.model.visual
         depth = len(self.blocks)
@@ -53,18 +55,13 @@ class Backbone(nn.Module):
                 f"vv_blocks={vv_blocks}, levels={levels}: the image encoder has {depth} blocks, "
                 f"use 1 <= levels <= vv_blocks <= {depth}"
             )
-        self.dual = range(depth - vv_blocks + 1, depth + 1)  # the first block is number 1
+        self.first_dual = depth - vv_blocks + 1  # the first block is number 1
         steps = (-(-vv_blocks * k // levels) for k in range(1, levels + 1))  # rounded up
         self.levels = tuple(depth - vv_blocks + step for step in steps)
-        self.settings = {"vv_blocks": vv_blocks, "levels": levels}
-        if not at_hand:
-            self.settings |= {"name": name, "pretrained": pretrained and str(pretrained)}
         self.grid = visual.grid_size  # rows and columns of patches
         self.image_size = visual.image_size[0]
-        self.width, self.embed_dim = visual.proj.shape
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
-        self.to(device)
 
     @property
     def blocks(self):
@@ -79,29 +76,29 @@ class Backbone(nn.Module):
     def two_paths(self, x):
         """Image embedding (N, e) and tokens of both paths (N, 2, L, P, d) of x (N, 3, H, W).
 
-        Our choice: both streams are taken as they are, through the model's last layer norm.
+        Our choice: both paths are taken as they are, through the model's last layer norm.
         """
-        with self._watch(self.dual) as streams:
-            image = self.model.encode_image(x, normalize=True)  # N e: the model as it is
-        first_input, _ = streams[self.dual[0]]
-        vv = first_input[:, 1:]  # N P d: the new path starts as the original one, patches only
+        visual = self.model.visual
+        stream = visual._embeds(x)  # N 1+P d: the original path, class token first
         tapped = []
-        for number in self.dual:
-            before, after = streams[number]  # N 1+P d: the original stream, class token first
-            vv = vv + vv_attention(self.blocks[number - 1], before)[:, 1:]  # no feed-forward part
+        for number, block in enumerate(self.blocks, 1):
+            if number == self.first_dual:
+                vv = stream[:, 1:]  # N P d: the new path starts as the original one, patches only
+            if number >= self.first_dual:
+                vv = vv + vv_attention(block, stream)[:, 1:]  # no feed-forward part
+            stream = block(stream)
             if number in self.levels:
-                tapped.append(torch.stack([after[:, 1:], vv], 1))  # N 2 P d
-        return image, self.model.visual.ln_post(torch.stack(tapped, 2))  # N 2 L P d
+                tapped.append(torch.stack([stream[:, 1:], vv], 1))  # N 2 P d
+        pooled, _ = visual._pool(stream)
+        image = F.normalize(pooled @ visual.proj, dim=-1)  # N e: what the model itself gives
+        return image, visual.ln_post(torch.stack(tapped, 2))  # N 2 L P d
 
     @torch.inference_mode()
-    def encode_images(self, images, batch_size=32, progress=False):
+    def encode_images(self, images, batch_size=32):
         """`Features` of uint8 images (N, H, W), which are resized to the model's square."""
-        if not len(images):
-            raise ValueError("there is no image to encode")
         embeddings = []
         tokens = []
-        starts = range(0, len(images), batch_size)
-        for start in tqdm(starts, desc=f"encode, {self.label}", unit="batch", disable=not progress):
+        for start in range(0, len(images), batch_size):
             image, both = self.two_paths(self.to_input(images[start : start + batch_size]))
             embeddings.append(image.cpu().numpy())
             tokens.append(both.half().cpu().numpy())
@@ -114,23 +111,21 @@ class Backbone(nn.Module):
         return self.model.encode_text(tokens, normalize=True).cpu().numpy()
 
     @torch.inference_mode()
-    def attention(self, images, block, patch):
-        """How much one patch looks at each other in block number `block`: two arrays (N, P).
+    def attention(self, images, patch):
+        """How much one patch looks at each other in the last block: two arrays (N, P).
 
         softmax(s q k^T) of the original path and softmax(s v v^T), means over the heads, without
         the weight of the class token.
         """
-        if not 1 <= block <= len(self.blocks):
-            raise ValueError(f"block={block}: use 1 to {len(self.blocks)}")
-        with self._watch([block]) as streams:
-            self.model.encode_image(self.to_input(images))
-        before, _ = streams[block]
+        stream = self.model.visual._embeds(self.to_input(images))  # N 1+P d
+        for block in self.blocks[:-1]:
+            stream = block(stream)
 
         def look(queries, keys):
             weights = (queries @ keys.mT * keys.shape[-1] ** -0.5).softmax(-1).mean(1)  # N 1+P 1+P
             return weights[:, 1 + patch, 1:].cpu().numpy()
 
-        q, k, v = (heads(self.blocks[block - 1], before, part) for part in range(3))
+        q, k, v = (heads(self.blocks[-1], stream, part) for part in range(3))
         return look(q, k), look(v, v)
 
     def to_input(self, images):
@@ -144,21 +139,6 @@ class Backbone(nn.Module):
             x = F.interpolate(x, side, mode="bicubic", antialias=True)
             x = x.clamp(0, 1)  # bicubic weights overshoot at an edge
         return (x.expand(-1, 3, -1, -1) - self.mean) / self.std
-
-    @contextmanager
-    def _watch(self, numbers):
-        """Dict that fills with (input, output) of blocks while the model runs, then leaves it."""
-        streams = {}
-
-        def note(number):
-            return lambda _, inputs, output: streams.update({number: (inputs[0], output)})
-
-        hooks = [self.blocks[number - 1].register_forward_hook(note(number)) for number in numbers]
-        try:
-            yield streams
-        finally:
-            for hook in hooks:
-                hook.remove()
 
 
 def vv_attention(block, x):

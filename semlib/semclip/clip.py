@@ -21,7 +21,7 @@ START = "<start>"
 UNKNOWN = "<unknown>"
 END = "<end>"
 CONTEXT = 40  # tokens of a sentence
-NOT_OPEN_CLIPS = {"custom_text", "mean", "std", "training", "vocabulary"}  # keys beside CLIP's own
+NETWORK = {"embed_dim", "vision_cfg", "text_cfg", "quick_gelu"}  # arguments of open_clip.CLIP
 
 
 class Source(NamedTuple):
@@ -66,34 +66,16 @@ def config():
     return json.loads((MODELS / f"{NAME}.json").read_text(encoding="utf-8"))
 
 
-def build(settings):
-    """An open_clip network of such a configuration, always with the same random weights."""
-    network = open_clip.CustomTextCLIP if settings.get("custom_text") else open_clip.CLIP
-    with torch.random.fork_rng(devices=[]):  # the caller's random numbers go on undisturbed
-        torch.manual_seed(0)
-        return network(**{key: settings[key] for key in settings.keys() - NOT_OPEN_CLIPS})
-
-
 def read(name=OURS, pretrained=None):
     """Open a model as a `Source`.
 
-    Parameters
-    ----------
-    name : str
-        "sem-vlm", our embedded model, or an open_clip ViT such as "ViT-B-16-plus-240".
-    pretrained : str or Path, optional
-        A tag of open_clip ("laion400m_e32", which it downloads), a file (safetensors, or a torch
-        file, from which nothing but tensors is read), or "random". Not needed for "sem-vlm".
-
-    Raises
-    ------
-    ValueError
-        If the name is not that of a ViT, or the weights are missing, damaged or another model's.
-    ConnectionError
-        If open_clip cannot download the weights.
+    `name` is "sem-vlm", our embedded model, or an open_clip ViT such as "ViT-B-16-plus-240".
+    `pretrained`, not needed for "sem-vlm", is a tag of open_clip ("laion400m_e32", which it
+    downloads, or a ConnectionError says that it cannot), a file (safetensors, or a torch file, from
+    which nothing but tensors is read), or "random".
     """
     settings = config() if name == OURS else _vit(name)
-    tags = [] if name == OURS else open_clip.list_pretrained_tags_by_model(name)
+    tags = open_clip.list_pretrained_tags_by_model(name)
     if pretrained in tags:
         return _downloaded(name, pretrained)
     embedded = name == OURS and pretrained is None
@@ -103,23 +85,17 @@ def read(name=OURS, pretrained=None):
             f"pretrained={file} is neither a file nor a tag of {name}: use a file, 'random' or one "
             f"of open_clip's tags ({', '.join(tags) or 'none'})"
         )
-    model = build(settings).eval()
+    architecture = {key: settings[key] for key in NETWORK & settings.keys()}
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers go on undisturbed
+        torch.manual_seed(0)
+        model = open_clip.CLIP(**architecture).eval()
     if file != "random":
-        fill(model, Path(file), name)
+        _fill(model, Path(file), name)
     note = "random weights" if file == "random" else Path(file).name
     if name != OURS:
         return Source(model, open_clip.get_tokenizer(name), label=f"{name} ({note})")
     label = "SEM-VLM (ours, simulated)" if embedded else f"SEM-VLM architecture ({note})"
     return Source(model, tokenize, settings["mean"], settings["std"], label)
-
-
-def fill(model, file, name):
-    """Copy the tensors of a file into a model: each must be there, with its shape, and no other."""
-    try:
-        model.load_state_dict(_tensors(file))
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ValueError(f"{file} belongs to another architecture than {name}: {reason}") from error
 
 
 def _vit(name):
@@ -142,20 +118,25 @@ def _downloaded(name, tag):
             f"open_clip could not download the weights {tag!r} of {name} ({error}); "
             "download them elsewhere and give the file as pretrained=FILE"
         ) from error
-    visual = model.visual
-    label = f"CLIP {name} ({tag})"
-    return Source(model, open_clip.get_tokenizer(name), visual.image_mean, visual.image_std, label)
+    look = model.visual.image_mean, model.visual.image_std
+    return Source(model, open_clip.get_tokenizer(name), *look, f"CLIP {name} ({tag})")
 
 
-def _tensors(file):
-    """Tensors by name; open_clip's own training wraps them in "state_dict" and "module."."""
+def _fill(model, file, name):
+    """Copy the tensors of a file into a model: each must be there, with its shape, and no other."""
     try:
         if file.suffix == ".safetensors":
-            return load_file(file)
-        state = torch.load(file, map_location="cpu", weights_only=True)  # runs no code of a pickle
+            state = load_file(file)
+        else:  # weights_only runs no code of a pickle
+            state = torch.load(file, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise ValueError(f"{file} is damaged or holds more than tensors ({error})") from error
+    # open_clip's own training wraps the tensors in "state_dict" and "module."
     state = state.get("state_dict", state) if isinstance(state, dict) else {}
     if not state or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
         raise ValueError(f"{file} holds no tensors by name: a state dict is needed")
-    return {key.removeprefix("module."): tensor for key, tensor in state.items()}
+    try:
+        model.load_state_dict({key.removeprefix("module."): state[key] for key in state})
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ValueError(f"{file} belongs to another architecture than {name}: {reason}") from error

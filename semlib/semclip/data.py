@@ -28,7 +28,7 @@ def unusable(dataset, prompts):
     if table.empty or (table["mask_path"] == "").all():
         return f"{dataset} has no labels or no masks (Carinthia's are in 'carinthia-s')"
     try:
-        positions = prompts.positions(table["label"].to_list())
+        positions = prompts.positions(table["label"])
     except ValueError as error:
         return f"{dataset}: {error}"
     normal = prompts.classes[prompts.normal]
@@ -40,24 +40,22 @@ def images(dataset, *, n=1332, size=240, seed=0, prompts=None):
 
     For "synthetic" these are `n` images (the paper's counts) of the simulator's preset "semclip",
     drawn with `seed`; otherwise the labelled images of the manifest, of which one without a mask
-    shows no defect. The classes are those of the prompts. Raises ValueError if it is `unusable`.
+    shows no defect. The classes are those of the prompts. Ask first whether it is `unusable`.
     """
     prompts = prompts or prompts_of(dataset)
-    if reason := unusable(dataset, prompts):
-        raise ValueError(reason)
-    if paths.of(dataset).name == "synthetic":
-        return _simulated(paths.of(dataset).data / "semclip", n, size, seed, prompts)
-    raw = paths.of(dataset).raw
+    place = paths.of(dataset)
+    if place.name == "synthetic":
+        return _simulated(place.data / "semclip", n, size, seed, prompts)
     table = _labelled(dataset)
     pictures = []
     masks = []
     for row in tqdm(table.itertuples(), total=len(table), desc="read", unit="image"):
-        image, mask = _pair(raw, row.path, row.mask_path)
-        pictures.append(preprocess(image, size=size))
-        inside = mask[BORDER:-BORDER, BORDER:-BORDER].astype(np.uint8) * 255
-        area = Image.fromarray(inside).resize((size, size), Image.Resampling.BOX)
-        masks.append(np.asarray(area) >= 128)
-    labels = prompts.positions(table["label"].to_list())
+        image, mask = _pair(place.raw, row.path, row.mask_path)
+        pictures.append(preprocess(image, border=BORDER, size=size))
+        side = min(mask.shape) - 2 * BORDER
+        top, left = ((length - side) // 2 for length in mask.shape)
+        masks.append(_covered(mask[top : top + side, left : left + side], size) >= 0.5)
+    labels = prompts.positions(table["label"])
     return Pool(np.stack(pictures), labels, np.stack(masks), prompts.classes, prompts.normal)
 
 
@@ -67,9 +65,7 @@ def shots(place, size, normal):
     The folder holds images, ``labels.csv`` and ``masks/<name of the image>.png``; an image of class
     `normal` needs no mask. A pixel of the square is defect where any part of it is.
 
-    Returns images uint8 (N, size, size), labels list of str, and masks bool (N, size, size), or
-    None where the folder has no mask at all. Raises ValueError naming the file that has no label or
-    mask, a mask of another size, or cannot be read.
+    Returns uint8 images, labels list of str and bool masks, or None if the folder has no mask.
     """
     table = datasets.list_folder(place)
     masked = any(row["mask_path"] for row in table)
@@ -84,8 +80,7 @@ def shots(place, size, normal):
             raise ValueError(f"{file} has no mask: draw {drawing}, white on black")
         image, mask = _pair(place, row["path"], row["mask_path"])
         images.append(fitted(image, size))
-        area = Image.fromarray(mask.astype(np.float32)).resize((size, size), Image.Resampling.BOX)
-        masks.append(np.asarray(area) > 0)
+        masks.append(_covered(mask, size) > 0)
     return np.stack(images), [row["label"] for row in table], np.stack(masks) if masked else None
 
 
@@ -96,32 +91,35 @@ def fitted(image, size):
 
 def burn_text(images, *, seed=0):
     """The images with text burnt in, and where it stands: uint8 and bool (N, H, W)."""
+    free = np.zeros(images.shape[1:], bool)
     written = []
     places = []
     for i, image in enumerate(images):
-        free = np.zeros(image.shape, bool)
-        marks = words.overlay(np.random.default_rng([seed, i]), image.shape[0], free)
+        marks = words.overlay(np.random.default_rng([seed, i]), len(image), free)
         written.append(marks.on(image))
         places.append(marks.covered)
     return np.stack(written), np.stack(places)
 
 
 def _simulated(place, n, size, seed, prompts):
-    code = simulator.sources_digest()
-    place = place / f"images-{n}-{size}-{seed}-{code}"
+    place = place / f"images-{n}-{size}-{seed}-{simulator.sources_digest()}"
     simulator.write_arrays(place, n, seed=seed, size=size)
     names = ("images", "labels", "masks")
-    arrays = [np.load(place / f"{name}.npy", mmap_mode="r") for name in names]
-    labels = arrays[1].tolist()
-    has_text = np.array([presets.has_text(seed, i, label) for i, label in enumerate(labels)])
-    return Pool(*arrays, prompts.classes, prompts.normal, has_text)
+    images, labels, masks = (np.load(place / f"{name}.npy", mmap_mode="r") for name in names)
+    text = [presets.has_text(seed, i, label) for i, label in enumerate(labels.tolist())]
+    return Pool(images, labels, masks, prompts.classes, prompts.normal, np.array(text))
 
 
 def _pair(root, path, mask_path):
     """An image of a folder and its mask, empty where there is none."""
     image = read.image(root / path)
-    mask = read.mask(root / mask_path, image) if mask_path else np.zeros(image.shape, bool)
-    return image, mask
+    return image, read.mask(root / mask_path, image) if mask_path else np.zeros(image.shape, bool)
+
+
+def _covered(mask, size):
+    """Part of each pixel of a square that a mask covers."""
+    area = Image.fromarray(mask.astype(np.float32))
+    return np.asarray(area.resize((size, size), Image.Resampling.BOX))
 
 
 def _labelled(dataset):

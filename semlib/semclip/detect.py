@@ -30,32 +30,25 @@ def run(images, out, *, shots=None, model=None, backbone=None, pretrained=None, 
     The whole image is fitted into the backbone's square, and the map goes back to the image's own
     size. An interrupted run continues; images are done again when they or the model are newer.
 
-    Parameters
-    ----------
-    images : Path
-        Folder of images of any size and bit depth; only its top level is searched.
-    out : Path
-        Receives ``results.csv`` (file, class, a column for each class with its probability,
-        anomaly_score; also returned), ``overlays/<name>.png``, ``model/`` and, where files cannot
-        be read, ``skipped.csv``.
-    shots, model : Path
-        Either a folder as `data.shots` reads it, or the ``model/`` of an earlier run.
-    backbone, pretrained, prompts
-        See `clip.read` and `Prompts.load`.
+    `images` is a folder, `shots` one as `data.shots` reads it; or `model` is the ``model/`` of an
+    earlier run. The others: see `clip.read` and `Prompts.load`. `out` receives ``results.csv``
+    (file, class, a probability for each class, anomaly_score; also returned), ``overlays/``,
+    ``model/`` and, where files cannot be read, ``skipped.csv``.
     """
-    images = Path(images)
+    images = _existing(images)
     out = Path(out)
-    files = [images / row["path"] for row in datasets.list_folder(_existing(images))]
+    files = [images / row["path"] for row in datasets.list_folder(images)]
     if (shots is None) == (model is None):
         raise ValueError("give either shots to learn from or a saved model")
     if model is None:
         network = Backbone(backbone or OURS, pretrained)
-        fitted = _fit(network, Prompts.load(prompts), _existing(Path(shots)))
+        fitted = _fit(network, Prompts.load(prompts), _existing(shots))
     elif backbone or pretrained or prompts:
         raise ValueError("a saved model brings its own backbone and prompts: leave those out")
     else:
         fitted = store.load(model)
-    return _detect(fitted, files, out, _keep(fitted, out / "model"))
+    _keep(fitted, out)
+    return _detect(fitted, files, out)
 
 
 def overlay(image, anomaly):
@@ -70,10 +63,10 @@ def overlay(image, anomaly):
     return mixed
 
 
-def _existing(place):
-    if not place.is_dir():
-        raise FileNotFoundError(f"{place} is not a folder")
-    return place
+def _existing(folder):
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(f"{folder} is not a folder")
+    return Path(folder)
 
 
 def _fit(backbone, prompts, place):
@@ -81,82 +74,75 @@ def _fit(backbone, prompts, place):
     images, labels, masks = data.shots(place, backbone.image_size, normal)
     if masks is None:
         tqdm.write(f"{place} has no masks: the Transformation Layers stay untrained")
-    features = backbone.encode_images(images, progress=True)
-    return SemClip(backbone, prompts, transformation=masks is not None).fit(features, labels, masks)
+    return SemClip(backbone, prompts, transformation=masks is not None).fit(images, labels, masks)
 
 
-def _keep(model, place):
-    """Save a model unless the same is there; returns when it was saved, in seconds."""
+def _keep(model, out):
+    """Save the model unless it is there already; results of another one are removed."""
     with tempfile.TemporaryDirectory() as fresh:
         store.save(model, fresh)
-        names = (store.TENSORS, store.ABOUT)
-        _, differing, missing = filecmp.cmpfiles(fresh, place, names, shallow=False)
-    if differing or missing:
-        store.save(model, place)
-    return (place / store.TENSORS).stat().st_mtime
+        files = (store.TENSORS, store.ABOUT)
+        same, *_ = filecmp.cmpfiles(fresh, out / "model", files, shallow=False)
+    if len(same) < len(files):
+        (out / "results.csv").unlink(missing_ok=True)
+        store.save(model, out / "model")
 
 
-def _detect(model, files, out, saved):
+def _detect(model, files, out):
     """Work through the files by chunks; all of them end up in results.csv or skipped.csv."""
     table = out / "results.csv"
-    earlier = pd.read_csv(table).to_dict("records") if table.is_file() else []
-    earlier = {row["file"]: row for row in earlier}
-    done = {}
-    for file in files:
-        overlay = out / "overlays" / f"{file.stem}.png"
-        newest = max(file.stat().st_mtime, saved)
-        if file.name in earlier and overlay.is_file() and overlay.stat().st_mtime >= newest:
-            done[file.name] = earlier[file.name]
-    todo = [file for file in files if file.name not in done]
-    unreadable = []
-    with tqdm(total=len(files), initial=len(done), desc="detect", unit="image") as bar:
+    overlays = {file: out / "overlays" / f"{file.stem}.png" for file in files}
+    lines = {}  # of results.csv by name
+    if table.is_file():
+        earlier = pd.read_csv(table).set_index("file", drop=False).to_dict("index")
+        for file, picture in overlays.items():
+            drawn = picture.is_file() and picture.stat().st_mtime >= file.stat().st_mtime
+            if drawn and file.name in earlier:
+                lines[file.name] = earlier[file.name]
+    todo = [file for file in files if file.name not in lines]
+    unreadable = {}
+    with tqdm(total=len(files), initial=len(lines), desc="detect", unit="image") as bar:
         for start in range(0, len(todo), CHUNK):
             chunk = todo[start : start + CHUNK]
-            done |= _chunk(model, chunk, out / "overlays", unreadable)
-            _write([done[file.name] for file in files if file.name in done], table)
+            opened = {file: read.try_image(file) for file in chunk}
+            for file, (image, reason) in opened.items():
+                if image is None:
+                    unreadable[file.name] = {"file": file.name, "reason": reason}
+            images = {file: image for file, (image, _) in opened.items() if image is not None}
+            lines |= _look(model, images, overlays) if images else {}
+            _write(lines, table)
             bar.update(len(chunk))
-    if len(unreadable) == len(files):
-        reason = unreadable[0]["reason"]
+    results = _write(lines, table)
+    if results.empty:
+        reason = unreadable[files[0].name]["reason"]
         raise ValueError(f"none of {len(files)} images can be used: {reason}")
-    ordered = [done[file.name] for file in files if file.name in done]
-    _write(ordered, table)
     _write(unreadable, out / "skipped.csv")
     if unreadable:
         tqdm.write(f"{len(unreadable)} images left out, listed in {out / 'skipped.csv'}")
-    return pd.DataFrame(ordered)
+    return results
 
 
-def _chunk(model, files, overlays, unreadable):
-    """Write the overlays of some files; lines of results.csv by name; adds to the unreadable."""
-    images = {}
-    for file in files:
-        image, reason = read.try_image(file)
-        if image is None:
-            unreadable.append({"file": file.name, "reason": reason})
-        else:
-            images[file] = image
-    if not images:
-        return {}
+def _look(model, images, overlays):
+    """Write the overlays of some images, by file; lines of results.csv by name."""
     side = model.backbone.image_size
     prediction = model.predict(np.stack([data.fitted(one, side) for one in images.values()]))
-    scores = model.anomaly_scores(prediction)
-    lines = {}
-    for i, (file, image) in enumerate(images.items()):
-        small = Image.fromarray(prediction.anomaly_maps[i])
-        anomaly = np.asarray(small.resize(image.shape[::-1], Image.Resampling.BILINEAR))
-        with atomic(overlays / f"{file.stem}.png") as temporary:
-            Image.fromarray(overlay(image, anomaly)).save(temporary)
-        odds = [round(float(p), 4) for p in prediction.class_probabilities[i]]
-        odds = dict(zip(model.classes, odds, strict=True))
-        lines[file.name] = {"file": file.name, "class": max(odds, key=odds.get)} | odds
-        lines[file.name]["anomaly_score"] = round(float(scores[i]), 4)
-    return lines
+    for (file, image), small in zip(images.items(), prediction.anomaly_maps, strict=True):
+        large = Image.fromarray(small).resize(image.shape[::-1], Image.Resampling.BILINEAR)
+        with atomic(overlays[file]) as temporary:
+            Image.fromarray(overlay(image, np.asarray(large))).save(temporary)
+    table = pd.DataFrame(prediction.class_probabilities.astype(float), columns=model.classes)
+    table.insert(0, "file", [file.name for file in images])
+    table.insert(1, "class", table[model.classes].idxmax(axis=1))
+    table["anomaly_score"] = model.anomaly_scores(prediction).astype(float)
+    return table.round(4).set_index("file", drop=False).to_dict("index")
 
 
 def _write(lines, file):
-    """Write a table, or remove that of an earlier run where there is no line."""
-    if not lines:
+    """Write a table sorted by file, or remove that of an earlier run where there is no line."""
+    table = pd.DataFrame([lines[name] for name in sorted(lines)])
+    if table.empty:
         file.unlink(missing_ok=True)
-        return
-    with atomic(file) as temporary:
-        pd.DataFrame(lines).to_csv(temporary, index=False, lineterminator="\n")
+    else:
+        with atomic(file) as temporary:
+            table.to_csv(temporary, index=False, lineterminator="\n")
+    return table

@@ -22,17 +22,14 @@ class Pool:
 
     def __post_init__(self):
         if self.masks.shape != self.images.shape or self.labels.shape != self.images.shape[:1]:
-            raise ValueError(
-                f"images {self.images.shape}, masks {self.masks.shape}, labels {self.labels.shape} "
-                "do not belong together: need (N, H, W) twice and (N,)"
-            )
-        if unknown := sorted(set(self.labels.tolist()) - set(range(len(self.classes)))):
-            raise ValueError(f"labels {unknown} are no numbers of the classes {self.classes}")
+            shapes = f"images {self.images.shape}, masks {self.masks.shape}"
+            raise ValueError(f"{shapes}, labels {self.labels.shape} do not belong together")
 
     def take(self, chosen):
         """The pool of these images alone."""
-        arrays = {name: getattr(self, name)[chosen] for name in ("images", "labels", "masks")}
-        return replace(self, **arrays, text=None if self.text is None else self.text[chosen])
+        text = None if self.text is None else self.text[chosen]
+        arrays = self.images[chosen], self.labels[chosen], self.masks[chosen]
+        return Pool(*arrays, self.classes, self.normal, text)
 
     def counts(self):
         """Images of each class, int array (C,)."""
@@ -68,8 +65,7 @@ class Method:
 
     def __post_init__(self):
         if self.supervision not in SUPERVISION:
-            kinds = ", ".join(SUPERVISION)
-            raise ValueError(f"{self.name}: supervision {self.supervision!r} is none of {kinds}")
+            raise ValueError(f"{self.name}: supervision is one of {', '.join(SUPERVISION)}")
 
 
 def normal_shots(pool, episode):
@@ -89,7 +85,7 @@ def shot_masks(pool, episode):
     return masks
 
 
-def excluded(pool, shots=(1, 2, 5, 10), n_test_min=5):
+def excluded(pool, shots, n_test_min=5):
     """Classes too small for the largest number of shots and the tests: class, count, reason."""
     needed = max(shots) + n_test_min
     reason = f"{max(shots)} shots and {n_test_min} tests need {needed}"
@@ -100,10 +96,10 @@ def excluded(pool, shots=(1, 2, 5, 10), n_test_min=5):
 def without(pool, names):
     """The pool without the images of some classes; the others are numbered anew, in their order."""
     normal = pool.classes[pool.normal]
-    if normal in set(names):
-        raise ValueError(f"{normal!r} is the defect-free class, which every method needs")
     classes = [name for name in pool.classes if name not in set(names)]
-    numbers = np.array([classes.index(name) if name in classes else -1 for name in pool.classes])
+    if normal not in classes:
+        raise ValueError(f"{normal!r} is the defect-free class, which every method needs")
+    numbers = pd.Index(classes).get_indexer(pool.classes)  # -1 for a class that is left out
     left = pool.take(numbers[pool.labels] >= 0)
     labels = numbers[left.labels]
     return replace(left, labels=labels, classes=classes, normal=classes.index(normal))
@@ -122,8 +118,7 @@ def episodes(pool, *, shots=(1, 2, 5, 10), seeds=range(5), n_test=40, n_test_min
     n_test_min = min(n_test, n_test_min)
     short = excluded(pool, shots, n_test_min)
     if len(short):
-        pairs = zip(short["class"], short["count"], strict=True)
-        names = ", ".join(f"{name} ({count})" for name, count in pairs)
+        names = ", ".join(short["class"] + short["count"].map(" ({})".format))
         reason = short["reason"][0]
         raise ValueError(f"too few images of {names}: {reason}; drop them with episodes.without")
     rng = np.random.default_rng(0)
@@ -135,20 +130,29 @@ def episodes(pool, *, shots=(1, 2, 5, 10), seeds=range(5), n_test=40, n_test_min
         test.append(shuffled[:size])
         rest.append(shuffled[size:])
     test = np.concatenate(test)
-    drawn = []
+    orders = {}
     for seed in seeds:
         rng = np.random.default_rng([1, seed])
-        order = [rng.permutation(part) for part in rest]  # the first k of each class are the shots
-        for k in shots:
+        orders[seed] = [rng.permutation(part) for part in rest], test
+    return nested(orders, shots)
+
+
+def nested(orders, shots):
+    """Episodes of each k, then seed, from shuffled images by class and tests of each seed."""
+    drawn = []
+    for k in shots:
+        for seed, (order, test) in orders.items():  # the first k of each class are the shots
             drawn.append(Episode(k, seed, np.concatenate([part[:k] for part in order]), test))
-    return sorted(drawn, key=lambda episode: list(shots).index(episode.k))
+    return drawn
 
 
 def only_used(pool, episodes):
     """The pool without the images that no episode uses, and the episodes renumbered."""
     used = np.unique(np.concatenate([[*one.support, *one.test] for one in episodes]))
-    moved = []
-    for one in episodes:
-        support, test = (np.searchsorted(used, numbers) for numbers in (one.support, one.test))
-        moved.append(replace(one, support=support, test=test))
+    moved = [
+        Episode(
+            one.k, one.seed, np.searchsorted(used, one.support), np.searchsorted(used, one.test)
+        )
+        for one in episodes
+    ]
     return pool.take(used), moved

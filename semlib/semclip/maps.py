@@ -3,7 +3,6 @@
 import math
 from functools import cache
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.ndimage import gaussian_filter1d
@@ -51,9 +50,8 @@ def anomaly(tokens, layers, *, texts, normal, temperature):
     or (d, e), see `similarity`. The mean over paths and levels is taken.
     """
     parts = []
-    for start in range(0, len(tokens), CHUNK):
-        some = torch.from_numpy(np.asarray(tokens[start : start + CHUNK])).float()
-        some = some.permute(1, 2, 0, 3, 4)  # p L n P d
+    for some in torch.from_numpy(tokens).split(CHUNK):
+        some = some.float().permute(1, 2, 0, 3, 4)  # p L n P d
         similarities = similarity(some.flatten(2, 3), layers, texts)  # p L nP C
         odds = defect_logit(similarities, normal, temperature).sigmoid()  # p L nP
         parts.append(odds.mean((0, 1)).unflatten(0, some.shape[2:4]))  # n P
@@ -81,7 +79,5 @@ def enlarge(maps, shape, blur=0.0):
 
 def patch_of(mask, grid):
     """Number of the patch that holds most of a mask (H, W), row by row on the `grid`."""
-    rows, columns = grid
-    ys, xs = np.nonzero(mask)
-    cells = ys * rows // mask.shape[0] * columns + xs * columns // mask.shape[1]
-    return int(np.bincount(cells, minlength=rows * columns).argmax())
+    covered = F.adaptive_avg_pool2d(torch.tensor(mask)[None].float(), grid)
+    return int(covered.argmax())

@@ -52,68 +52,50 @@ class SemClip:
     defect against defect-free become maps, and those of both paths are added, A = A_F + A_V.
     Classification: ``P = w softmax(s <image, text>) + (1 - w) softmax(head)``, s CLIP's own scale.
 
-    By default the backbone is our embedded model, and the prompts are those of the paper's seven
-    classes. See `Options` for the others.
+    By default with our embedded model and the prompts of the paper's classes; see `Options`.
     """
 
     def __init__(self, backbone=None, prompts=None, **options):
         self.options = Options(**options)
         self.backbone = backbone or Backbone()
         self.prompts = prompts or Prompts.load()
+        self.classes = self.prompts.classes  # names in the order of the probabilities
         self.texts = self.prompts.embed(self.backbone)  # C e
         self.scale = float(self.backbone.model.logit_scale.detach().exp())
         self.transform = None  # Transformation Layers, tensor (p, L, d, e)
         self.head = None  # Classification Head, dict of arrays
 
-    @property
-    def classes(self):
-        """Names of the classes, in the order of the probabilities."""
-        return self.prompts.classes
-
     def fit(self, images, labels, masks=None):
         """Train both small layers on a few shots of each class; returns the model itself.
 
-        Parameters
-        ----------
-        images : uint8 array (N, H, W), or Features
-        labels : sequence (N,)
-            Names of the prompts' classes, or their labels.
-        masks : bool array (N, H, W), optional
-            Defects; needed unless ``transformation=False``.
-
-        Raises
-        ------
-        ValueError
-            For unknown labels, a class without a shot, masks of another size or without a defect.
+        Takes uint8 images (N, H, W) or `Features`, N names or labels of the prompts' classes, and
+        bool masks (N, H, W) of the defects, which are needed unless ``transformation=False``.
         """
-        if len(images) != len(labels):
-            raise ValueError(f"{len(images)} images, {len(labels)} labels: use one label an image")
-        classes = self._class_numbers(labels)
         options = self.options
-        if options.transformation:
-            like = masks if isinstance(images, Features) else images
-            masks = _checked(masks, (len(images), *np.shape(like)[1:3]))
+        classes = self._class_numbers(images, labels)
+        masks = _checked(images, masks) if options.transformation else None
         features = self._features(images)
+        layers = self.backbone.projection
         if options.transformation:
-            tokens = torch.from_numpy(features.tokens)
-            given = tokens, masks, self.backbone.projection, self.backbone.grid
-            training = {name: getattr(options, name) for name in tune.TRAINING}
-            self.transform = tune.transformation_layers(*given, **self._look(), **training)
+            given = torch.from_numpy(features.tokens), masks, layers, self.backbone.grid
+            training = {name: getattr(options, name) for name in ("steps", "learning_rate", "seed")}
+            layers = tune.transformation_layers(*given, **self._look(), **training)
+            self.transform = layers
         if options.fusion < 1:
-            patches = maps.anomaly(features.tokens, self._layers(), **self._look())
-            inputs = self._describe(features, patches)
+            patches = maps.anomaly(features.tokens, layers, **self._look())
+            inputs = tune.describe(features, patches)
             count = len(self.classes)
             self.head = tune.classification_head(inputs, classes, count, strength=options.strength)
         return self
 
     def predict(self, images, shape=None):
-        """`Prediction` for uint8 images (N, H, W) or Features.
+        """`Prediction` for uint8 images (N, H, W) or Features, with maps of a `shape`.
 
-        `shape` is the size of the maps: that of the images, or the backbone's own for Features,
-        when not given. Raises ValueError before `fit`, where the options ask for trained parts.
+        When not given it is that of the images, or the backbone's own for Features.
         """
         self.check_fitted()
-        return self._predict(images, shape, self._layers(), self.options.fusion)
+        layers = self.backbone.projection if self.transform is None else self.transform
+        return self._predict(images, shape, layers, self.options.fusion)
 
     def zero_shot(self, images, shape=None):
         """What `predict` gives without trained parts: the projection and CLIP's score alone."""
@@ -150,7 +132,7 @@ class SemClip:
         patches = maps.anomaly(features.tokens, layers, **self._look())  # N P: (A_F + A_V) / 2
         probabilities = softmax(self.scale * features.image @ self.texts.T, axis=1)  # N C
         if fusion < 1:
-            inputs = self._describe(features, patches) - self.head["mean"]
+            inputs = tune.describe(features, patches) - self.head["mean"]
             logits = inputs @ self.head["weight"].T + self.head["bias"]
             probabilities = fusion * probabilities + (1 - fusion) * softmax(logits, axis=1)
         grids = patches.unflatten(1, self.backbone.grid)  # N h w
@@ -164,10 +146,6 @@ class SemClip:
         levels = slice(-1 if self.options.levels == "last" else 0, None)
         return Features(features.image, features.tokens[:, paths, levels])
 
-    def _layers(self):
-        """The Transformation Layers (p, L, d, e), or the projection (d, e) in their place."""
-        return self.backbone.projection if self.transform is None else self.transform
-
     def _look(self):
         """Texts that the maps compare with, and the other settings of `maps.anomaly`."""
         texts = torch.from_numpy(self.texts)
@@ -175,26 +153,23 @@ class SemClip:
         temperature = self.options.temperature
         return {"texts": texts, "normal": self.prompts.normal, "temperature": temperature}
 
-    def _describe(self, features, patches):
-        return tune.describe(features.image, torch.from_numpy(features.tokens), patches)
-
-    def _class_numbers(self, labels):
+    def _class_numbers(self, images, labels):
         """Labels as positions of their classes, each of which must have a shot."""
+        if len(images) != len(labels):
+            raise ValueError(f"{len(images)} images, {len(labels)} labels: use one label an image")
         numbers = self.prompts.positions(labels)
-        missing = [name for i, name in enumerate(self.classes) if i not in numbers]
-        if missing:
-            names = ", ".join(missing)
-            raise ValueError(f"no shot of {names}: give one or more of each")
+        if missing := [name for i, name in enumerate(self.classes) if i not in numbers]:
+            raise ValueError(f"no shot of {', '.join(missing)}: give one or more of each")
         return numbers
 
 
-def _checked(masks, shape):
-    """Masks as bool array of such a shape (N, H, W), one of which marks a defect."""
+def _checked(images, masks):
+    """Masks as bool array, in shape as the images, one of which marks a defect."""
     if masks is None:
         raise ValueError("the Transformation Layers need masks, or SemClip(transformation=False)")
-    masks = np.asarray(masks)
-    if masks.shape != shape:
-        raise ValueError(f"masks have shape {masks.shape}, expected {shape}: as the images")
-    if not masks.any():
+    shape = (len(images), *np.shape(masks if isinstance(images, Features) else images)[1:3])
+    if np.shape(masks) != shape:
+        raise ValueError(f"masks have shape {np.shape(masks)}, expected {shape}: as the images")
+    if not np.any(masks):
         raise ValueError("no mask marks a defect: draw them, or use SemClip(transformation=False)")
-    return masks.astype(bool)
+    return np.asarray(masks, bool)

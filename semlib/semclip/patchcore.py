@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch.nn import functional as F
-from tqdm import tqdm
 
 from semlib import vgg
 from semlib.semclip.episodes import Method, Result, normal_shots
@@ -14,6 +13,7 @@ from semlib.semclip.maps import enlarge
 
 BLUR = 4.0  # standard deviation in pixels of a 224 px image, as the authors smooth their maps
 COARSE = 32  # length of the projected patches among which the coreset is chosen
+LENGTH = 128  # of a shortened patch, D
 
 
 class VggFeatures(NamedTuple):
@@ -24,30 +24,26 @@ class VggFeatures(NamedTuple):
 
 
 @torch.inference_mode()
-def vgg_features(images, *, size=160, dimension=128, seed=0, progress=True):
+def vgg_features(images, *, size=160):
     """`VggFeatures` of uint8 images (N, H, W), resized to `size`, a multiple of 16.
 
     Patches (section 3.1), size / 4 a side: relu3_3 and relu4_3, each averaged over 3 x 3
     neighbours, the coarser one enlarged to the finer grid, concatenated. Our choice: each level has
     unit length, so that neither outweighs the other, and a random matrix shortens the patches to
-    `dimension` D, which keeps distances to about 1 / sqrt(2 D). Whole images: the largest value of
-    each channel (our choice; a small defect hardly moves the mean).
+    D = 128, which keeps distances to about 1 / sqrt(2 D). Whole images: the largest value of each
+    channel (our choice; a small defect hardly moves the mean).
     """
     if size < 32 or size % 16:
         raise ValueError(f"size={size}: VGG16 takes multiples of 16 pixels here, from 32 on")
-    mix = random_projection(sum(vgg.CHANNELS[2:4]), dimension, seed)
+    mix = random_projection(sum(vgg.CHANNELS[2:4]), LENGTH)
     tokens = []
     pooled = []
-    with tqdm(total=len(images), desc="VGG16", unit="image", disable=not progress) as bar:
-        for start in range(0, len(images), vgg.BATCH):
-            x = torch.from_numpy(images[start : start + vgg.BATCH].astype(np.float32) / 255)[
-                :, None
-            ]
-            x = F.interpolate(x, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
-            fine, coarse = levels(x)  # n 256 h w, n 512 h/2 w/2
-            pooled.append(torch.cat([fine.amax((2, 3)), coarse.amax((2, 3))], 1))
-            tokens += [(patches(*one) @ mix).half() for one in zip(fine, coarse, strict=True)]
-            bar.update(len(x))
+    for start in range(0, len(images), vgg.BATCH):
+        x = torch.from_numpy(images[start : start + vgg.BATCH].astype(np.float32) / 255)[:, None]
+        x = F.interpolate(x, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
+        fine, coarse = levels(x)  # n 256 h w, n 512 h/2 w/2
+        pooled.append(torch.cat([fine.amax((2, 3)), coarse.amax((2, 3))], 1))
+        tokens += [(patches(*one) @ mix).half() for one in zip(fine, coarse, strict=True)]
     return VggFeatures(torch.stack(tokens).numpy(), torch.cat(pooled).numpy())
 
 
@@ -66,7 +62,7 @@ def patches(fine, coarse):
     return both[0].flatten(1).T
 
 
-def patchcore(tokens, *, bank=1000, neighbours=9, seed=0, name="PatchCore (VGG16)"):
+def patchcore(tokens, *, bank=1000, neighbours=9):
     """PatchCore from the defect-free shots alone; `tokens` as `vgg_features` of the whole pool.
 
     The map is the distance to the nearest patch of a memory bank (section 3.3), enlarged and
@@ -77,24 +73,20 @@ def patchcore(tokens, *, bank=1000, neighbours=9, seed=0, name="PatchCore (VGG16
 
     def run(pool, episode):
         shots = torch.from_numpy(tokens[normal_shots(pool, episode)]).float()
-        memory = coreset(shots.flatten(0, 1), bank, seed)
+        memory = coreset(shots.flatten(0, 1), bank)
         count = min(neighbours, len(memory))
         around = torch.cdist(memory, memory).topk(count, largest=False).indices
-        maps = []
-        scores = []
-        for i in episode.test:
-            distances, score = _judged(torch.from_numpy(tokens[i]).float(), memory, around)
-            maps.append(distances)
-            scores.append(score)
+        tested = (torch.from_numpy(tokens[i]).float() for i in episode.test)
+        distances, scores = zip(*(_judged(one, memory, around) for one in tested), strict=True)
         side = isqrt(tokens.shape[1])
-        grids = torch.stack(maps).view(-1, side, side)
-        enlarged = enlarge(grids, pool.images.shape[1:], blur=BLUR / 224 * side)
-        return Result(maps=enlarged.numpy(), scores=torch.stack(scores).numpy())
+        grids = torch.stack(distances).view(-1, side, side)
+        maps = enlarge(grids, pool.images.shape[1:], blur=BLUR / 224 * side)
+        return Result(maps=maps.numpy(), scores=torch.stack(scores).numpy())
 
-    return Method(name, "normals", run)
+    return Method("PatchCore (VGG16)", "normals", run)
 
 
-def coreset(points, size, seed=0):
+def coreset(points, size):
     """At most `size` of the points (n, D), each next one the farthest from those chosen.
 
     Greedy (Algorithm 1), by distances of randomly projected points; the first is always chosen.
@@ -102,7 +94,7 @@ def coreset(points, size, seed=0):
     if len(points) <= size:
         return points
     width = points.shape[1]
-    short = points @ random_projection(width, min(COARSE, width), seed)
+    short = points @ random_projection(width, min(COARSE, width))
     lengths = short.square().sum(1)
     chosen = [0]
     gap = torch.full_like(lengths, torch.inf)  # squared distance to the chosen ones
@@ -121,9 +113,9 @@ def nearest(points, memory):
     return (least + points.square().sum(1)).clamp_(min=0), which  # rounding may fall below 0
 
 
-def random_projection(inside, outside, seed):
+def random_projection(inside, outside):
     """Random matrix (inside, outside) that keeps distances on average (Johnson, Lindenstrauss)."""
-    values = np.random.default_rng(seed).normal(size=(inside, outside)) / np.sqrt(outside)
+    values = np.random.default_rng(0).normal(size=(inside, outside)) / np.sqrt(outside)
     return torch.from_numpy(values.astype(np.float32))
 
 

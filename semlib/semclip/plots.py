@@ -19,32 +19,27 @@ def overlays(images, masks, maps, names):
     `maps` are (n, H, W) by method. Values of two methods are not comparable: each has its own
     colour scale, from the 1st to the 99.9th percentile of its maps shown here.
     """
-    figure, axes = _grid(names, ["image", "mask", *maps], 1.5)
+    figure, axes = _table(names, ["image", "mask", *maps], 1.5)
     for i, (image, mask) in enumerate(zip(images, masks, strict=True)):
         axes[i, 0].imshow(image)
         axes[i, 1].imshow(mask, vmin=0, vmax=1)
         for axis, values in zip(axes[i, 2:], maps.values(), strict=True):
-            _heat(axis, image, values[i], np.percentile(values, [1, 99.9]))
-            _outline(axis, mask)
+            _heat(axis, image, values[i], np.percentile(values, [1, 99.9]), mask)
     return figure
 
 
-def confusions(labels, predicted, classes, *, columns=3):
+def confusions(labels, predicted, classes):
     """Confusion matrices side by side, as shares of each true class.
 
     `predicted` maps a method to its predicted labels (n,); `classes` are names by label.
     """
-    columns = min(columns, len(predicted))
-    rows = -(-len(predicted) // columns)  # rounded up
+    columns = min(3, len(predicted))
     side = 0.46 * len(classes) + 0.4
-    size = side * columns + 1.4, (side + 1.2) * rows
-    shared = {"squeeze": False, "sharex": True, "sharey": True}
-    figure, axes = plt.subplots(rows, columns, figsize=size, **shared)
-    for axis in axes.flat[len(predicted) :]:
-        axis.axis("off")
+    size = side * columns + 1.4, side + 1.2
+    figure, axes = _panels(len(predicted), columns, size, sharex=True, sharey=True)
     look = {"annot": True, "fmt": ".2f", "annot_kws": {"fontsize": 7}, "cmap": "Blues"}
     look |= {"vmin": 0, "vmax": 1, "square": True, "cbar": False, "linewidths": 0.5}
-    for axis, (name, guesses) in zip(axes.flat, predicted.items(), strict=False):
+    for axis, (name, guesses) in zip(axes, predicted.items(), strict=True):
         shares = confusion_matrix(labels, guesses, labels=range(len(classes)), normalize="true")
         sns.heatmap(shares, xticklabels=classes, yticklabels=classes, ax=axis, **look)
         axis.set_title(f"{name}\naccuracy {np.mean(labels == guesses):.2f}", fontsize=10)
@@ -62,22 +57,21 @@ def shot_curves(summary, metrics, *, columns=3):
     method without supervision is a horizontal line; SEM-CLIP is black. Takes `findings.summarise`.
     """
     methods = sorted(summary["method"].unique(), key=lambda name: name != FULL)  # ours first
-    looks = dict(zip(methods, _looks(len(methods), methods[0] == FULL), strict=True))
     supervision = summary.groupby("method")["supervision"].first()
-    for name in methods:
-        if supervision[name] == "none":
-            looks[name]["marker"] = None
+    looks = _looks(methods)
     shots = sorted(summary["k"].unique())
     columns = min(columns, len(metrics))
-    rows = -(-len(metrics) // columns)  # rounded up
-    size = 3.1 * columns + 2.8, 2.9 * rows
-    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
-    for axis in axes.flat[len(metrics) :]:
-        axis.axis("off")
-    for axis, metric in zip(axes.flat, metrics, strict=False):
+    figure, axes = _panels(len(metrics), columns, (3.1 * columns + 2.8, 2.9))
+    for axis, metric in zip(axes, metrics, strict=True):
         for i, (name, part) in enumerate(summary.groupby("method", sort=False)):
-            offset = (i - (len(methods) - 1) / 2) * 0.04
-            _curve(axis, part.set_index("k").reindex(shots), metric, offset, looks[name])
+            mean = part.set_index("k").reindex(shots)[[metric, f"{metric}_lo", f"{metric}_hi"]]
+            if supervision[name] == "none" and mean[metric].notna().any():
+                looks[name]["marker"] = None
+                axis.axhline(mean[metric].mean(), **looks[name])
+                continue
+            places = np.arange(len(shots)) + (i - (len(methods) - 1) / 2) * 0.04
+            spans = mean.iloc[:, 1:].sub(mean[metric], axis=0).abs().to_numpy().T
+            axis.errorbar(places, mean[metric], spans, capsize=1.5, elinewidth=0.9, **looks[name])
         axis.set(title=metric, xlabel="shots a class", xticks=range(len(shots)), xticklabels=shots)
         axis.yaxis.set_major_locator(MaxNLocator(6))
         axis.grid(axis="y", color="0.9", lw=0.6)
@@ -90,27 +84,16 @@ def shot_curves(summary, metrics, *, columns=3):
     return figure
 
 
-def _looks(count, emphasised):
+def _looks(methods):
     """Colour, marker and line of each method; line styles tell repeats of a colour apart."""
     colours = [colour for colour in PALETTE if colour not in ("#000000", "#F0E442")]
-    looks = []
-    if emphasised:  # black is kept for it
-        looks = [{"color": "black", "marker": "o", "ms": 5.5, "lw": 2.2, "ls": "-", "zorder": 5}]
-    for i in range(count - emphasised):
+    looks = {}
+    for i, name in enumerate(name for name in methods if name != FULL):
+        look = {"color": colours[i % len(colours)], "marker": MARKERS[(i + 1) % len(MARKERS)]}
         line = ("-", "--", ":")[i // len(colours) % 3]
-        marker = MARKERS[(i + 1) % len(MARKERS)]
-        look = {"color": colours[i % len(colours)], "marker": marker, "ms": 4, "lw": 1.1}
-        looks.append(look | {"ls": line})
-    return looks
-
-
-def _curve(axis, part, metric, offset, look):
-    if part["supervision"].dropna().eq("none").all() and part[metric].notna().any():
-        axis.axhline(part[metric].mean(), **look)
-        return
-    spans = np.abs(part[[f"{metric}_lo", f"{metric}_hi"]].to_numpy() - part[[metric]].to_numpy()).T
-    places = np.arange(len(part)) + offset
-    axis.errorbar(places, part[metric], spans, capsize=1.5, elinewidth=0.9, **look)
+        looks[name] = look | {"ms": 4, "lw": 1.1, "ls": line}
+    ours = {"color": "black", "marker": "o", "ms": 5.5, "lw": 2.2, "ls": "-", "zorder": 5}
+    return looks | {FULL: ours}
 
 
 def attention(images, original, vv, grid, names):
@@ -119,7 +102,7 @@ def attention(images, original, vv, grid, names):
     `original` and `vv` (n, P) are weights of the patches on the `grid`, shown as multiples of the
     even weight 1 / P, every panel on its own scale up to the largest, which is written below it.
     """
-    figure, axes = _grid(names, ["image", "original path", "V-V path"], 2.0)
+    figure, axes = _table(names, ["image", "original path", "V-V path"], 2.0)
     for i, image in enumerate(images):
         axes[i, 0].imshow(image)
         for axis, weights in zip(axes[i, 1:], (original[i], vv[i]), strict=True):
@@ -135,16 +118,12 @@ def false_alarms(images, text, before, after, names):
     All maps are on one colour scale; below each stands its mean over the outlined text and
     elsewhere.
     """
-    without = np.flatnonzero(~text.any((1, 2))).tolist()
-    if without:
-        raise ValueError(f"images {without} have no text: leave them out")
-    figure, axes = _grid(names, ["image", "before tuning", "after tuning"], 2.2)
+    figure, axes = _table(names, ["image", "before tuning", "after tuning"], 2.2)
     limits = min(before.min(), after.min()), max(before.max(), after.max())
     for i, image in enumerate(images):
         axes[i, 0].imshow(image)
         for axis, values in zip(axes[i, 1:], (before[i], after[i]), strict=True):
-            drawn = _heat(axis, image, values, limits)
-            _outline(axis, text[i])
+            drawn = _heat(axis, image, values, limits, text[i])
             on = values[text[i]].mean()
             off = values[~text[i]].mean()
             axis.set_xlabel(f"text {on:.2f}, elsewhere {off:.2f}", fontsize=8)
@@ -152,7 +131,17 @@ def false_alarms(images, text, before, after, names):
     return figure
 
 
-def _grid(names, titles, width):
+def _panels(count, columns, size, **shared):
+    """Figure and `count` axes in so many columns; `size` in inches of a row."""
+    rows = -(-count // columns)  # rounded up
+    size = size[0], size[1] * rows
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, **shared)
+    for axis in axes.flat[count:]:
+        axis.axis("off")
+    return figure, axes.flat[:count]
+
+
+def _table(names, titles, width):
     """Axes (rows, columns) without ticks: names to the left, titles above."""
     size = width * len(titles) + 0.4, width * len(names) + 0.4
     figure, axes = plt.subplots(len(names), len(titles), figsize=size, squeeze=False)
@@ -166,14 +155,13 @@ def _grid(names, titles, width):
     return figure, axes
 
 
-def _heat(axis, image, values, limits):
-    """The image, and the values in colour over it; a coarser map fills the image."""
+def _heat(axis, image, values, limits, mask=None):
+    """The image, the values in colour over it (a coarser map fills it), and the mask's outline."""
     height, width = image.shape
     axis.imshow(image)
     frame = -0.5, width - 0.5, height - 0.5, -0.5
-    return axis.imshow(values, cmap=HEAT, alpha=0.65, vmin=limits[0], vmax=limits[1], extent=frame)
-
-
-def _outline(axis, mask):
-    if mask.any():
+    look = {"cmap": HEAT, "alpha": 0.65, "vmin": limits[0], "vmax": limits[1], "extent": frame}
+    drawn = axis.imshow(values, **look)
+    if mask is not None and mask.any():
         axis.contour(mask, [0.5], colors=PALETTE[3], linewidths=0.6)
+    return drawn

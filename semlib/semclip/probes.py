@@ -14,10 +14,7 @@ from semlib.semclip.episodes import Method, Result
 
 
 def linear_probe(features, name):
-    """Logistic regression on standardised features (N, D), one row for each image of the pool.
-
-    The score is 1 - p(defect-free); `name` says what the features are.
-    """
+    """Logistic regression on standardised features (N, D), which are `name`, of the whole pool."""
     features = np.asarray(features, dtype=np.float64)
 
     def run(pool, episode):

@@ -20,9 +20,9 @@ NORMAL = ("defect-free", "no visible defect")  # what the class without a defect
 class Prompts:
     """Text descriptions of the classes (arXiv 2502.14884: one set of prompts for all images)."""
 
-    states: dict  # class: tuple of what it may look like, in the order of the labels
-    labels: tuple  # int, ascending
-    templates: tuple  # sentences with {state}; the first of ours is the paper's, the others are not
+    states: dict  # class: list of what it may look like, in the order of the labels
+    labels: list  # of int, ascending
+    templates: list  # sentences with {state}; the first of ours is the paper's, the others are not
 
     @classmethod
     def load(cls, path=None, templates=None):
@@ -31,10 +31,12 @@ class Prompts:
         templates = Path(templates or HERE / "templates.csv")
         table = _table(path, ["label", "class", "state"])
         forms = _table(templates, ["template"])["template"]
-        if not (good := forms.str.count(r"\{state\}") == 1).all():
-            raise ValueError(f"{templates}: {forms[~good].iloc[0]!r} needs {{state}} exactly once")
-        if not (good := table["label"].str.isdecimal()).all():
-            raise ValueError(f"{path}: label {table['label'][~good].iloc[0]!r} is no whole number")
+        bad_forms = forms[forms.str.count(r"\{state\}") != 1].to_list()
+        if bad_forms:
+            raise ValueError(f"{templates}: {bad_forms[0]!r} needs {{state}} exactly once")
+        bad_labels = table["label"][~table["label"].str.isdecimal()].to_list()
+        if bad_labels:
+            raise ValueError(f"{path}: label {bad_labels[0]!r} is no whole number")
         table["label"] = table["label"].astype(int)
         pairs = table[["label", "class"]].drop_duplicates().sort_values("label")
         for column, other in (("label", "class"), ("class", "label")):
@@ -45,8 +47,8 @@ class Prompts:
         if pairs["class"].isin(NORMAL).sum() != 1 or len(names) < 2:
             kinds = " or ".join(NORMAL)
             raise ValueError(f"{path}: one class of several must be called {kinds}; got {names}")
-        states = {name: tuple(table.loc[table["class"] == name, "state"]) for name in names}
-        return cls(states, tuple(pairs["label"].to_list()), tuple(forms))
+        states = table.groupby("class")["state"].agg(list)
+        return cls({name: states[name] for name in names}, pairs["label"].to_list(), list(forms))
 
     @property
     def classes(self):
@@ -64,9 +66,8 @@ class Prompts:
         numbers |= {kind(label): i for i, label in enumerate(self.labels) for kind in (int, str)}
         labels = np.asarray(labels).tolist()
         if unknown := sorted({str(label) for label in labels if label not in numbers}):
-            names = ", ".join(
-                f"{k} {name}" for k, name in zip(self.labels, self.states, strict=True)
-            )
+            pairs = zip(self.labels, self.states, strict=True)
+            names = ", ".join(f"{label} {name}" for label, name in pairs)
             hint = "name others in a copy of semlib/semclip/prompts.csv (--prompts)"
             raise ValueError(f"unknown class {', '.join(unknown)}: there are {names}; {hint}")
         return np.array([numbers[label] for label in labels], int)
@@ -78,14 +79,14 @@ class Prompts:
 
     def without(self, names):
         """The same prompts without some classes."""
-        kept = [i for i, name in enumerate(self.states) if name not in set(names)]
-        states = {self.classes[i]: self.states[self.classes[i]] for i in kept}
-        return replace(self, states=states, labels=tuple(self.labels[i] for i in kept))
+        states = {name: self.states[name] for name in self.states if name not in set(names)}
+        pairs = zip(self.labels, self.states, strict=True)
+        return replace(self, states=states, labels=[i for i, name in pairs if name in states])
 
     def plain(self):
         """The same classes with one prompt each, "a photo of a <class>", as CLIP's own."""
-        states = {name: (name,) for name in self.states}
-        return replace(self, states=states, templates=("a photo of a {state}",))
+        states = {name: [name] for name in self.states}
+        return replace(self, states=states, templates=["a photo of a {state}"])
 
     def embed(self, backbone):
         """Text embeddings (C, e): mean of the prompts' embeddings, L2-normalised again."""
@@ -98,24 +99,23 @@ class Prompts:
         A prompt is compared with the mean embedding of every class, in its own class with that of
         the other prompts. Returns a DataFrame of prompt, class, nearest class and their cosine.
         """
+        means = self.embed(backbone)
         tables = []
-        embedded = {name: backbone.encode_texts(self.sentences(name)) for name in self.states}
-        means = _unit(np.stack([vectors.mean(0) for vectors in embedded.values()]))
-        for i, (name, vectors) in enumerate(embedded.items()):
+        for i, name in enumerate(self.states):
+            sentences = self.sentences(name)
+            vectors = backbone.encode_texts(sentences)
             cosines = vectors @ means.T
             if len(vectors) > 1:
                 others = _unit((vectors.sum(0) - vectors) / (len(vectors) - 1))
                 cosines[:, i] = (vectors * others).sum(1)
             nearest = [self.classes[k] for k in cosines.argmax(1)]
-            columns = {"prompt": self.sentences(name), "class": name, "nearest class": nearest}
+            columns = {"prompt": sentences, "class": name, "nearest class": nearest}
             tables.append(pd.DataFrame(columns | {"cosine": cosines.max(1)}))
         return pd.concat(tables, ignore_index=True)
 
 
 def _table(path, columns):
     """Rows of a CSV as text, stripped; complete and each once."""
-    if not path.is_file():
-        raise ValueError(f"{path} does not exist: give a CSV file of {', '.join(columns)}")
     table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     if missing := [name for name in columns if name not in table.columns]:
         there = ", ".join(table.columns)
@@ -139,10 +139,9 @@ def main(path=None):
     from semlib.semclip import clip
     from semlib.semclip.backbone import Backbone
 
-    prompts = Prompts.load(path)
-    print(prompts.check(Backbone()).to_string(index=False, float_format="{:.3f}".format))
-    sentences = [sentence for name in prompts.classes for sentence in prompts.sentences(name)]
-    print("words the model never met:", ", ".join(clip.unknown_words(sentences)) or "none")
+    table = Prompts.load(path).check(Backbone())
+    print(table.to_string(index=False, float_format="{:.3f}".format))
+    print("words the model never met:", ", ".join(clip.unknown_words(table["prompt"])) or "none")
 
 
 if __name__ == "__main__":

@@ -15,13 +15,14 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from skimage.util import view_as_blocks
 
 from semlib import paths
 from semlib.images import read
 from semlib.semclip import findings, study, winclip
 from semlib.semclip.april_gan import april_gan
 from semlib.semclip.data import fitted
-from semlib.semclip.episodes import Episode, Pool, only_used
+from semlib.semclip.episodes import Episode, Pool, nested, only_used
 from semlib.semclip.patchcore import patchcore
 from semlib.semclip.prompts import HERE, Prompts
 from semlib.semclip.unet import unet
@@ -29,11 +30,12 @@ from semlib.semclip.unet import unet
 SOURCE = (
     "real SEM images (nanocomposites, doi 10.1049/nde2.12034; NASA MicroNet; a patterned wafer)"
 )
-SHOTS = (2, 4)
-VGG_SIZE = 96  # pixels that VGG16 gets for PatchCore
-SHOWN = ("SEM-CLIP", "U-Net", "PatchCore (VGG16)")
 FOLDER = paths.ROOT.parent / "shared" / "real-sem"
 NAMES = ("nanocomposites", "nasa_micronet", "patterned_wafer")
+SHOTS = (2, 4)
+TESTS = 20  # most test tiles of a class
+VGG_SIZE = 96  # pixels that VGG16 gets for PatchCore
+SHOWN = ("SEM-CLIP", "U-Net", "PatchCore (VGG16)")
 SIZE = 240  # pixels a side of every tile after enlarging
 SIDE = 120  # pixels a side before
 EACH = 6  # most tiles of a class from one micrograph
@@ -65,24 +67,22 @@ def pools(root=FOLDER):
         if not (root / name).is_dir():
             print(f"real images: no folder {name} in shared/real-sem beside the clone, left out")
             continue
-        read = _wafer if name == "patterned_wafer" else _masked
-        parts = read(name, root / name)
-        cuts, marks, groups = (np.concatenate(part) for part in zip(*parts, strict=True))
-        images = np.stack([fitted(cut, SIZE) for cut in cuts])
-        times = SIZE // cuts.shape[1]
-        masks = marks.repeat(times, 1).repeat(times, 2)
+        cut = _wafer if name == "patterned_wafer" else _masked
+        cuts, marks, groups = (np.concatenate(p) for p in zip(*cut(root / name), strict=True))
+        images = np.stack([fitted(one, SIZE) for one in cuts])
+        masks = np.kron(marks, np.ones((1, SIZE // cuts.shape[1], SIZE // cuts.shape[1]), bool))
         words = prompts(name)
         labels = marks.any((1, 2)).astype(int)
         sets[name] = Tiles(Pool(images, labels, masks, words.classes, words.normal), groups)
     return sets
 
 
-def _masked(name, folder):
+def _masked(folder):
     """(tiles, marks, groups) of every micrograph of a folder, at most `EACH` of a class."""
     files = sorted(folder.glob("*_mask.png"))
     if not files:
         raise ValueError(f"{folder} holds no <name>_mask.png")
-    composites = name == "nanocomposites"
+    composites = folder.name == "nanocomposites"
     parts = []
     for number, file in enumerate(files):
         stem = file.stem.removesuffix("_mask")
@@ -108,20 +108,19 @@ def _masked(name, folder):
     return parts
 
 
-def _wafer(_, folder):
+def _wafer(folder):
     """All tiles that the episodes may draw from; those of points have them off their centre."""
     inspected = read.image(folder / "case1_inspected_image.png")
     reference = read.image(folder / "case1_reference_image.png")
-    rng = np.random.default_rng(0)
     rows, columns = np.indices(inspected.shape)
     marks = np.zeros(inspected.shape, bool)
     for x, y in POINTS:
         marks |= np.hypot(rows - y, columns - x) <= RADIUS
     near = np.zeros(inspected.shape, bool)
+    rng = np.random.default_rng(0)
     parts = []
     for number, (x, y) in enumerate(POINTS):
-        off = rng.integers(-JITTER, JITTER + 1, 2)
-        top, left = np.array([y, x]) - WAFER_SIDE // 2 + off
+        top, left = np.array([y, x]) - WAFER_SIDE // 2 + rng.integers(-JITTER, JITTER + 1, 2)
         tile = np.s_[top : top + WAFER_SIDE, left : left + WAFER_SIDE]
         near[tile] = True
         parts.append((inspected[tile][None], marks[tile][None], [f"point {number}"]))
@@ -133,88 +132,85 @@ def _wafer(_, folder):
 
 def _cut(array, side):
     """Square tiles (n, side, side), row by row; what is left over is dropped."""
-    rows, columns = (length // side for length in array.shape)
-    tiles = array[: rows * side, : columns * side].reshape(rows, side, columns, side)
-    return tiles.swapaxes(1, 2).reshape(-1, side, side)
+    rows, columns = (length // side * side for length in array.shape)
+    return view_as_blocks(array[:rows, :columns], (side, side)).reshape(-1, side, side)
 
 
-def episodes(name, tiles, *, shots=SHOTS, seeds=range(3), n_test=20):
+def episodes(name, tiles, *, shots=SHOTS, seeds=range(3)):
     """Draw the episodes of a data set; no micrograph gives both shots and tests.
 
     A seed halves the micrographs or specimens such that both halves hold enough tiles of each
-    class; shots come from one half, up to `n_test` tests a class from the other. On the wafer seed
+    class; shots come from one half, up to `TESTS` tests a class from the other. On the wafer seed
     s leaves out point s: shots are the other two points and two tiles of the reference image, tests
     are point s and inspected tiles away from all points. So it has three episodes of two shots.
     """
     if name == "patterned_wafer":
-        return _leave_one_out(tiles, seeds, n_test) if 2 in shots else []
-    drawn = [one for seed in seeds for one in _halved(name, tiles, shots, seed, n_test)]
-    return sorted(drawn, key=lambda episode: episode.k)
+        return [_leave_one_out(tiles, seed) for seed in seeds if seed < len(POINTS)]
+    return nested({seed: _halved(name, tiles, max(shots), seed) for seed in seeds}, shots)
 
 
-def _halved(name, tiles, shots, seed, n_test):
-    """One seed's episodes, their supports nested."""
+def _halved(name, tiles, most, seed):
+    """Shuffled tiles by class of one half of the groups, and the test tiles of the other."""
     labels = tiles.pool.labels
     groups = np.unique(tiles.groups)
     rng = np.random.default_rng(seed)
     for _ in range(TRIES):
         chosen = np.isin(tiles.groups, rng.permutation(groups)[: len(groups) // 2])
-        counts = [np.bincount(labels[half], minlength=2) for half in (chosen, ~chosen)]
-        if np.min(counts) >= max(shots):
-            break
-    else:
-        raise ValueError(
-            f"{name}: no halves of its {len(groups)} groups hold {max(shots)} tiles of each class"
-        )
-    support, test = (
-        [rng.permutation(np.flatnonzero(half & (labels == c))) for c in (0, 1)]
-        for half in (chosen, ~chosen)
+        halves = (chosen, ~chosen)
+        if min(np.bincount(labels[half], minlength=2).min() for half in halves) >= most:
+            support, test = (
+                [rng.permutation(np.flatnonzero(half & (labels == c))) for c in (0, 1)]
+                for half in halves
+            )
+            return support, np.concatenate([some[:TESTS] for some in test])
+    raise ValueError(
+        f"{name}: no halves of its {len(groups)} groups hold {most} tiles of each class"
     )
-    test = np.concatenate([some[:n_test] for some in test])
-    return [Episode(k, seed, np.concatenate([some[:k] for some in support]), test) for k in shots]
 
 
-def _leave_one_out(tiles, seeds, n_test):
+def _leave_one_out(tiles, left_out):
     points = [np.flatnonzero(tiles.groups == f"point {i}")[0] for i in range(len(POINTS))]
     inspected = np.flatnonzero(tiles.groups == "inspected")
     reference = np.flatnonzero(tiles.groups == "reference")
-    drawn = []
-    for left_out in sorted(set(seeds) & set(range(len(POINTS)))):
-        rng = np.random.default_rng(left_out)
-        support = np.array([*rng.permutation(reference)[:2], *np.delete(points, left_out)])
-        test = np.array([*rng.permutation(inspected)[:n_test], points[left_out]])
-        drawn.append(Episode(2, left_out, support, test))
-    return drawn
+    rng = np.random.default_rng(left_out)
+    support = np.array([*rng.permutation(reference)[:2], *np.delete(points, left_out)])
+    test = np.array([*rng.permutation(inspected)[:TESTS], points[left_out]])
+    return Episode(2, left_out, support, test)
 
 
-def evaluate(backbone, *, sets=None, seeds=range(3), folder=None, kept=None):
-    """SEM-CLIP and its competitors on every data set that is there.
+def evaluate(backbone, sets, *, seeds=range(3), folder=None):
+    """SEM-CLIP and its competitors on the data sets of `pools`.
 
-    `sets` are those of `pools` by default; `folder` keeps features and scores; the dict `kept`
-    receives what `examples` needs. Returns a DataFrame of dataset and the columns of
-    `findings.summarise`, of which the interval covers shots and tests; note says why a number of
-    shots was not possible. Empty without data.
+    `folder` keeps features and scores. Returns a DataFrame of dataset, what `findings.summarise`
+    gives (the interval covers shots and tests) and note, which says why a number of shots was not
+    possible; and arguments of `plots.overlays` for a tile of each set. Both are empty without data.
     """
     folder = folder or paths.data_root() / "real-sem"
-    parts = []
-    for name, tiles in (pools() if sets is None else sets).items():
-        drawn = episodes(name, tiles, seeds=seeds)
-        if drawn:
-            pool, drawn = only_used(tiles.pool, drawn)
-            competing = methods(name, pool, backbone, folder / "features")
-            made = {}
-            settings = backbone.settings, backbone.projection.numpy(), prompts(name), VGG_SIZE
-            keep = {"folder": folder / "runs", "depends_on": settings}
-            scores, _ = study.evaluate(pool, drawn, competing, kept=made, **keep)
-            parts.append(findings.summarise(scores).assign(dataset=name, note=""))
-            if kept is not None:
-                kept[name] = pool, drawn[-1], competing, made
+    tables = []
+    examples = {"images": [], "masks": [], "maps": [], "names": []}
+    for name, tiles in sets.items():
+        pool, drawn = only_used(tiles.pool, episodes(name, tiles, seeds=seeds))
+        competing = methods(name, pool, backbone, folder / "features")
+        settings = backbone.settings, backbone.projection.numpy(), prompts(name), VGG_SIZE
+        keep = {"folder": folder / "runs", "depends_on": settings}
+        scores, _ = study.evaluate(pool, drawn, competing, **keep)
+        tables.append(findings.summarise(scores).assign(dataset=name, note=""))
         for k in sorted(set(SHOTS) - {episode.k for episode in drawn}):
             note = f"not possible: {len(POINTS)} points, one of them tested"
             absent = {"dataset": name, "method": "all", "supervision": "–", "k": k, "note": note}
-            parts.append(pd.DataFrame([absent]))
-    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["dataset"])
-    return table[["dataset", *table.columns.drop("dataset")]]
+            tables.append(pd.DataFrame([absent]))
+        last = drawn[-1]  # its first defective tile is shown, whatever the maps look like
+        place = np.flatnonzero(pool.labels[last.test] != pool.normal)[0]
+        shown = study.results(pool, last, competing, SHOWN)
+        examples["images"].append(pool.images[last.test[place]])
+        examples["masks"].append(pool.masks[last.test[place]])
+        examples["maps"].append({method: result.maps[place] for method, result in shown.items()})
+        examples["names"].append(f"{name}\n{last.k} shots")
+    if not sets:
+        return pd.DataFrame(), {}
+    table = pd.concat(tables, ignore_index=True)
+    examples["maps"] = pd.DataFrame(examples["maps"]).to_dict("list")
+    return table[["dataset", *table.columns.drop("dataset")]], examples
 
 
 def methods(name, pool, backbone, folder):
@@ -226,23 +222,3 @@ def methods(name, pool, backbone, folder):
     competing += [winclip.winclip(*given), winclip.winclip_plus(*given), april_gan(*given), unet()]
     vgg = study.vgg_features(pool.images, folder, size=VGG_SIZE)
     return competing if vgg is None else [*competing, patchcore(vgg.tokens)]
-
-
-def examples(kept):
-    """One test tile of each data set with the maps of `SHOWN`, the arguments of `plots.overlays`.
-
-    It is the first defective one of the last episode, whatever its maps look like.
-    """
-    tiles = []
-    for name, (pool, episode, competing, made) in kept.items():
-        place = np.flatnonzero(pool.labels[episode.test] != pool.normal)[0]
-        results = study.results(pool, episode, competing, SHOWN, made)
-        maps = {method: result.maps[place] for method, result in results.items()}
-        index = episode.test[place]
-        title = f"{name}\n{episode.k} shots"
-        tiles.append((pool.images[index], pool.masks[index], maps, title))
-    if not tiles:
-        return {}
-    images, masks, maps, names = zip(*tiles, strict=True)
-    maps = {method: np.stack([one[method] for one in maps]) for method in maps[0]}
-    return {"images": np.stack(images), "masks": np.stack(masks), "maps": maps, "names": names}

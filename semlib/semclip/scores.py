@@ -15,30 +15,19 @@ STEPS = 2**20  # of the quick ranking
 TOLERANCE = 1e-4  # error of the quick ranking above which values are sorted
 
 
-def segmentation(maps, masks, image_scores, is_defective):
-    """All `SEGMENTATION` scores of one test set, 0 to 1.
-
-    maps : float (n, H, W), higher is more anomalous, or None; masks : bool (n, H, W);
-    image_scores : float (n,) or None; is_defective : bool (n,). What is None has scores NaN.
-    """
-    scores = dict.fromkeys(SEGMENTATION, float("nan"))
-    if image_scores is not None:
-        scores["iAUROC"] = image_auroc(image_scores, is_defective)
-    return scores if maps is None else scores | pixels(maps, masks)
-
-
 def image_auroc(image_scores, is_defective):
-    """Area under the ROC curve over images (scikit-learn)."""
+    """Area under the ROC curve of scores (n,), higher is more anomalous (scikit-learn)."""
     image_scores, is_defective = _checked(image_scores, is_defective, "images")
     return float(roc_auc_score(is_defective, image_scores))
 
 
 def pixels(maps, masks):
-    """Scores over all pixels of all images (n, H, W) together: dict of pAUROC, F1-max, AP, PRO.
+    """Scores over all pixels of all images together: dict of pAUROC, F1-max, AP, PRO, 0 to 1.
 
-    AP is the sum of (R_n - R_(n-1)) P_n over thresholds. PRO (Bergmann et al., doi
-    10.1007/s11263-020-01400-4) is the mean over the defects (8-connected regions) of the part of
-    each above a threshold, integrated over the false positive rate from 0 to 0.3, over 0.3.
+    Takes maps (n, H, W), higher is more anomalous, and masks of the defects. AP is the sum of
+    (R_n - R_(n-1)) P_n over thresholds. PRO (Bergmann et al., doi 10.1007/s11263-020-01400-4) is
+    the mean over the defects (8-connected regions) of the part of each above a threshold,
+    integrated over the false positive rate from 0 to 0.3, over 0.3.
     """
     maps, masks = _checked(maps, masks, "pixels")
     order, values, above, reached = _ranked(maps, masks)
@@ -88,11 +77,8 @@ def _region_shares(masks):
 
 
 def _area(shares, before, after, limit):
-    """Area under the curve of found share against false positive rate up to `limit`, over it.
-
-    A defect pixel is found while the rate goes from `before` (defect-free pixels with larger
-    values) to `after` (or equal values).
-    """
+    """Area under the curve of found share against false positive rate up to `limit`, over it."""
+    # a pixel is found while the rate goes from `before` (larger values) to `after` (equal ones);
     # ties count as a straight line, the trapezoid rule
     reach = np.minimum(after, limit)
     width = np.maximum(after - before, np.finfo(float).tiny)
@@ -106,12 +92,7 @@ def classification(probabilities, labels):
     The largest of the probabilities (n, C) names the class. Means are over the classes among
     `labels` (n,), so recall and balanced accuracy are the same. An unused class has precision 0.
     """
-    probabilities = np.asarray(probabilities)
-    labels = np.asarray(labels)
-    if probabilities.ndim != 2 or len(probabilities) != len(labels):
-        raise ValueError(f"probabilities {probabilities.shape} do not fit {labels.shape} labels")
-    _finite(probabilities)
-    predicted = probabilities.argmax(axis=1)
+    predicted = np.asarray_chkfinite(probabilities).argmax(axis=1)
     balanced = balanced_accuracy_score(labels, predicted)
     look = {"labels": np.unique(labels), "average": "macro", "zero_division": 0}
     macro = precision_recall_fscore_support(labels, predicted, **look)[:3]
@@ -120,18 +101,11 @@ def classification(probabilities, labels):
 
 
 def _checked(values, truth, kind):
-    """Both as arrays of one shape, finite, with both kinds of truth."""
-    values = np.asarray(values)
+    values = np.asarray_chkfinite(values)
     truth = np.asarray(truth, bool)
     if values.shape != truth.shape:
         raise ValueError(f"scores {values.shape} and truth {truth.shape} of {kind} differ in shape")
-    _finite(values)
     if truth.all() or not truth.any():
         which = "defective" if truth.all() else "defect-free"
         raise ValueError(f"all {truth.size} {kind} are {which}: AUROC needs both kinds")
     return values, truth
-
-
-def _finite(values):
-    if not np.isfinite(values).all():
-        raise ValueError(f"{(~np.isfinite(values)).sum()} scores are NaN or infinite")

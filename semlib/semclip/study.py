@@ -1,6 +1,7 @@
 """The few-shot study: features computed once, SEM-CLIP as methods, all methods on all episodes."""
 
 from functools import cache, partial
+from itertools import product
 from pathlib import Path
 
 import joblib
@@ -32,7 +33,7 @@ ABLATIONS = {
 }
 
 
-def once(folder, images, encode, *, key, title):
+def once(folder, images, encode, key, title):
     """What `encode` gives for images (N, H, W), each encoded once and kept in a file of its own.
 
     `encode` takes some of the images and returns a dict of arrays whose first axis is theirs; so
@@ -58,11 +59,8 @@ def features(backbone, images, folder):
     parameters = [one.detach().cpu().numpy() for one in backbone.model.visual.parameters()]
     key = joblib.hash((backbone.settings, (HERE / "backbone.py").read_bytes(), parameters))
     title = f"encode, {backbone.label}"
-
-    def encode(some):
-        return vars(backbone.encode_images(some))
-
-    return Features(**once(folder, images, encode, key=key, title=title))
+    arrays = once(folder, images, lambda some: vars(backbone.encode_images(some)), key, title)
+    return Features(**arrays)
 
 
 def vgg_features(images, folder, *, size):
@@ -73,16 +71,12 @@ def vgg_features(images, folder, *, size):
         print(error)
         return None
     key = joblib.hash(("vgg16", size, (HERE / "patchcore.py").read_bytes()))
-
-    def encode(some):
-        return patchcore.vgg_features(some, size=size, progress=False)._asdict()
-
-    return patchcore.VggFeatures(**once(folder, images, encode, key=key, title="encode, VGG16"))
+    encode = partial(patchcore.vgg_features, size=size)
+    arrays = once(folder, images, lambda some: encode(some)._asdict(), key, "encode, VGG16")
+    return patchcore.VggFeatures(**arrays)
 
 
-def sem_clip(
-    features, backbone, prompts, fits, name=FULL, *, supervision="labels + masks", **options
-):
+def sem_clip(features, backbone, prompts, fits, name=FULL, supervision="labels + masks", **options):
     """SEM-CLIP as a method of the study.
 
     `features` are those of all images of the pool. `fits` is a dict for the fitted models: methods
@@ -100,7 +94,7 @@ def sem_clip(
     def fitted(pool, episode):
         shots = episode.support
         labels = np.array(prompts.labels)[pool.labels[shots]]
-        masks = np.asarray(pool.masks[shots])
+        masks = pool.masks[shots]
         key = joblib.hash((plain, options, episode.seed, shots, labels, masks))
         if key not in fits:
             model = untrained().changed(seed=episode.seed)
@@ -119,11 +113,8 @@ def sem_clip(
 def sem_clips(features, backbone, prompts, fits, **options):
     """SEM-CLIP at three degrees of supervision, so that each competitor meets its equal."""
     make = partial(sem_clip, features, backbone, prompts, fits, **options)
-    return [
-        make(),
-        make("SEM-CLIP, labels only", supervision="labels", transformation=False),
-        make("SEM-CLIP, zero-shot", supervision="none", transformation=False),
-    ]
+    labels = make("SEM-CLIP, labels only", "labels", transformation=False)
+    return [make(), labels, make("SEM-CLIP, zero-shot", "none", transformation=False)]
 
 
 def ablations(features, backbone, prompts, fits, **options):
@@ -132,22 +123,13 @@ def ablations(features, backbone, prompts, fits, **options):
     return [make(name, **options | part) for name, part in ({FULL: {}} | ABLATIONS).items()]
 
 
-def evaluate(pool, episodes, methods, *, folder=None, depends_on=(), kept=None):
+def evaluate(pool, episodes, methods, *, folder=None, depends_on=()):
     """Run every `Method` on every `Episode`; one without supervision once for each test set.
 
-    Parameters
-    ----------
-    folder : Path, optional
-        Keeps the scores of each (method, episode), so that a killed run goes on where it stopped.
-    depends_on
-        What a result depends on (weights, settings) beside the pool and this folder's code.
-    kept : dict, optional
-        Receives the `Result` of each method that ran on the last episode, see `results`.
-
-    Returns
-    -------
-    segmentation, classification : DataFrame
-        `KEYS` and the scores of each method that gives maps or scores, or probabilities.
+    `folder` keeps the scores of each (method, episode), so that a killed run goes on where it
+    stopped; `depends_on` is what they depend on (weights, settings) beside the pool and this
+    folder's code. Returns two tables of `KEYS` and scores: segmentation, of the methods that give
+    maps or scores, and classification, of those that give probabilities.
     """
     names = [method.name for method in methods]
     if len(set(names)) < len(names):
@@ -155,53 +137,45 @@ def evaluate(pool, episodes, methods, *, folder=None, depends_on=(), kept=None):
     code = [file.read_bytes() for file in sorted(HERE.glob("*.py"))]
     version = joblib.hash((code, vars(pool), depends_on))  # joblib itself hashes `_score` alone
     memory = joblib.Memory(folder, verbose=0)
-    score = memory.cache(_score, ignore=["pool", "episode", "method", "kept"])
-    pairs = [(method, episode) for method in methods for episode in episodes]
+    score = memory.cache(_score, ignore=["pool", "episode", "method"])
     jobs = {}
-    for method, episode in pairs:
-        keep = kept if episode is episodes[-1] else None
-        key = _key(method, episode)
-        jobs[key] = partial(score, key, version, pool, episode, method, keep)
+    runs = []
+    for method, episode in product(methods, episodes):
+        drawn = (episode.k, episode.seed, episode.support) if method.supervision != "none" else None
+        key = joblib.hash((method.name, method.supervision, drawn, episode.test))
+        jobs[key] = partial(score, key, version, pool, episode, method)
+        runs.append((method.name, method.supervision, episode.k, episode.seed, key))
     done = tqdm(side_by_side([*jobs.values()]), total=len(jobs), desc="episodes", unit="run")
-    scored = dict(zip(jobs, done, strict=True))
-    tables = {"segmentation": [], "classification": []}
-    for method, episode in pairs:
-        head = (method.name, method.supervision, episode.k, episode.seed)
-        for name, values in scored[_key(method, episode)].items():
-            tables[name].append(dict(zip(KEYS, head, strict=True)) | values)
-    columns = {"segmentation": scores.SEGMENTATION, "classification": scores.CLASSIFICATION}
-    return tuple(pd.DataFrame(tables[name], columns=[*KEYS, *columns[name]]) for name in tables)
+    scored = pd.DataFrame(dict(zip(jobs, done, strict=True))).T
+    table = pd.DataFrame(runs, columns=[*KEYS, "key"]).join(scored, on="key")
+    parts = []
+    for columns in (scores.SEGMENTATION, scores.CLASSIFICATION):
+        part = table.reindex(columns=[*KEYS, *columns]).dropna(subset=list(columns), how="all")
+        parts.append(part.reset_index(drop=True))
+    return tuple(parts)
 
 
-def results(pool, episode, methods, names, kept):
-    """Results of the named methods on one episode: those in `kept`, the others run again."""
-    methods = {method.name: method for method in methods if method.name in names}
-    missing = [name for name in methods if name not in kept]
-    done = side_by_side([partial(methods[name].run, pool, episode) for name in missing])
-    kept = kept | dict(zip(missing, done, strict=True))
-    return {name: kept[name] for name in names if name in methods}
+def results(pool, episode, methods, names):
+    """What those of the methods that are named give on one episode, dict of `Result`."""
+    methods = {method.name: method for method in methods}
+    names = [name for name in names if name in methods]
+    done = side_by_side([partial(methods[name].run, pool, episode) for name in names])
+    return dict(zip(names, done, strict=True))
 
 
-def _key(method, episode):
-    """Hash of a method's name and of what was drawn for it."""
-    drawn = (episode.k, episode.seed, episode.support) if method.supervision != "none" else None
-    return joblib.hash((method.name, method.supervision, drawn, episode.test))
-
-
-def _score(key, version, pool, episode, method, kept):
-    """Scores of a method on an episode by name of their table."""
+def _score(key, version, pool, episode, method):
+    """Scores of a method on an episode, as far as it gives something to score."""
     labels = pool.labels[episode.test]
-    tables = {}
+    values = {}
     try:
         result = method.run(pool, episode)
-        if result.maps is not None or result.scores is not None:
-            given = result.maps, pool.masks[episode.test], result.scores, labels != pool.normal
-            tables["segmentation"] = scores.segmentation(*given)
+        if result.scores is not None:
+            values["iAUROC"] = scores.image_auroc(result.scores, labels != pool.normal)
+        if result.maps is not None:
+            values |= scores.pixels(result.maps, pool.masks[episode.test])
         if result.probabilities is not None:
-            tables["classification"] = scores.classification(result.probabilities, labels)
+            values |= scores.classification(result.probabilities, labels)
     except Exception as error:
         drawn = f"{episode.k} shots, seed {episode.seed}"
         raise RuntimeError(f"{method.name} failed on {drawn}: {error}") from error
-    if kept is not None:
-        kept[method.name] = result
-    return tables
+    return values

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 import torch.nn.functional as F
+from sklearn.linear_model import LogisticRegression
 from tqdm import tqdm
 
 from semlib.semclip.maps import defect_logit, enlarge, similarity
@@ -13,8 +14,6 @@ DECAY = 0.01
 PATIENCE = 60  # seconds until training shows its progress; a small model is done by then
 SHARPNESS = 8  # power of the anomaly map when it weighs tokens
 TINY = 1e-12  # a smaller probability counts as this, so that its logarithm is finite
-TRAINING = ("steps", "learning_rate", "seed")  # options of the first
-HEAD = ("weight", "bias", "mean")  # parts of the second
 
 
 def transformation_layers(
@@ -25,16 +24,11 @@ def transformation_layers(
     The paper does not say how it trains the layer: start, losses (those of APRIL-GAN, arXiv
     2305.17382), optimiser (AdamW, cosine decay) and the finer grid are our choice.
 
-    Parameters
-    ----------
-    tokens, masks
-        Tensor (N, p, L, P, d), bool array (N, H, W); `grid` has the rows and columns of patches.
-    start : tensor (d, e)
-        The backbone's projection, so that without a step the segmentation is the zero-shot one.
-    texts, normal, temperature
-        See `maps.anomaly`, for which the result, tensor (p, L, d, e), is made.
-    learning_rate : float
-        In units of the start's standard deviation, as a layer's scale does not reach the cosines.
+    Takes tokens (N, p, L, P, d) of patches on the `grid` (rows, columns), masks (N, H, W) and the
+    start (d, e): the backbone's projection, so that without a step the segmentation is the
+    zero-shot one. The learning rate is in units of the start's standard deviation, as a layer's
+    scale does not reach the cosines. Returns a tensor (p, L, d, e) for `maps.anomaly`, which also
+    explains texts, normal and temperature.
     """
     covered = reduce_masks(masks, [FINER * side for side in grid])  # N 4h 4w
     # defects are small: without a weight so few steps would end with empty maps
@@ -84,24 +78,25 @@ def focal_loss(maps, covered, weight=1.0, gamma=2.0):
     return -(weights * losses).sum() / weights.sum()
 
 
-def dice_loss(maps, covered, smooth=1.0):
+def dice_loss(maps, covered):
     """1 - Dice of all cells together, V-Net's (arXiv 1606.04797) without squares."""
     # pooled over the batch: images without a defect neither dominate nor collapse it
     overlap = (maps * covered).sum()
-    return 1 - (2 * overlap + smooth) / (maps.sum() + covered.sum() + smooth)  # smooth: no 0 / 0
+    return 1 - (2 * overlap + 1) / (maps.sum() + covered.sum() + 1)  # + 1: no 0 / 0
 
 
-def describe(image, tokens, maps):
+def describe(features, maps):
     """What the Classification Head sees of each image, float32 (N, e + L d).
 
-    The image embedding (N, e), and for each level the mean of the original path's tokens
-    (N, p, L, P, d) where the anomaly map (N, P) is high: our choice, the paper does not say.
+    The image embedding of the `Features`, and for each level the mean of the original path's tokens
+    where the anomaly map (N, P) is high: our choice, the paper does not say.
     """
     # a power of the map weighs the tokens, as small defects would else drown
     weights = (maps / maps.amax(1, keepdim=True).clamp_min(1e-6)) ** SHARPNESS
     weights = weights / weights.sum(1, keepdim=True).clamp_min(1e-6)
-    pooled = torch.einsum("np,nlpd->nld", weights, tokens[:, 0].float())
-    return np.concatenate([image, F.normalize(pooled, dim=-1).flatten(1).numpy()], 1)
+    tokens = torch.from_numpy(features.tokens[:, 0]).float()  # N L P d
+    pooled = F.normalize(torch.einsum("np,nlpd->nld", weights, tokens), dim=-1)
+    return np.concatenate([features.image, pooled.flatten(1).numpy()], 1)
 
 
 def classification_head(inputs, classes, count, *, strength):
@@ -110,8 +105,6 @@ def classification_head(inputs, classes, count, *, strength):
     Takes inputs (N, D) of `describe` and classes (N,) from 0 to `count` - 1, each at least once.
     Returns weight (C, D), bias (C,), mean (D,): ``softmax(weight (x - mean) + bias)``.
     """
-    from sklearn.linear_model import LogisticRegression
-
     mean = inputs.mean(0)
     model = LogisticRegression(C=strength, class_weight="balanced", max_iter=1000)
     model.fit(inputs - mean, classes)

@@ -17,20 +17,17 @@ CHUNK = 32  # images that are segmented at a time
 _SEEDING = threading.Lock()  # PyTorch draws weights from one generator for all threads
 
 
-def unet(*, steps=100, side=120, crop=64, learning_rate=6e-3, seed=0):
+def unet(*, steps=100, side=120, crop=64):
     """A small U-Net trained on crops of the shots, half of them around a defect, flipped at random.
 
-    Images are reduced to `side` pixels; loss: binary cross-entropy plus dice; Adam with cosine
-    decay. The image's score is the largest mean of 3 x 3 pixels. All of it is our choice: a plain
-    competitor.
+    Images are reduced to `side` pixels, a multiple of 8 as `crop`; loss: binary cross-entropy plus
+    dice; Adam with cosine decay. The image's score is the largest mean of 3 x 3 pixels. All of it
+    is our choice: a plain competitor.
     """
-    if side % 8 or crop % 8 or not 0 < crop <= side:
-        raise ValueError(f"side={side}, crop={crop}: use multiples of 8 with 0 < crop <= side")
 
     def run(pool, episode):
         covered = reduce_masks(shot_masks(pool, episode), (side, side))  # n side side
-        images = _reduced(pool.images[episode.support], side)
-        network = _train(images, covered, steps, crop, learning_rate, seed)
+        network = _train(_reduced(pool.images[episode.support], side), covered, steps, crop)
         maps = _segment(network, pool.images[episode.test], side)
         scores = F.avg_pool2d(maps[:, None], 3, 1).amax((1, 2, 3))
         return Result(maps=enlarge(maps, pool.images.shape[1:]).numpy(), scores=scores.numpy())
@@ -38,17 +35,16 @@ def unet(*, steps=100, side=120, crop=64, learning_rate=6e-3, seed=0):
     return Method("U-Net", "masks", run)
 
 
-def _train(images, covered, steps, crop, learning_rate, seed):
+def _train(images, covered, steps, crop):
     with _SEEDING, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(0)
         network = UNet(residual=False, inside=FOLD**2, outside=FOLD**2)
     network = network.to(memory_format=torch.channels_last)  # faster on a CPU
-    optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
+    optimiser = torch.optim.Adam(network.parameters(), lr=6e-3, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(steps, 1))
-    rng = np.random.default_rng(seed)
-    defects = [mask.nonzero().numpy() for mask in covered]
+    rng = np.random.default_rng(0)
     for _ in range(steps):
-        x, y = crops(images, covered, defects, rng, BATCH, crop)
+        x, y = crops(images, covered, rng, BATCH, crop)
         logits = _logits(network, x)
         loss = F.binary_cross_entropy_with_logits(logits, y) + dice_loss(logits.sigmoid(), y)
         optimiser.zero_grad(set_to_none=True)
@@ -65,14 +61,15 @@ def _reduced(images, side):
     return (x - mean) / std.clamp(min=1e-6)
 
 
-def crops(images, covered, defects, rng, count, crop):
+def crops(images, covered, rng, count, crop):
     """Crops (count, crop, crop) of images and masks; every other one holds a pixel of a defect."""
     pairs = []
     for number, i in enumerate(rng.integers(len(images), size=count)):
         room = images.shape[1] - crop
         top, left = rng.integers(room + 1, size=2)
-        if number % 2 and len(defects[i]):
-            pixel = defects[i][rng.integers(len(defects[i]))]
+        defect = covered[i].nonzero().numpy()
+        if number % 2 and len(defect):
+            pixel = defect[rng.integers(len(defect))]
             top, left = np.clip(pixel - rng.integers(crop, size=2), 0, room)
         turned = [axis for axis in (0, 1) if rng.random() < 0.5]
         cut = np.s_[i, top : top + crop, left : left + crop]

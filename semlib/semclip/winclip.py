@@ -18,18 +18,19 @@ from semlib.semclip.maps import enlarge
 from semlib.semclip.patchcore import coreset, nearest
 
 WINDOWS = (2, 3)  # sides in patches: the paper's small and mid scale
+TEMPERATURE = 0.07  # of the softmax over both texts
 CHUNK = 32  # images whose windows are in memory at a time
 BANK = 1000  # patches or windows of the shots that are kept for each scale
 
 
-def winclip(features, prompts, backbone, *, temperature=0.07):
+def winclip(features, prompts, backbone):
     """Zero-shot WinCLIP; `features` are the backbone's of all images of the pool.
 
     Each window's probability of "defect" is a softmax over the two texts. A patch takes the
     harmonic mean over the windows that cover it, and the map is the harmonic mean of both scales
     and of the whole image (section 4.2), whose probability is the image's score.
     """
-    windows = _Windows(features, prompts, backbone, temperature)
+    windows = _Windows(features, prompts, backbone)
 
     def run(pool, episode):
         whole, maps = _in_chunks(windows.zero_shot, episode.test)
@@ -38,18 +39,18 @@ def winclip(features, prompts, backbone, *, temperature=0.07):
     return Method("WinCLIP (zero-shot)", "none", run)
 
 
-def winclip_plus(features, prompts, backbone, *, temperature=0.07, seed=0):
+def winclip_plus(features, prompts, backbone):
     """Few-shot WinCLIP+, which adds what the defect-free shots look like.
 
     Each patch and window is compared with those of the shots, ``min (1 - cosine) / 2``, and the
     mean over the three scales is added to the zero-shot map. The image's score is the mean of the
     zero-shot score and of the largest value of this association map (section 4.3).
     """
-    windows = _Windows(features, prompts, backbone, temperature)
+    windows = _Windows(features, prompts, backbone)
 
     def run(pool, episode):
         shots = windows.scales(normal_shots(pool, episode))
-        memories = [coreset(_flat(scale), BANK, seed) for scale in shots]
+        memories = [coreset(_flat(scale), BANK) for scale in shots]
 
         def both(chosen):
             return *windows.zero_shot(chosen), windows.association(chosen, memories)
@@ -68,44 +69,43 @@ def two_texts(prompts, backbone):
     return F.normalize(torch.from_numpy(np.stack([texts[prompts.normal], defect])), dim=1)
 
 
-def image_scores(images, texts, temperature):
+def image_scores(images, texts):
     """Probability of the second of two texts for image embeddings (n, e), tensor (n,)."""
-    return (torch.from_numpy(images) @ (texts[1] - texts[0]) / temperature).sigmoid()
+    return (torch.from_numpy(images) @ (texts[1] - texts[0]) / TEMPERATURE).sigmoid()
 
 
 class _Windows:
     """Patches and windows of chosen images, against texts and against those of other images."""
 
-    def __init__(self, features, prompts, backbone, temperature):
+    def __init__(self, features, prompts, backbone):
         self.features = features
-        self.temperature = temperature
-        self.grid = backbone.grid
+        self.backbone = backbone
         self.texts = two_texts(prompts, backbone)
-        self.projection = backbone.projection
 
     def scales(self, chosen):
         """Unit embeddings of the patches and of the windows of both sizes: tensors (n, e, h, w)."""
-        tokens = torch.from_numpy(np.asarray(self.features.tokens[chosen, 0, -1])).float()
-        patches = F.normalize(tokens @ self.projection, dim=-1).mT.unflatten(2, self.grid)
+        tokens = torch.from_numpy(self.features.tokens[chosen, 0, -1]).float()
+        patches = F.normalize(tokens @ self.backbone.projection, dim=-1)  # n P e
+        patches = patches.mT.unflatten(2, self.backbone.grid)
         return [patches, *(F.normalize(F.avg_pool2d(patches, window, 1)) for window in WINDOWS)]
 
     def zero_shot(self, chosen):
         """Score of the whole image (n,) and map (n, gh, gw)."""
-        whole = image_scores(self.features.image[chosen], self.texts, self.temperature)
+        whole = image_scores(self.features.image[chosen], self.texts)
         odds = self.texts[1] - self.texts[0]
-        inverse = 1 / whole[:, None, None].expand(-1, *self.grid)
+        inverse = 1 / whole[:, None, None].expand(-1, *self.backbone.grid)
         for window, scale in zip(WINDOWS, self.scales(chosen)[1:], strict=True):
-            scores = (torch.einsum("nehw,e->nhw", scale, odds) / self.temperature).sigmoid()
+            scores = (torch.einsum("nehw,e->nhw", scale, odds) / TEMPERATURE).sigmoid()
             inverse = inverse + 1 / spread(scores, window)
         return whole, (1 + len(WINDOWS)) / inverse
 
     def association(self, chosen, memories):
         """Distance to the shots' nearest patches and windows, mean of the scales (n, gh, gw)."""
-        total = torch.zeros(len(chosen), *self.grid)
+        total = 0
         scales = zip((1, *WINDOWS), self.scales(chosen), memories, strict=True)
         for window, scale, memory in scales:
             squared, _ = nearest(_flat(scale), memory)  # of unit vectors: 2 (1 - cosine)
-            total += spread((squared / 4).view(len(chosen), *scale.shape[2:]), window)
+            total = total + spread((squared / 4).view(len(chosen), *scale.shape[2:]), window)
         return total / (1 + len(WINDOWS))
 
 

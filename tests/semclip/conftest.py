@@ -25,11 +25,11 @@ def spots_backbone():
 @pytest.fixture(scope="session")
 def spots_prompts():
     states = {
-        "defect-free": ("no defect", "clean surface"),
-        "bright": ("bright square",),
-        "dark": ("dark hole",),
+        "defect-free": ["no defect", "clean surface"],
+        "bright": ["bright square"],
+        "dark": ["dark hole"],
     }
-    return Prompts(states, (1, 2, 3), ("a SEM image of {state}", "{state}"))
+    return Prompts(states, [1, 2, 3], ["a SEM image of {state}", "{state}"])
 
 
 @pytest.fixture(scope="session")

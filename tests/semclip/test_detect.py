@@ -100,13 +100,13 @@ def test_images_of_any_kind_and_unreadable_ones(folders, spots):
 @pytest.fixture
 def worked_on(monkeypatch):
     """Names of the files that were worked on, in order."""
-    names, chunk = [], detect._chunk
+    names, look = [], detect._look
 
-    def watch(model, files, *others):
-        names.extend(file.name for file in files)
-        return chunk(model, files, *others)
+    def watch(model, images, overlays):
+        names.extend(file.name for file in images)
+        return look(model, images, overlays)
 
-    monkeypatch.setattr(detect, "_chunk", watch)
+    monkeypatch.setattr(detect, "_look", watch)
     return names
 
 

@@ -8,7 +8,7 @@ from safetensors.numpy import load_file, save_file
 from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
 
-from semlib.semclip import store, tune
+from semlib.semclip import store
 from semlib.semclip.backbone import Backbone, Features
 from semlib.semclip.clip import Source
 from semlib.semclip.model import Prediction, SemClip
@@ -52,14 +52,6 @@ def test_learns_from_four_shots_a_class(make, fitted, test_set):
     assert roc_auc_score(classes != 0, fitted.anomaly_scores(prediction)) > 0.95
 
 
-def test_one_shot_a_class_is_enough_to_beat_none(make, spots, test_set):
-    features, classes, masks = test_set
-    model = make().fit(*spots(3, seed=5))
-    prediction, untrained = model.predict(features), model.zero_shot(features)
-    assert pixel_auroc(prediction, masks) > pixel_auroc(untrained, masks) + 0.1
-    assert (prediction.class_probabilities.argmax(1) == classes).mean() > 0.4
-
-
 def test_prediction_has_two_parts_in_their_ranges(fitted, test_set):
     probabilities, anomaly = prediction = fitted.predict(test_set[0])
     assert isinstance(prediction, Prediction) and len(prediction) == 2
@@ -81,14 +73,6 @@ def test_maps_have_the_size_of_the_images(fitted, spots):
     large = np.repeat(np.repeat(spots(2)[0], 2, 1), 3, 2)
     assert fitted.predict(large).anomaly_maps.shape == (2, 192, 288)
     assert fitted.predict(large, shape=(50, 40)).anomaly_maps.shape == (2, 50, 40)
-
-
-def test_labels_may_be_names_numbers_or_their_text(make, shots, spots_prompts):
-    features, names, masks = shots
-    numbers = [spots_prompts.labels[spots_prompts.classes.index(name)] for name in names]
-    kinds = (names, numbers, list(map(str, numbers)))
-    heads = [make(steps=1).fit(features, labels, masks).head["weight"] for labels in kinds]
-    assert (heads[0] == heads[1]).all() and (heads[0] == heads[2]).all()
 
 
 def test_same_seed_same_bytes(make, shots):
@@ -138,12 +122,6 @@ def test_last_level_alone(make, shots):
     one, other = make(levels="last").fit(*shots), make().fit(deep, names, masks)
     assert one.transform.shape == (2, 1, 32, 24)
     assert (one.predict(features).anomaly_maps == other.predict(deep).anomaly_maps).all()
-
-
-def test_plain_prompts_and_no_trained_part(spots_backbone, spots_prompts, test_set):
-    model = SemClip(spots_backbone, spots_prompts.plain(), transformation=False, fusion=1.0)
-    for a, b in zip(model.predict(test_set[0]), model.zero_shot(test_set[0]), strict=True):
-        assert (a == b).all()
 
 
 def test_labels_alone_need_no_masks(make, shots, test_set):
@@ -227,20 +205,9 @@ def test_bad_folders(make, fitted, tmp_path):
     (tmp_path / "model.json").write_text(json.dumps(about)[:-5])
     with pytest.raises(ValueError, match="is damaged"):
         store.load(tmp_path, fitted.backbone)
-
-
-def test_loading_is_strict(fitted, tmp_path):
     store.save(fitted, tmp_path)
     tensors = load_file(tmp_path / "model.safetensors")
-    save_file(tensors | {"more": np.zeros(2)}, tmp_path / "model.safetensors")
-    with pytest.raises(ValueError, match="'more'"):
-        store.load(tmp_path, fitted.backbone)
     del tensors["head.bias"]
     save_file(tensors, tmp_path / "model.safetensors")
-    with pytest.raises(ValueError, match="asks for .*head.bias"):
+    with pytest.raises(ValueError, match="lacks 'head.bias'"):
         store.load(tmp_path, fitted.backbone)
-
-
-def test_batch_size_of_training_is_within_the_shots(make, spots, monkeypatch):
-    monkeypatch.setattr(tune, "BATCH", 2)
-    assert make(steps=2).fit(*spots(3)).transform is not None

@@ -30,7 +30,7 @@ def test_the_paper_s_classes_and_template():
     prompts = Prompts.load()
     names = "defect-free, bridge, copper residue, hole, infilm, particle, scratch"
     assert ", ".join(prompts.classes) == names
-    assert prompts.labels == (0, 1, 2, 3, 4, 5, 6) and prompts.normal == 0
+    assert prompts.labels == [0, 1, 2, 3, 4, 5, 6] and prompts.normal == 0
     assert "A SEM image of linear scratch on wafer surface" in prompts.sentences("scratch")
     assert all(len(states) >= 3 for states in prompts.states.values())
     everything = [sentence for name in prompts.classes for sentence in prompts.sentences(name)]
@@ -40,7 +40,7 @@ def test_the_paper_s_classes_and_template():
 
 def test_carinthia_s_classes_have_no_invented_names():
     prompts = Prompts.load(CARINTHIA)
-    assert prompts.labels == (1, 2, 3, 4, 5, 6) and prompts.normal == 5
+    assert prompts.labels == [1, 2, 3, 4, 5, 6] and prompts.normal == 5
     assert prompts.classes == [*(f"class {k} defect" for k in range(1, 6)), "no visible defect"]
 
 
@@ -48,7 +48,7 @@ def test_classes_follow_the_labels_and_sentences_the_templates(tmp_path):
     rows = "7,scratch,line\n2,defect-free, clean \n7,scratch,mark\n"
     prompts = Prompts.load(*write(tmp_path, rows, "a {state}\n{state} {1}\n"))
     assert prompts.classes == ["defect-free", "scratch"]
-    assert prompts.labels == (2, 7) and prompts.normal == 0
+    assert prompts.labels == [2, 7] and prompts.normal == 0
     assert prompts.sentences("scratch") == ["a line", "a mark", "line {1}", "mark {1}"]
     assert prompts.sentences("defect-free") == ["a clean", "clean {1}"]
     assert prompts.positions(["scratch", 2, "7"]).tolist() == [1, 0, 1]
@@ -120,5 +120,5 @@ def test_bad_files(tmp_path):
             Prompts.load(*write(tmp_path, good, templates))
     with pytest.raises(ValueError, match="templates.csv: column 'label' is missing"):
         Prompts.load(HERE / "templates.csv")
-    with pytest.raises(ValueError, match="nowhere.csv does not exist"):
+    with pytest.raises(FileNotFoundError, match="nowhere.csv"):
         Prompts.load(tmp_path / "nowhere.csv")

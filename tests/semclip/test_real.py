@@ -121,9 +121,8 @@ def test_too_few_tiles_for_two_halves(sets):
 def test_absent_folders_are_said_and_left_out(tmp_path, spots_backbone, capsys):
     sets = real.pools(tmp_path)
     assert sets == {} and capsys.readouterr().out.count("left out") == 3
-    kept = {}
-    assert len(real.evaluate(spots_backbone, sets=sets, folder=tmp_path, kept=kept)) == 0
-    assert real.examples(kept) == {}
+    table, panels = real.evaluate(spots_backbone, sets, folder=tmp_path)
+    assert table.empty and not panels
 
 
 @pytest.mark.parametrize(
@@ -151,9 +150,8 @@ def test_table_and_examples(sets, tmp_path, spots_backbone, monkeypatch):
     monkeypatch.setattr(study, "vgg_features", lambda *_, **__: None)  # no weights of VGG16
     monkeypatch.setattr(real, "unet", lambda: unet.unet(steps=2, side=64, crop=32))
     few = {name: sets[name] for name in (COMPOSITES, WAFER)}
-    settings = {"sets": few, "seeds": range(1), "folder": tmp_path}
-    made, again = {}, {}
-    whole = real.evaluate(spots_backbone, **settings, kept=made)
+    whole, shown = real.evaluate(spots_backbone, few, seeds=range(1), folder=tmp_path)
+    assert list(whole)[0] == "dataset"
     table = whole[whole["k"] == 4].set_index(["dataset", "method"])
     names = {"SEM-CLIP", "SEM-CLIP, zero-shot", "WinCLIP (zero-shot)", "WinCLIP+"}
     assert names | {"APRIL-GAN", "U-Net"} <= set(table.loc[COMPOSITES].index)
@@ -162,22 +160,13 @@ def test_table_and_examples(sets, tmp_path, spots_backbone, monkeypatch):
     assert table.loc[WAFER].index.tolist() == ["all"]
     assert np.isnan(table.loc[(WAFER, "all"), "AP"])
     assert "not possible" in table.loc[(WAFER, "all"), "note"]
-
-    def no_work(jobs):
-        return [] if not jobs else pytest.fail("trained again")
-
-    with monkeypatch.context() as patch:  # nothing is trained again
-        patch.setattr(real.study, "side_by_side", no_work)
-        shown = real.examples(made)
-    assert real.evaluate(spots_backbone, **settings, kept=again).equals(whole)
-    assert all(results == {} for *_, results in again.values())
-    rerun = real.examples(again)["maps"]
-    assert all(np.array_equal(one, shown["maps"][name]) for name, one in rerun.items())
-    assert shown["images"].shape == shown["masks"].shape == (2, 240, 240)
-    assert shown["masks"].any((1, 2)).all()
-    shapes = [(name, one.shape) for name, one in shown["maps"].items()]
-    assert shapes == [("SEM-CLIP", (2, 240, 240)), ("U-Net", (2, 240, 240))]
-    assert shown["names"] == ("nanocomposites\n4 shots", "patterned_wafer\n2 shots")
+    assert [image.shape for image in shown["images"]] == [(240, 240)] * 2
+    assert all(mask.any() for mask in shown["masks"])
+    assert {name: np.shape(some) for name, some in shown["maps"].items()} == {
+        "SEM-CLIP": (2, 240, 240),
+        "U-Net": (2, 240, 240),
+    }
+    assert shown["names"] == ["nanocomposites\n4 shots", "patterned_wafer\n2 shots"]
 
 
 @pytest.mark.parametrize(("name", "groups"), [(COMPOSITES, 8), (CRACKS, 9), (WAFER, 5)])

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from semlib.semclip import maps, tune
+from semlib.semclip.backbone import Features
 
 GRID = (4, 5)
 TEXTS = F.normalize(torch.randn(3, 8, generator=torch.Generator().manual_seed(3)), dim=-1)
@@ -78,9 +79,10 @@ def test_the_head_sees_the_image_and_where_it_looks_odd():
     tokens[0, 1] = 5  # the V-V path takes no part
     odd = torch.zeros(1, 20)
     odd[0, 7] = 0.5
-    inputs = tune.describe(np.array([[0.6, 0.8]], np.float32), tokens, odd)
+    features = Features(np.array([[0.6, 0.8]], np.float32), tokens.numpy())
+    inputs = tune.describe(features, odd)
     assert inputs.tolist() == [pytest.approx([0.6, 0.8, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0])]
-    assert np.isfinite(tune.describe(np.ones((1, 2), np.float32), tokens, 0 * odd)).all()
+    assert np.isfinite(tune.describe(features, 0 * odd)).all()
 
 
 @pytest.mark.parametrize("count", [2, 4])

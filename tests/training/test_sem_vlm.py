@@ -96,7 +96,7 @@ def test_training_resumes_to_the_same_weights(pairs, tmp_path, monkeypatch):
     monkeypatch.setattr(sem_vlm, "LOG_EVERY", 2)
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
-    sem_vlm.train(tmp_path / "whole", SETTINGS, data=pairs, held_out=pairs, progress=False)
+    sem_vlm.train(tmp_path / "whole", SETTINGS, data=pairs, held_out=pairs)
 
     step = sem_vlm._step
 
@@ -107,10 +107,10 @@ def test_training_resumes_to_the_same_weights(pairs, tmp_path, monkeypatch):
 
     monkeypatch.setattr(sem_vlm, "_step", killed)
     with pytest.raises(KeyboardInterrupt):
-        sem_vlm.train(tmp_path / "killed", SETTINGS, data=pairs, held_out=pairs, progress=False)
+        sem_vlm.train(tmp_path / "killed", SETTINGS, data=pairs, held_out=pairs)
     assert (tmp_path / "killed" / "sem_vlm_checkpoint.pt").is_file()
     monkeypatch.setattr(sem_vlm, "_step", step)
-    sem_vlm.train(tmp_path / "killed", SETTINGS, data=pairs, held_out=pairs, progress=False)
+    sem_vlm.train(tmp_path / "killed", SETTINGS, data=pairs, held_out=pairs)
 
     for name in ("sem_vlm.safetensors", "sem_vlm.json"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes()
