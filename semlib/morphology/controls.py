@@ -11,28 +11,22 @@ from semlib.morphology.encoder import Encoder, embed
 RANK = 1e-6  # singular values below this share of the largest are rounding
 
 
-def collect(images, *, seeds=range(3), progress=True):
+def collect(images, *, seeds, progress=True):
     """All controls of uint8 images (N, H, W), as `scoreboard.runs` takes them: dict by name.
 
-    Each seed gives one draw of noise and the initial weights from which its training starts.
+    Each seed gives one draw of noise and the weights from which its training starts.
     """
-    count = len(images)
+
+    def noise(dimensions):
+        size = len(images), dimensions
+        return [np.random.default_rng(seed).normal(size=size) for seed in seeds]
+
     return {
-        "noise, 1-D": [noise(count, 1, seed) for seed in seeds],
-        "noise, 128-D": [noise(count, 128, seed) for seed in seeds],
-        "mean and contrast": standardise(mean_and_contrast(images)),
+        "noise, 1-D": noise(1),
+        "noise, 128-D": noise(128),
+        "mean and contrast": standardise([(image.mean(), image.std()) for image in images]),
         "untrained encoder": [untrained(images, seed, progress=progress) for seed in seeds],
     }
-
-
-def noise(count, dimensions, seed):
-    """Independent standard normal numbers (count, dimensions): no image is looked at."""
-    return np.random.default_rng(seed).normal(size=(count, dimensions))
-
-
-def mean_and_contrast(images):
-    """Mean and standard deviation of the grey levels of each image: (N, 2)."""
-    return np.array([(image.mean(), image.std()) for image in images])
 
 
 def untrained(images, seed, *, progress=True):
@@ -44,9 +38,9 @@ def untrained(images, seed, *, progress=True):
 def vgg16(images, *, size=128, progress=True):
     """Mean over all positions of VGG16's last convolution (relu5_3): float32 (N, 512).
 
-    An outside reference: weights from ImageNet, which saw a million labelled photographs and not
-    one micrograph. Larger images are brought to `size` by area averaging (our choice, for speed).
-    Raises `semlib.weights.WeightsError` if the weights cannot be had.
+    Its weights, from ImageNet, saw a million labelled photographs and not one micrograph. Larger
+    images are brought to `size` by area averaging (our choice, for speed). Raises
+    `semlib.weights.WeightsError` if the weights cannot be had.
     """
     vectors = np.empty((len(images), vgg.CHANNELS[-1]), np.float32)
     with tqdm(total=len(images), desc="VGG16", unit="image", disable=not progress) as bar:
@@ -71,18 +65,14 @@ def _last_means(batch, vectors):
 def reduce(embeddings, components=5):
     """Scores of the first principal components, each at standard deviation 1: (N, components).
 
-    Every method then has the same number of dimensions of the same spread, hence the same RankMe,
-    and silhouettes can be compared. Raises ValueError if the embeddings span fewer dimensions.
+    All methods then have the same RankMe, and silhouettes can be compared. None if the embeddings
+    span fewer dimensions.
     """
-    centred = np.asarray(embeddings, dtype=np.float64)
-    centred = centred - centred.mean(axis=0)
-    left, values, _ = np.linalg.svd(centred, full_matrices=False)
-    rank = int((values > RANK * values[0]).sum())
-    if rank < components:
-        raise ValueError(
-            f"embeddings {centred.shape} span {rank} dimensions, fewer than {components} components"
-        )
-    return left[:, :components] * np.sqrt(len(centred))
+    embeddings = np.asarray(embeddings, dtype=np.float64)
+    left, values, _ = np.linalg.svd(embeddings - embeddings.mean(axis=0), full_matrices=False)
+    if (values > RANK * values[0]).sum() < components:
+        return None
+    return left[:, :components] * np.sqrt(len(embeddings))
 
 
 def reduced(methods, components=5):
@@ -90,9 +80,7 @@ def reduced(methods, components=5):
     equal = {}
     for name, embeddings in methods.items():
         several = isinstance(embeddings, list)
-        try:
-            parts = [reduce(part, components) for part in (embeddings if several else [embeddings])]
-        except ValueError:
-            continue
-        equal[name] = parts if several else parts[0]
+        parts = [reduce(part, components) for part in (embeddings if several else [embeddings])]
+        if all(part is not None for part in parts):
+            equal[name] = parts if several else parts[0]
     return equal

@@ -16,19 +16,10 @@ from semlib.paths import atomic
 
 
 def neighbours(points, count, query=None):
-    """Nearest points by Euclidean distance, exact, nearest first.
+    """Indices and distances, each (M, count), of the `points` (N, D) nearest to `query` (M, D).
 
-    Parameters
-    ----------
-    points : array (N, D)
-    count : int
-        Neighbours of each, cut to as many as there are.
-    query : array (M, D), optional
-        Whose neighbours are sought; without it, those of each point among all others.
-
-    Returns
-    -------
-    indices, distances : array (M or N, count)
+    Euclidean, exact, nearest first; `count` is cut to as many as there are. Without `query`: those
+    of each point among all others, M = N.
     """
     available = len(points) - (query is None)  # a point is not its own neighbour
     model = NearestNeighbors(n_neighbors=min(count, available)).fit(points)
@@ -76,22 +67,17 @@ def drift(first, second, *, draws=500, seed=0):
 
 
 def trainings(dataset, seed=0, method="paper"):
-    """Folders of the trainings with seed, seed + 1, ... that have the settings of the first.
-
-    Raises FileNotFoundError if that is missing, as `methods` does.
-    """
+    """Folders of the trainings with seed, seed + 1, ... that have the settings of the first."""
     place = paths.of(dataset)
     folders = []
-    settings = None
+    settings = []
     while (folder := place.ssl(seed + len(folders), method)).joinpath("embeddings.npy").exists():
-        own = json.loads((folder / "config.json").read_text()) | {"seed": None}
-        settings = settings or own
-        if own != settings:
+        settings.append(json.loads((folder / "config.json").read_text()) | {"seed": None})
+        if settings[-1] != settings[0]:
             break
         folders.append(folder)
     if not folders:
-        missing = place.ssl(seed, method)
-        raise FileNotFoundError(f"{missing} holds no finished training: run notebook 04")
+        raise FileNotFoundError(f"{folder} holds no finished training: run notebook 04")
     return folders
 
 
@@ -125,13 +111,14 @@ def similar(image, dataset, *, count=11, border=4, seed=0, out=None):
         indices, distances = neighbours(embeddings, count)
     else:
         row = 0
-        shown = read.image(image)
-        shown = preprocess.preprocess(shown, border=border, size=images.shape[1])
+        shown = preprocess.preprocess(read.image(image), border=border, size=images.shape[1])
         query = embed(load_encoder(folder), shown[None], progress=False)
         indices, distances = neighbours(embeddings, count, query)
     out = Path(out or place.figures / f"similar_{image.stem}")
-    first = (f"query\n{image.name}", shown)
-    return _write(out, dataset, manifest, images, indices[row], distances[row], first)
+    table = _ranked(manifest, indices[row], distances[row])
+    titles = [f"query\n{image.name}", *_titles(table)]
+    _write(out, dataset, table, [shown, *images[indices[row]]], titles)
+    return table, out
 
 
 def outliers(dataset, *, count=18, neighbours=5, seed=0, out=None):
@@ -144,7 +131,9 @@ def outliers(dataset, *, count=18, neighbours=5, seed=0, out=None):
     distances = unusualness(embeddings, count=neighbours)
     order = np.argsort(-distances, kind="stable")[:count]
     out = Path(out or paths.of(dataset).figures / "outliers")
-    return _write(out, dataset, manifest, images, order, distances[order])
+    table = _ranked(manifest, order, distances[order])
+    _write(out, dataset, table, images[order], _titles(table))
+    return table, out
 
 
 def _prepared(dataset, seed):
@@ -160,25 +149,28 @@ def _prepared(dataset, seed):
     return folder, embeddings, manifest, images
 
 
-def _write(out, dataset, manifest, images, chosen, distances, first=None):
-    """Contact sheet and CSV of the chosen images; returns the table and `out`."""
+def _ranked(manifest, chosen, distances):
+    table = manifest.iloc[chosen][["image_id", "path", "label"]].assign(distance=distances)
+    table.insert(0, "rank", np.arange(1, len(table) + 1))
+    return table.reset_index(drop=True)
+
+
+def _titles(table):
+    return [
+        f"{line.rank}. {line.image_id[:12]}\nlabel {line.label or '–'}, {line.distance:.3g}"
+        for line in table.itertuples()
+    ]
+
+
+def _write(out, dataset, table, images, titles):
+    """Contact sheet and CSV."""
     import matplotlib.pyplot as plt  # slow to import: only where a picture is drawn
 
     from semlib import plots, saving
 
-    table = manifest.iloc[chosen][["image_id", "path", "label"]].assign(distance=distances)
-    table.insert(0, "rank", np.arange(1, len(table) + 1))
-    titles = [
-        f"{line.rank}. {line.image_id[:12]}\nlabel {line.label or '–'}, {line.distance:.3g}"
-        for line in table.itertuples()
-    ]
-    shown = [images[row] for row in chosen]
-    if first:
-        titles = [first[0], *titles]
-        shown = [first[1], *shown]
     with plt.rc_context():
         saving.style()
-        figure = plots.image_grid(shown, titles)
+        figure = plots.image_grid(images, titles)
         stamp = {"ha": "right", "va": "top", "fontsize": 7, "color": "0.35"}
         figure.text(0.995, -0.005, saving.source(dataset), **stamp)
         with atomic(out.with_name(f"{out.name}.png")) as temporary:
@@ -186,4 +178,3 @@ def _write(out, dataset, manifest, images, chosen, distances, first=None):
         plt.close(figure)
     with atomic(out.with_name(f"{out.name}.csv")) as temporary:
         table.to_csv(temporary, index=False)
-    return table.reset_index(drop=True), out

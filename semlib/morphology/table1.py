@@ -1,8 +1,5 @@
 """Table 1 and the tables beside it as a reader sees them, and what they say in words."""
 
-import pandas as pd
-
-from semlib.morphology import scoreboard
 from semlib.saving import with_interval
 
 PAPER_TABLE1 = {  # Sci Rep 2026, Table 1: silhouette, NMI
@@ -67,6 +64,14 @@ def controls_shown(table):
     return shown
 
 
+def paired_shown(table):
+    """`scoreboard.paired` as readers see it."""
+    shown = table[["method", "space", "score", "pairs"]].copy()
+    shown["difference"] = with_interval(table, "difference")
+    shown[["p", "p (sign flip)", "p (Holm)"]] = table[["p", "p_sign", "p_holm"]]
+    return shown
+
+
 def remarks(table, count, dimensions):
     """What the table of controls says about `count` images, in sentences."""
     raw = table[table["space"] == "as it is"].set_index("method")
@@ -81,43 +86,14 @@ def remarks(table, count, dimensions):
     ]
     for space, part in table.groupby("space", sort=False):
         for name in ("silhouette", "ari", "knn_macro", "probe"):
-            best = part.dropna(subset=[name]).nlargest(3, name)
-            order = [
-                f"{method} {value:.3f}"
-                for method, value in zip(best["method"], best[name], strict=True)
-            ]
+            best = part.set_index("method")[name].dropna().nlargest(3)
+            order = [f"{method} {value:.3f}" for method, value in best.items()]
             if order:
                 lines.append(f"Highest {TITLES[name]}, {space}: {', '.join(order)}.")
     return lines
 
 
-def nulls(measured, labels, *, seed=0):
-    """`scoreboard.permutation_null` of every method's clusters with this seed: a DataFrame."""
-    first = [run for run in measured if run.seed == seed]
-    lines = []
-    for run in first:
-        null = scoreboard.permutation_null(run.outcome.images["cluster"], labels, seed=seed)
-        lines.append({"method": run.method} | null)
-    return pd.DataFrame(lines)
-
-
-def paired(scores, reference, names):
-    """`scoreboard.paired` within each space: the table, and as readers see it."""
-    tables = []
-    for space, part in scores.groupby("space", sort=False):
-        if reference in set(part["method"]):
-            table = scoreboard.paired(part, reference, names=names)
-            tables.append(table.assign(space=space))
-    table = pd.concat(tables)
-    shown = table[["method", "space", "score", "pairs"]].copy()
-    shown["difference"] = with_interval(table, "difference")
-    shown[["p", "p (sign flip)", "p (Holm)"]] = table[["p", "p_sign", "p_holm"]]
-    return table, shown
-
-
 def correlations(history, names):
     """Spearman's correlation with RankMe over the epochs of each training: DataFrame of floats."""
-    lines = {}
-    for training, part in history.groupby("training"):
-        lines[training] = {name: part[name].corr(part["rankme"], "spearman") for name in names}
-    return pd.DataFrame(lines).T
+    each = history.groupby("training")[[*names, "rankme"]].corr("spearman")
+    return each.xs("rankme", level=1)[names]
