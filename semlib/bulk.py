@@ -78,23 +78,6 @@ def run(manifest, stages, out, root, scheduler, workers, chunk, retries, encoder
         )
 
 
-def _follow(ended, total):
-    """Count the chunks of each stage that were computed; those that failed are named at the end."""
-    from tqdm import tqdm
-
-    computed = Counter()
-    failed = []
-    for index, error, stages in tqdm(ended, "bulk", total, unit="chunk"):
-        computed.update(stages or ())
-        if error:
-            failed.append(f"chunk {index}: {type(error).__name__}: {error}")
-            tqdm.write(failed[-1])
-    if failed:
-        advice = "the same command does those that are missing"
-        raise click.ClickException("\n  ".join([f"{len(failed)} chunks failed; {advice}", *failed]))
-    return computed
-
-
 @bulk.command()
 @click.argument("stage", type=click.Path())
 @click.option("--k", default=6, help="Number of clusters.")
@@ -135,13 +118,7 @@ def _columns(manifest, stages):
 
 
 def read(manifest, columns, size):
-    """Lists of at most `size` rows, each the values of `columns`: one list is in memory at a time.
-
-    Raises
-    ------
-    ValueError
-        Naming the line, if it is longer or shorter than the first or its first column is empty.
-    """
+    """Lists of at most `size` rows, each the values of `columns`; the error names a bad line."""
     with open(manifest, newline="", encoding="utf-8-sig") as stream:
         lines = csv.DictReader(stream, skipinitialspace=True)
 
@@ -161,8 +138,8 @@ def _claim(folder, settings):
     """Write the settings into the folder of a stage, which must not hold results of others."""
     file = folder / "settings.json"
     stored = json.loads(file.read_text()) if file.exists() else settings
-    names = stored.keys() | settings.keys()
-    if differing := sorted(name for name in names if stored.get(name) != settings.get(name)):
+    differing = [name for name in sorted(settings) if stored.get(name) != settings[name]]
+    if differing:
         raise ValueError(
             f"{folder} was made with other settings ({', '.join(differing)}): "
             "remove it or write elsewhere"
@@ -200,9 +177,26 @@ def _on_dask(jobs, scheduler, workers, retries):
                 yield job_of[future]["index"], error, None if error else future.result()
 
 
+def _follow(ended, total):
+    """Count the chunks of each stage that were computed; those that failed are named at the end."""
+    from tqdm import tqdm
+
+    computed = Counter()
+    failed = []
+    for index, error, stages in tqdm(ended, "bulk", total, unit="chunk"):
+        computed.update(stages or ())
+        if error:
+            failed.append(f"chunk {index}: {type(error).__name__}: {error}")
+            tqdm.write(failed[-1])
+    if failed:
+        advice = "the same command does those that are missing"
+        raise click.ClickException("\n  ".join([f"{len(failed)} chunks failed; {advice}", *failed]))
+    return computed
+
+
 def _finish(folder, parts, columns):
     """List the empty rows in ``skipped.csv`` and say in ``complete.json`` how much there is."""
-    total = {"chunks": 0, "rows": 0, "bad": 0}
+    total = Counter(chunks=0, rows=0, bad=0)
     with atomic(folder / "skipped.csv") as temporary, open(temporary, "w", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["row", *columns, "reason"])
@@ -210,9 +204,7 @@ def _finish(folder, parts, columns):
             bad = json.loads((folder / f"{index:08d}.json").read_text())["bad"]
             for row, reason in bad.items():
                 writer.writerow([total["rows"] + int(row), *rows[int(row)], reason])
-            total["chunks"] += 1
-            total["rows"] += len(rows)
-            total["bad"] += len(bad)
+            total.update(chunks=1, rows=len(rows), bad=len(bad))
     with atomic(folder / "complete.json") as temporary:
         temporary.write_text(json.dumps(total, indent=1))
     return total

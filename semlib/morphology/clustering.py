@@ -100,7 +100,7 @@ def _clustered(embeddings, labels, k, seed):
     for name, score in AGAINST_LABELS.items():
         pair = labelled["label"].to_numpy(), labelled["cluster"].to_numpy()
         scores[name] = score(*pair) if len(labelled) else np.nan
-    return images, scores
+    return images, {name: float(score) for name, score in scores.items()}  # for JSON
 
 
 def codes(labels):

@@ -84,7 +84,7 @@ def table(embedded, *, k=6, seed=0):
             line = {"method": name, "change": change}
             lines.append(line | agreement(views["clean"], views[change], model))
     grouped = pd.DataFrame(lines).groupby(["method", "change"], sort=False)
-    means = grouped.mean()
+    means = grouped.agg(pd.Series.mean)
     means.insert(0, "trainings", grouped.size())
     return means.reset_index()
 

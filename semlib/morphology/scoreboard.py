@@ -106,7 +106,8 @@ def sweep(methods, labels=None, *, ks, seeds, progress=True):
                 points = arrays[seed % len(arrays)]
                 each = clustering.cluster_scores(points, labels, k=k, seed=seed)
                 lines.append({"method": name, "k": k} | each)
-    return pd.DataFrame(lines).groupby(["method", "k"], sort=False).mean().reset_index()
+    grouped = pd.DataFrame(lines).groupby(["method", "k"], sort=False)
+    return grouped.agg(pd.Series.mean).reset_index()
 
 
 def paired(scores, reference, names):

@@ -91,14 +91,15 @@ def test_two_classes_in_one_cluster_are_complete_but_not_homogeneous():
 
 def test_all_scores_of_separate_blobs_and_of_a_collapsed_embedding(blobs):
     points, labels = blobs
-    scores = clustering.all_scores(points, labels, k=3)
+    images, scores = clustering.measure(points, labels, k=3)
+    assert list(images) == ["silhouette", "cluster", "label", "neighbour", "probe"]
     assert scores["knn_micro"] == scores["knn_macro"] == scores["probe"] == 1
     line = np.linspace(1, 2, 100)[:, None] * np.ones(4)
-    collapsed = clustering.all_scores(line, labels, k=3)
+    _, collapsed = clustering.measure(line, labels, k=3)
     assert collapsed["rankme"] == pytest.approx(1)
     assert collapsed["embedding_std"] == pytest.approx(0, abs=1e-7)
     assert collapsed["uniformity"] == pytest.approx(0, abs=1e-7)
-    unlabelled = clustering.all_scores(points, k=3)
+    _, unlabelled = clustering.measure(points, k=3)
     assert all(np.isnan(unlabelled[name]) for name in ("nmi", "knn_macro", "probe"))
 
 

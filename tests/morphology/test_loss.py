@@ -69,12 +69,12 @@ def test_rankme_known_answers():
     line = rng.normal(size=(100, 1)) @ rng.normal(size=(1, 20))
     assert rankme(line) == pytest.approx(1, abs=1e-6)
     assert rankme(np.ones((10, 4))) == 1
-    orthogonal = np.linalg.qr(rng.normal(size=(50, 8)))[0]
-    assert rankme(orthogonal, center=False) == pytest.approx(8, abs=1e-9)
-    diagonal = np.diag([0.75, 0.25])
-    assert rankme(diagonal, center=False) == pytest.approx(
-        np.exp(-0.75 * np.log(0.75) - 0.25 * np.log(0.25))
-    )
+    centred = rng.normal(size=(50, 8))
+    orthogonal = np.linalg.qr(centred - centred.mean(axis=0))[0]
+    assert rankme(orthogonal) == pytest.approx(8, abs=1e-9)
+    cross = np.array([[3, 0], [-3, 0], [0, 1], [0, -1.0]])  # singular values as 3 to 1
+    entropy = -0.75 * np.log(0.75) - 0.25 * np.log(0.25)
+    assert rankme(cross) == rankme(cross + 5) == pytest.approx(np.exp(entropy))
 
 
 def test_rankme_sees_neither_shift_nor_rotation_when_centred():

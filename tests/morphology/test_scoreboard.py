@@ -15,7 +15,7 @@ def summarise(methods, labels=None, *, draws=20, **options):
 def table(**columns):
     """Scores of methods "a" and "b" by (training, seed)."""
     rows = [
-        {"method": name, "training": training, "seed": seed, "nmi": value}
+        {"space": "x", "method": name, "training": training, "seed": seed, "nmi": value}
         for name, values in columns.items()
         for seed, (training, value) in enumerate(values)
     ]
@@ -32,7 +32,7 @@ def test_interval_of_nmi_surrounds_its_estimate_though_resamples_are_biased():
 def test_summary_repeats_itself_and_means_are_those_of_the_runs(blobs):
     tables = [summarise({"x": blobs[0]}, blobs[1], k=4, seeds=[4, 5]) for _ in range(2)]
     assert tables[0].equals(tables[1])
-    each = [clustering.all_scores(*blobs, k=4, seed=seed) for seed in (4, 5)]
+    each = [clustering.measure(*blobs, k=4, seed=seed)[1] for seed in (4, 5)]
     for name, values in pd.DataFrame(each).items():
         assert tables[0][name].iloc[0] == pytest.approx(values.mean())
 
@@ -57,7 +57,7 @@ def test_trainings_take_turns_and_count_alike(blobs):
     ]
     assert {run.training for run in measured[4:]} == {-1}
     with pytest.raises(ValueError, match="a: 5 seeds for 2 embeddings"):
-        scoreboard.runs({"a": [points, points]}, labels, k=3, progress=False)
+        scoreboard.runs({"a": [points] * 2}, labels, k=3, seeds=range(5), progress=False)
 
 
 def test_sweep_peaks_at_the_number_of_blobs(blobs):
@@ -96,8 +96,6 @@ def test_pairs_are_trainings_where_one_of_the_two_was_trained():
 def test_a_difference_without_spread_has_no_p():
     row = scoreboard.paired(table(a=[(-1, 1.0)] * 3, b=[(-1, 2.0)] * 3), "a", names=["nmi"]).iloc[0]
     assert row["difference"] == 1 and np.isnan(row[["p", "p_sign", "p_holm"]].astype(float)).all()
-    with pytest.raises(ValueError, match="no method 'c'.*: a, b"):
-        scoreboard.paired(table(a=[(-1, 1.0)], b=[(-1, 1.0)]), "c")
 
 
 def test_null_of_nmi_is_what_chance_gives_for_these_sizes(blobs):
@@ -112,5 +110,3 @@ def test_null_of_nmi_is_what_chance_gives_for_these_sizes(blobs):
     )
     assert null["p"] > 0.05
     assert scoreboard.permutation_null(blobs[1], blobs[1], draws=19)["p"] == pytest.approx(1 / 20)
-    with pytest.raises(ValueError, match="needs labels"):
-        scoreboard.permutation_null([0, 1], ["", ""])

@@ -124,10 +124,10 @@ def test_finished_run_is_not_repeated_unless_settings_or_data_change(levels, tmp
 
 
 def test_checkpoint_of_other_settings_is_not_continued(levels, tmp_path, monkeypatch):
-    original = module._write
-    monkeypatch.setattr(module, "_write", lambda *args: None)
+    original = module._finish
+    monkeypatch.setattr(module, "_finish", lambda *args: None)
     run(levels, tmp_path, seed=5)
-    monkeypatch.setattr(module, "_write", original)
+    monkeypatch.setattr(module, "_finish", original)
     other = run(levels, tmp_path, seed=6)
     assert other.equals(run(levels, tmp_path / "fresh", seed=6))
 
