@@ -1,7 +1,5 @@
 """The cross-scale consistency loss, VICReg in its place, and how to see whether they collapsed."""
 
-import itertools
-
 import numpy as np
 import torch
 from scipy.spatial.distance import pdist
@@ -55,11 +53,6 @@ def vicreg(first, second, *, invariance=25.0, variance=25.0, covariance=1.0):
         redundancy = squared.sum() - squared.diagonal().sum()
         total = total + covariance / z.shape[1] * redundancy
     return total
-
-
-def between_scales(distance, projections):
-    """Mean of ``distance(a, b)`` over the three unordered pairs of scales."""
-    return torch.stack([distance(a, b) for a, b in itertools.combinations(projections, 2)]).mean()
 
 
 def normalised_std(embeddings):

@@ -9,7 +9,7 @@ from torch import nn
 
 from semlib.morphology.augment import CHANGES
 from semlib.morphology.encoder import Encoder, ProjectionHead
-from semlib.morphology.loss import between_scales, cross_scale_loss, vicreg
+from semlib.morphology.loss import cross_scale_loss, vicreg
 
 LOSSES = ("cosine", "vicreg")
 
@@ -18,9 +18,8 @@ LOSSES = ("cosine", "vicreg")
 class Recipe:
     """One way to train; the defaults are the paper's.
 
-    `loss` is "cosine" (`loss.cross_scale_loss`, the paper's) or "vicreg" (`loss.vicreg` between
-    scales); `changes` are the random changes of each image at each scale, keys of
-    `augment.CHANGES`; the others are options of the `Encoder`.
+    `loss` is "cosine" (`cross_scale_loss`) or "vicreg"; `changes` are random changes of each image
+    at each scale, keys of `augment.CHANGES`; the others are options of the `Encoder`.
     """
 
     loss: str = "cosine"
@@ -68,8 +67,9 @@ class Learner(nn.Module):
         with _autocast(views[0].device.type):  # the convolutions in bf16 where that is quicker
             z0, z1, z2 = (self.encoder(view).float() for view in views)  # N x 128, by scale
         p0, p1, p2 = (self.head(z) for z in (z0, z1, z2))  # N x 128
-        if self.recipe.loss == "vicreg":
-            return between_scales(vicreg, [p0, p1, p2]), [z0, z1, z2]
+        if self.recipe.loss == "vicreg":  # for each two scales
+            terms = [vicreg(p0, p1), vicreg(p0, p2), vicreg(p1, p2)]
+            return torch.stack(terms).mean(), [z0, z1, z2]
         # the stop-gradient on z is in the loss
         return cross_scale_loss([p0, p1, p2], [z0, z1, z2], self.pairs), [z0, z1, z2]
 

@@ -1,6 +1,5 @@
 """Methods beside each other over seeds: scores with intervals, a sweep over k, paired tests."""
 
-import itertools
 from collections import namedtuple
 
 import numpy as np
@@ -26,19 +25,20 @@ def runs(methods, labels=None, *, k=6, seeds, progress=True):
     method, or for each draw of a random one; seed number i takes array i modulo their number, so
     that each must count alike.
     """
+    jobs = []
+    for name, embeddings in methods.items():
+        several = isinstance(embeddings, list)
+        arrays = embeddings if several else [embeddings]
+        if len(seeds) % len(arrays):
+            counts = f"{len(seeds)} seeds for {len(arrays)} embeddings"
+            raise ValueError(f"{name}: {counts}: take a multiple")
+        for i, seed in enumerate(seeds):
+            training = i % len(arrays)
+            jobs.append((name, training if several else -1, seed, arrays[training]))
     measured = []
-    options = {"desc": "scores", "unit": "run", "disable": not progress}
-    with tqdm(total=len(methods) * len(seeds), **options) as bar:
-        for name, embeddings in methods.items():
-            several = isinstance(embeddings, list)
-            arrays = embeddings if several else [embeddings]
-            if len(seeds) % len(arrays):
-                counts = f"{len(seeds)} seeds for {len(arrays)} embeddings"
-                raise ValueError(f"{name}: {counts}: take a multiple")
-            for seed, number in zip(seeds, itertools.cycle(range(len(arrays)))):
-                images, scores = clustering.measure(arrays[number], labels, k=k, seed=seed)
-                measured.append(Run(name, number if several else -1, seed, images, scores))
-                bar.update()
+    for *names, seed, points in tqdm(jobs, "scores", unit="run", disable=not progress):
+        images, scores = clustering.measure(points, labels, k=k, seed=seed)
+        measured.append(Run(*names, seed, images, scores))
     return measured
 
 
@@ -98,8 +98,8 @@ def in_spaces(spaces, *, draws=200):
 def sweep(methods, labels=None, *, ks, seeds, progress=True):
     """Scores of the clustering for each number of clusters, mean over the seeds: a DataFrame."""
     lines = []
-    options = {"desc": "sweep over k", "unit": "method", "disable": not progress}
-    for name, embeddings in tqdm(methods.items(), **options):
+    bar = tqdm(methods.items(), "sweep over k", unit="method", disable=not progress)
+    for name, embeddings in bar:
         arrays = embeddings if isinstance(embeddings, list) else [embeddings]
         for k in ks:
             for seed in seeds:
@@ -162,28 +162,23 @@ def _test(first, second):
     return {"difference": gap.mean()} | dict(zip(names, values, strict=True))
 
 
-def nulls(measured, labels, *, seed=0):
-    """`permutation_null` of every method's clusters with this seed: a DataFrame."""
-    return pd.DataFrame(
-        {"method": run.method} | permutation_null(run.images["cluster"], labels, seed=seed)
-        for run in measured
-        if run.seed == seed
-    )
-
-
-def permutation_null(clusters, labels, *, draws=200, seed=0):
-    """NMI of a clustering (N,) beside that of the same clusters with shuffled labels: dict.
+def nulls(measured, labels, *, draws=200, seed=0):
+    """NMI of every method's clusters with this seed beside that of shuffled labels: DataFrame.
 
     Shuffling keeps the sizes of clusters and classes: null_mean and null_q95 (95th percentile) are
     what these give by chance. p is the share of shuffles, the observed labels included, that reach
     the NMI.
     """
     truth = clustering.codes(labels)
-    clusters = np.asarray(clusters)[truth >= 0]
-    truth = truth[truth >= 0]
-    rng = np.random.default_rng(seed)
-    shuffles = (rng.permutation(truth) for _ in range(draws))
-    null = np.array([normalized_mutual_info_score(shuffle, clusters) for shuffle in shuffles])
-    value = float(normalized_mutual_info_score(truth, clusters))
-    p = (1 + (null >= value - 1e-12).sum()) / (draws + 1)  # equal but for rounding counts
-    return {"nmi": value, "null_mean": null.mean(), "null_q95": np.quantile(null, 0.95), "p": p}
+    labelled = truth >= 0
+    lines = []
+    for run in (run for run in measured if run.seed == seed):
+        clusters = run.images["cluster"].to_numpy()[labelled]
+        rng = np.random.default_rng(seed)
+        shuffles = [truth[labelled], *(rng.permutation(truth[labelled]) for _ in range(draws))]
+        nmi, *null = (normalized_mutual_info_score(shuffle, clusters) for shuffle in shuffles)
+        reached = np.array(null) >= nmi - 1e-12  # equal but for rounding counts
+        chance = {"null_mean": np.mean(null), "null_q95": np.quantile(null, 0.95)}
+        p = (1 + reached.sum()) / (draws + 1)
+        lines.append({"method": run.method, "nmi": nmi} | chance | {"p": p})
+    return pd.DataFrame(lines)

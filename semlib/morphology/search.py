@@ -48,9 +48,7 @@ def drift(first, second, *, draws=500, seed=0):
     """
     sizes = len(first), len(second)
     if min(sizes) < 2:
-        raise ValueError(
-            f"two batches of two or more embeddings are needed, got {sizes[0]} and {sizes[1]}"
-        )
+        raise ValueError(f"drift needs two or more in both batches, got {sizes[0]} and {sizes[1]}")
     pooled = np.concatenate([first, second]).astype(np.float64)
     distances = cdist(pooled, pooled)
     # E = -w' D w with weights 1/N and -1/M, so that a permutation of w is all that a draw needs
@@ -98,8 +96,8 @@ def similar(image, dataset, *, count=11, border=4, seed=0, out=None):
 
     A file of the data set itself is looked up; any other is cropped by `border` pixels,
     preprocessed and embedded with the training `seed` of notebook 04. Returns the table (rank,
-    image_id, path, label, distance) and `out`, the path of both files without ending:
-    ``figures/<dataset>/similar_<name of the image>`` if not given.
+    image_id, path, label, distance) and `out`, both files without ending, by default
+    ``figures/<dataset>/similar_<image>``.
     """
     image = Path(image)
     place = paths.of(dataset)
@@ -115,25 +113,17 @@ def similar(image, dataset, *, count=11, border=4, seed=0, out=None):
         query = embed(load_encoder(folder), shown[None], progress=False)
         indices, distances = neighbours(embeddings, count, query)
     out = Path(out or place.figures / f"similar_{image.stem}")
-    table = _ranked(manifest, indices[row], distances[row])
-    titles = [f"query\n{image.name}", *_titles(table)]
-    _write(out, dataset, table, [shown, *images[indices[row]]], titles)
-    return table, out
+    query = {f"query\n{image.name}": shown}
+    return _write(out, dataset, manifest, images, indices[row], distances[row], query)
 
 
 def outliers(dataset, *, count=18, neighbours=5, seed=0, out=None):
-    """The most unusual images of a data set, most unusual first; otherwise as `similar`.
-
-    `distance` is the mean to the nearest `neighbours`, see `unusualness`; `out` is
-    ``figures/<dataset>/outliers`` if not given.
-    """
+    """The images of largest `unusualness` in a data set, first the largest; else as `similar`."""
     _, embeddings, manifest, images = _prepared(dataset, seed)
     distances = unusualness(embeddings, count=neighbours)
     order = np.argsort(-distances, kind="stable")[:count]
     out = Path(out or paths.of(dataset).figures / "outliers")
-    table = _ranked(manifest, order, distances[order])
-    _write(out, dataset, table, images[order], _titles(table))
-    return table, out
+    return _write(out, dataset, manifest, images, order, distances[order], {})
 
 
 def _prepared(dataset, seed):
@@ -149,28 +139,22 @@ def _prepared(dataset, seed):
     return folder, embeddings, manifest, images
 
 
-def _ranked(manifest, chosen, distances):
-    table = manifest.iloc[chosen][["image_id", "path", "label"]].assign(distance=distances)
-    table.insert(0, "rank", np.arange(1, len(table) + 1))
-    return table.reset_index(drop=True)
-
-
-def _titles(table):
-    return [
-        f"{line.rank}. {line.image_id[:12]}\nlabel {line.label or '–'}, {line.distance:.3g}"
-        for line in table.itertuples()
-    ]
-
-
-def _write(out, dataset, table, images, titles):
-    """Contact sheet and CSV."""
+def _write(out, dataset, manifest, images, chosen, distances, query):
+    """Contact sheet, perhaps of a query first, and CSV of the chosen images: table and `out`."""
     import matplotlib.pyplot as plt  # slow to import: only where a picture is drawn
 
     from semlib import plots, saving
 
+    table = manifest.iloc[chosen][["image_id", "path", "label"]].assign(distance=distances)
+    table = table.reset_index(drop=True)
+    table.insert(0, "rank", table.index + 1)
+    titles = [
+        f"{line.rank}. {line.image_id[:12]}\nlabel {line.label or '–'}, {line.distance:.3g}"
+        for line in table.itertuples()
+    ]
     with plt.rc_context():
         saving.style()
-        figure = plots.image_grid(images, titles)
+        figure = plots.image_grid([*query.values(), *images[chosen]], [*query, *titles])
         stamp = {"ha": "right", "va": "top", "fontsize": 7, "color": "0.35"}
         figure.text(0.995, -0.005, saving.source(dataset), **stamp)
         with atomic(out.with_name(f"{out.name}.png")) as temporary:
@@ -178,3 +162,4 @@ def _write(out, dataset, table, images, titles):
         plt.close(figure)
     with atomic(out.with_name(f"{out.name}.csv")) as temporary:
         table.to_csv(temporary, index=False)
+    return table, out

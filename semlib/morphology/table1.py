@@ -1,5 +1,7 @@
 """Table 1 and the tables beside it as a reader sees them, and what they say in words."""
 
+import pandas as pd
+
 from semlib.saving import with_interval
 
 PAPER_TABLE1 = {  # Sci Rep 2026, Table 1: silhouette, NMI
@@ -29,20 +31,11 @@ MORE_TITLES = {
 
 
 def table1(summary):
-    """Table 1 from a `scoreboard.summary`, with the paper's values beside ours.
-
-    Returns
-    -------
-    DataFrame
-        method, silhouette, silhouette_lo, silhouette_hi, nmi, nmi_lo, nmi_hi, rankme,
-        paper_silhouette, paper_nmi: one row for each method of the paper that `summary` holds.
-    """
+    """The paper's methods in a `scoreboard.summary`, with the paper's values beside ours."""
     names = [f"{score}{end}" for score in ("silhouette", "nmi") for end in ("", "_lo", "_hi")]
     table = summary.loc[summary["method"].isin(PAPER_TABLE1), ["method", *names, "rankme"]]
-    table = table.reset_index(drop=True)
-    values = [PAPER_TABLE1[name] for name in table["method"]]
-    table[["paper_silhouette", "paper_nmi"]] = values
-    return table
+    paper = pd.DataFrame(PAPER_TABLE1, index=["paper_silhouette", "paper_nmi"]).T
+    return table.reset_index(drop=True).join(paper, on="method")
 
 
 def table1_shown(table):

@@ -38,26 +38,17 @@ def train(
     """Train encoder and projection head on an image pyramid; embed every image at L0.
 
     Sci Rep 2026, section 5 "Training strategy": Adam, learning rate 1e-3, batch 32, 15 epochs, no
-    labels. A killed run goes on from ``checkpoint.pt`` to the same weights; a finished `folder` of
-    the same settings and data is left as it is. It holds ``encoder.safetensors``,
-    ``embeddings.npy``, ``history.csv``, ``config.json`` and ``cost.json`` (seconds).
+    labels. `levels` are uint8 arrays (N, H, W), finest first; memmaps are read batch by batch.
+    `method` is a `Recipe` or a key of `recipes.METHODS`, `pairs` those of its cosine loss. `seed`
+    decides weights, order of the images and their random changes.
 
-    Parameters
-    ----------
-    levels : sequence of uint8 array (N, H, W)
-        L0 (finest) first. Memmaps are read batch by batch.
-    method : str or Recipe
-        "paper" or "ours", see `recipes.METHODS`; `pairs` are those of its cosine loss.
-    seed : int
-        Seeds the weights, the order of the images and their random changes.
-    labels : sequence (N,), optional
-        For the history only: nothing that is trained sees them.
+    A killed run goes on from ``checkpoint.pt`` to the same weights; a finished `folder` of the same
+    settings and data is left as it is. It holds ``encoder.safetensors``, ``embeddings.npy``,
+    ``history.csv``, ``config.json`` and ``cost.json`` (seconds).
 
-    Returns
-    -------
-    DataFrame
-        By epoch: loss (mean over the steps), and of the L0 embeddings in training: embedding_std,
-        rankme, silhouette (k-means, k = 6), nmi and knn_macro (NaN without labels).
+    Returns the history by epoch, a DataFrame: loss, and of the L0 embeddings in training
+    embedding_std, rankme, silhouette (k-means, k = 6), nmi and knn_macro. Only the last two look at
+    `labels` (N,).
     """
     counts = [len(level) for level in levels]
     if min(counts) < 2 or len(set(counts)) > 1:
@@ -157,10 +148,11 @@ def _trace(embeddings, labels):
 
 
 def _finished(folder):
-    """The config of a finished training in this folder."""
-    if not all((folder / name).exists() for name in ("config.json", "embeddings.npy")):
-        return None
-    return json.loads((folder / "config.json").read_text())
+    """The config of the training that wrote all its files here, if one did."""
+    config = folder / "config.json"
+    return (
+        (folder / "embeddings.npy").exists() and config.exists() and json.loads(config.read_text())
+    )
 
 
 def _resident(levels, device):

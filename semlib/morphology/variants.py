@@ -97,11 +97,11 @@ def train_all(levels, labels, folder, names, seeds, epochs):
     Finished trainings, in ``<folder>/<variant>/seed-<s>``, are taken as they are. Images this small
     do not keep two cores busy, so each training has one core and several run at a time.
     """
-    lines = []
-    for name, embeddings in _baselines(levels[0]).items():
-        for seed in seeds:
-            scores = score(embeddings, labels, seed)
-            lines.append({"method": name, "seed": seed} | scores | {"why": "baseline"})
+    lines = [
+        {"method": name, "seed": seed} | score(embeddings, labels, seed) | {"why": "baseline"}
+        for name, embeddings in _baselines(levels[0]).items()
+        for seed in seeds
+    ]
     jobs = [(levels, labels, folder, name, seed, epochs) for name in names for seed in seeds]
     processes = None if best_device() == "cpu" else 1  # a GPU trains one at a time
     trained = workers.spread(_trained, jobs, processes, 1)
@@ -144,10 +144,9 @@ def score(embeddings, labels, seed):
 def summary(runs):
     """Mean and standard deviation over the seeds of `train_all`: one row a method."""
     grouped = runs.groupby("method", sort=False)
-    count = grouped["seed"].count().rename("seeds")
-    spread = grouped[SCORES].std(ddof=0).add_suffix("_sd")
-    means = grouped[[*SCORES, "seconds"]].mean()
-    return pd.concat([count, means, spread, grouped["why"].first()], axis=1).reset_index()
+    parts = [grouped["seed"].count().rename("seeds"), grouped[[*SCORES, "seconds"]].mean()]
+    parts += [grouped[SCORES].std(ddof=0).add_suffix("_sd"), grouped["why"].first()]
+    return pd.concat(parts, axis=1).reset_index()
 
 
 def verdicts(table):

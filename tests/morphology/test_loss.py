@@ -5,7 +5,6 @@ from torch.nn import functional
 
 from semlib.morphology.loss import (
     PAIRS,
-    between_scales,
     cross_scale_loss,
     diagnosis,
     normalised_std,
@@ -100,13 +99,6 @@ def test_vicreg_is_zero_for_equal_views_with_spread_and_no_redundancy_and_punish
     z = 2 * torch.tensor([[1.0, 1], [1, -1], [-1, 1], [-1, -1]])
     assert vicreg(z, z).item() == pytest.approx(0, abs=1e-6)
     assert vicreg(torch.ones(4, 2), torch.ones(4, 2)).item() == pytest.approx(25 * (1 - 0.01))
-
-
-def test_between_scales_takes_each_pair_once():
-    points = [torch.tensor([0.0]), torch.tensor([1.0]), torch.tensor([5.0])]
-    assert between_scales(lambda a, b: (a - b).abs().sum(), points).item() == pytest.approx(
-        (1 + 5 + 4) / 3
-    )
 
 
 def test_uniformity_by_hand_and_against_torch():

@@ -98,15 +98,16 @@ def test_a_difference_without_spread_has_no_p():
     assert row["difference"] == 1 and np.isnan(row[["p", "p_sign", "p_holm"]].astype(float)).all()
 
 
-def test_null_of_nmi_is_what_chance_gives_for_these_sizes(blobs):
+def test_null_of_nmi_is_what_chance_gives_for_these_sizes():
     rng = np.random.default_rng(0)
     clusters = rng.integers(0, 5, 300)
     labels = np.repeat([1, 2, 3], [200, 80, 20])
-    null = scoreboard.permutation_null(clusters, labels, draws=400)
+    images = pd.DataFrame({"cluster": clusters})
+    null = scoreboard.nulls([scoreboard.Run("x", -1, 0, images, {})], labels, draws=400).iloc[0]
     table = contingency_matrix(labels, clusters, sparse=True)
     by_chance = expected_mutual_information(table, 300)
-    assert null["null_mean"] == pytest.approx(
-        by_chance / np.mean([stats.entropy(np.bincount(x)) for x in (labels, clusters)]), rel=0.05
-    )
+    entropies = [stats.entropy(np.bincount(x)) for x in (labels, clusters)]
+    assert null["null_mean"] == pytest.approx(by_chance / np.mean(entropies), rel=0.05)
     assert null["p"] > 0.05
-    assert scoreboard.permutation_null(blobs[1], blobs[1], draws=19)["p"] == pytest.approx(1 / 20)
+    same = scoreboard.Run("same", -1, 0, pd.DataFrame({"cluster": labels}), {})
+    assert scoreboard.nulls([same], labels, draws=19)["p"].tolist() == pytest.approx([1 / 20])
