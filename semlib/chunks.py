@@ -27,15 +27,15 @@ from semlib.semnr import dists, page, trust
 
 def settings(stage, columns, encoder):
     """What the values of a stage depend on besides images and preprocessing, a dict for JSON."""
-    common = {"stage": stage, "code": _code()}
+    own = {"stage": stage, "code": _code()}
     if stage == "embed":
         if encoder is None:
             raise ValueError("embed needs --encoder: the folder of a finished training")
-        return common | {"encoder": paths.sha256(Path(encoder) / "encoder.safetensors")}
+        own["encoder"] = paths.sha256(Path(encoder) / "encoder.safetensors")
     if stage == "profile":
         noisy = [f"noisy_{name}" for name in page.COLUMNS if "noisy" in columns]
-        return common | {"dists": dists.unavailable() is None, "columns": [*page.COLUMNS, *noisy]}
-    return common
+        own |= {"dists": dists.unavailable() is None, "columns": [*page.COLUMNS, *noisy]}
+    return own
 
 
 @cache

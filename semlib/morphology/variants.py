@@ -55,21 +55,28 @@ WHY = {  # each was kept or dropped when the set "selection" was looked at
 
 
 def study(folder, count, *, size=128, names=tuple(VARIANTS), seeds, epochs):
-    """Train the variants on both simulated sets of `count` images, L0 of `size` pixels.
+    """Train the variants on both simulated sets of `count` images and score them and baselines.
 
-    Returns a DataFrame of set, method, seeds; mean over seeds of `SCORES` and of the seconds of a
-    training; standard deviations (``<score>_sd``); why.
+    L0 has `size` pixels. Finished trainings, in ``<folder>/<set>/<variant>/seed-<s>``, are taken as
+    they are. Images this small do not keep two cores busy, so each training has one core and
+    several run at a time. Returns the `summary`.
     """
-    tables = []
-    for name, simulated in SETS.items():
-        images, labels = simulated(count)
+    processes = None if best_device() == "cpu" else 1  # a GPU trains one at a time
+    lines = []
+    for set_name, simulate in SETS.items():
+        images, labels = simulate(count)
         border = 4 * images.shape[1] // 480 + 1
         images = [preprocess.preprocess(image, border=border, size=size) for image in images]
         levels = pyramid.pyramid(np.stack(images))
-        table = summary(train_all(levels, labels, folder / name, names, seeds, epochs))
-        table.insert(0, "set", name)
-        tables.append(table)
-    return pd.concat(tables, ignore_index=True)
+        for name, embeddings in _baselines(levels[0]).items():
+            line = {"set": set_name, "method": name, "why": "baseline"}
+            lines += [line | score(embeddings, labels, seed) for seed in seeds]
+        place = folder / set_name
+        jobs = [(levels, labels, place, name, seed, epochs) for name in names for seed in seeds]
+        trained = workers.spread(_trained, jobs, processes, 1)
+        for line in tqdm(trained, total=len(jobs), desc="variants", unit="training"):
+            lines.append({"set": set_name} | line)
+    return summary(pd.DataFrame(lines))
 
 
 def _selection(count):
@@ -91,24 +98,6 @@ def _report(count):
 SETS = {"selection": _selection, "report": _report}
 
 
-def train_all(levels, labels, folder, names, seeds, epochs):
-    """Train every variant with every seed and score it beside the baselines: DataFrame.
-
-    Finished trainings, in ``<folder>/<variant>/seed-<s>``, are taken as they are. Images this small
-    do not keep two cores busy, so each training has one core and several run at a time.
-    """
-    lines = [
-        {"method": name, "seed": seed} | score(embeddings, labels, seed) | {"why": "baseline"}
-        for name, embeddings in _baselines(levels[0]).items()
-        for seed in seeds
-    ]
-    jobs = [(levels, labels, folder, name, seed, epochs) for name in names for seed in seeds]
-    processes = None if best_device() == "cpu" else 1  # a GPU trains one at a time
-    trained = workers.spread(_trained, jobs, processes, 1)
-    lines += tqdm(trained, total=len(jobs), desc="variants", unit="training")
-    return pd.DataFrame(lines)
-
-
 def _baselines(images):
     """The baselines of Table 1, and two of them with our readout: what does that alone bring?"""
     texture = {"GLCM": features.glcm, "LBP": features.lbp, "Wavelet": features.wavelet}
@@ -122,7 +111,6 @@ def _baselines(images):
 
 
 def _trained(job):
-    """One training of `train_all` and its row."""
     levels, labels, folder, name, seed, epochs = job
     place = folder / name.replace(",", "").replace(" ", "-") / f"seed-{seed}"
     options = {"method": VARIANTS[name], "seed": seed, "epochs": epochs, "labels": labels}
@@ -130,7 +118,7 @@ def _trained(job):
         train.train(levels, place, **options, progress=False)
         scores = score(np.load(place / "embeddings.npy"), labels, seed)
     cost = json.loads((place / "cost.json").read_text())
-    return {"method": name, "seed": seed} | scores | cost | {"why": WHY[name]}
+    return {"method": name, "why": WHY[name]} | scores | cost
 
 
 def score(embeddings, labels, seed):
@@ -142,9 +130,12 @@ def score(embeddings, labels, seed):
 
 
 def summary(runs):
-    """Mean and standard deviation over the seeds of `train_all`: one row a method."""
-    grouped = runs.groupby("method", sort=False)
-    parts = [grouped["seed"].count().rename("seeds"), grouped[[*SCORES, "seconds"]].mean()]
+    """Set, method, seeds; mean over them of `SCORES` and seconds of a training; ``_sd``; why.
+
+    `runs` has a row for each set, method and seed.
+    """
+    grouped = runs.groupby(["set", "method"], sort=False)
+    parts = [grouped.size().rename("seeds"), grouped[[*SCORES, "seconds"]].mean()]
     parts += [grouped[SCORES].std(ddof=0).add_suffix("_sd"), grouped["why"].first()]
     return pd.concat(parts, axis=1).reset_index()
 

@@ -28,11 +28,10 @@ def test_study_has_a_row_a_set_and_method_and_keeps_finished_trainings(tmp_path)
 
 
 def test_summary_by_hand():
-    lines = [{"method": "ours", "seed": seed, "seconds": 2, "why": "x"} for seed in range(2)]
-    scores = pd.DataFrame({name: [0.1, 0.4] for name in variants.SCORES})
-    row = variants.summary(pd.DataFrame(lines).join(scores)).iloc[0]
+    runs = pd.DataFrame({name: [0.1, 0.4] for name in variants.SCORES})
+    row = variants.summary(runs.assign(set="x", method="ours", seconds=2, why="y")).iloc[0]
     assert row["nmi"] == pytest.approx(0.25) and row["nmi_sd"] == pytest.approx(0.15)
-    assert (row["method"], row["seeds"], row["seconds"], row["why"]) == ("ours", 2, 2, "x")
+    assert row[["set", "method", "seeds", "seconds", "why"]].tolist() == ["x", "ours", 2, 2, "y"]
 
 
 def test_verdict_takes_the_best_rival_and_for_silhouettes_the_paper():
