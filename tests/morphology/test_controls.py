@@ -74,6 +74,5 @@ def test_vgg16_is_the_mean_of_the_last_stage(monkeypatch, images):
     monkeypatch.setattr(vgg, "CHANNELS", (3,))
     monkeypatch.setattr(vgg, "TOGETHER", 3)  # the last group has fewer
     vectors = controls.vgg16(images, size=16, progress=False)
-    np.testing.assert_allclose(
-        vectors, images.mean(axis=(1, 2))[:, None].repeat(3, axis=1) / 255, rtol=1e-5
-    )
+    expected = images.mean(axis=(1, 2))[:, None].repeat(3, axis=1) / 255
+    np.testing.assert_allclose(vectors, expected, rtol=1e-5)
