@@ -11,7 +11,7 @@ from semlib.morphology.encoder import Encoder, embed
 RANK = 1e-6  # singular values below this share of the largest are rounding
 
 
-def collect(images, *, seeds, progress=True):
+def collect(images, seeds):
     """All controls of uint8 images (N, H, W), as `scoreboard.runs` takes them: dict by name.
 
     Each seed gives one draw of noise and the weights from which its training starts.
@@ -25,17 +25,17 @@ def collect(images, *, seeds, progress=True):
         "noise, 1-D": noise(1),
         "noise, 128-D": noise(128),
         "mean and contrast": standardise([(image.mean(), image.std()) for image in images]),
-        "untrained encoder": [untrained(images, seed, progress=progress) for seed in seeds],
+        "untrained encoder": [untrained(images, seed) for seed in seeds],
     }
 
 
-def untrained(images, seed, *, progress=True):
+def untrained(images, seed):
     """Embeddings (N, 128) of the encoder with which a training of this seed starts."""
     torch.manual_seed(seed)
-    return embed(Encoder(), images, progress=progress)
+    return embed(Encoder(), images)
 
 
-def vgg16(images, *, size=128, progress=True):
+def vgg16(images, *, size=128):
     """Mean over all positions of VGG16's last convolution (relu5_3): float32 (N, 512).
 
     Its weights, from ImageNet, saw a million labelled photographs and not one micrograph. Larger
@@ -43,7 +43,7 @@ def vgg16(images, *, size=128, progress=True):
     `semlib.weights.WeightsError` if the weights cannot be had.
     """
     vectors = np.empty((len(images), vgg.CHANNELS[-1]), np.float32)
-    with tqdm(total=len(images), desc="VGG16", unit="image", disable=not progress) as bar:
+    with tqdm(total=len(images), desc="VGG16", unit="image") as bar:
         for start in range(0, len(images), vgg.TOGETHER):
             batch = np.array(images[start : start + vgg.TOGETHER], np.float32) / 255
             batch = torch.from_numpy(batch)[:, None]  # N x 1 x H x W

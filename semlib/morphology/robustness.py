@@ -62,13 +62,13 @@ def changed(name, images, *, seed=0):
     return np.ascontiguousarray(CHANGES[name](images, np.random.default_rng(seed)))
 
 
-def embed_all(functions, images, *, seed=0, progress=True):
+def embed_all(functions, images, *, seed=0):
     """Clean and changed images by each of the `extractors`.
 
     A dict: (method, training) -> {"clean" or key of `CHANGES`: (N, D)}.
     """
     embedded = {key: {} for key in functions}
-    for change in tqdm(["clean", *CHANGES], desc="robustness", unit="change", disable=not progress):
+    for change in tqdm(["clean", *CHANGES], "robustness", unit="change"):
         shown = images if change == "clean" else changed(change, images, seed=seed)
         for key, function in functions.items():
             embedded[key][change] = np.asarray(function(shown), dtype=np.float64)

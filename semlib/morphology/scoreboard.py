@@ -18,7 +18,7 @@ DRAWN = {"silhouette": -1, "nmi": 0, "ari": -1, "knn_macro": 0, "probe": 0}
 Run = namedtuple("Run", "method training seed images scores")
 
 
-def runs(methods, labels=None, *, k=6, seeds, progress=True):
+def runs(methods, labels=None, *, k=6, seeds):
     """Measure every method with every seed (of k-means and of the probe's folds): list of `Run`.
 
     `methods` are embeddings (N, D) by name. A list holds an array for each training of a trained
@@ -36,7 +36,7 @@ def runs(methods, labels=None, *, k=6, seeds, progress=True):
             training = i % len(arrays)
             jobs.append((name, training if several else -1, seed, arrays[training]))
     measured = []
-    for *names, seed, points in tqdm(jobs, "scores", unit="run", disable=not progress):
+    for *names, seed, points in tqdm(jobs, "scores", unit="run"):
         images, scores = clustering.measure(points, labels, k=k, seed=seed)
         measured.append(Run(*names, seed, images, scores))
     return measured
@@ -95,11 +95,10 @@ def in_spaces(spaces, *, draws=200):
     return pd.concat(means, ignore_index=True), pd.concat(each, ignore_index=True)
 
 
-def sweep(methods, labels=None, *, ks, seeds, progress=True):
+def sweep(methods, labels=None, *, ks, seeds):
     """Scores of the clustering for each number of clusters, mean over the seeds: a DataFrame."""
     lines = []
-    bar = tqdm(methods.items(), "sweep over k", unit="method", disable=not progress)
-    for name, embeddings in bar:
+    for name, embeddings in tqdm(methods.items(), "sweep over k", unit="method"):
         arrays = embeddings if isinstance(embeddings, list) else [embeddings]
         for k in ks:
             for seed in seeds:
@@ -126,23 +125,18 @@ def paired(scores, reference, names):
             continue
         lines = []
         for name, other in part[part["method"] != reference].groupby("method", sort=False):
+            both = base.merge(other, on="seed", suffixes=(" of base", ""))
+            trained = max("training of base", "training", key=lambda column: both[column].max())
+            unit = trained if both[trained].max() >= 0 else "seed"
+            means = both.groupby(unit)[[*names, *(f"{score} of base" for score in names)]].mean()
             for score in names:
-                first = _units(other, base, other, score)
-                second = _units(base, base, other, score)
-                line = {"method": name, "score": score, "pairs": len(first)}
+                line = {"method": name, "score": score, "pairs": len(means)}
+                first = means[score].to_numpy()
+                second = means[f"{score} of base"].to_numpy()
                 lines.append(line | _test(first, second))
         tests = pd.DataFrame(lines)
         tables.append(tests.assign(p_holm=holm(tests["p"]), space=space))
     return pd.concat(tables)
-
-
-def _units(part, base, other, score):
-    """Values of one method by pair: by training of whichever was trained, else by seed."""
-    leader = base if base["training"].max() >= other["training"].max() else other
-    if leader["training"].max() < 0:
-        return part.sort_values("seed")[score].to_numpy()
-    training = dict(zip(leader["seed"], leader["training"], strict=True))
-    return part.groupby(part["seed"].map(training))[score].mean().to_numpy()
 
 
 def _test(first, second):

@@ -18,16 +18,16 @@ def test_untrained_encoder_is_the_one_that_training_starts_from_in_full_precisio
     encoder = Encoder().double().eval()
     with torch.inference_mode():
         expected = encoder(torch.tensor(images[:, None] / 255)).numpy()
-    embeddings = controls.untrained(images, 4, progress=False)
+    embeddings = controls.untrained(images, 4)
     np.testing.assert_allclose(embeddings, expected, atol=1e-6)
     assert np.ptp(expected, axis=0).max() > 1e-5
 
 
 def test_collection_has_an_array_for_each_seed_of_what_is_random(images):
-    collected = controls.collect(images, seeds=[3, 4], progress=False)
+    collected = controls.collect(images, seeds=[3, 4])
     random = ("noise, 1-D", "noise, 128-D", "untrained encoder")
     assert [len(collected[name]) for name in random] == [2, 2, 2]
-    again = controls.collect(images, seeds=[4], progress=False)
+    again = controls.collect(images, seeds=[4])
     for name, size in zip(random, (1, 128, 128), strict=True):
         first, second = collected[name]
         assert first.shape == (8, size) and np.array_equal(second, again[name][0])
@@ -73,6 +73,6 @@ def test_vgg16_is_the_mean_of_the_last_stage(monkeypatch, images):
     monkeypatch.setattr(vgg, "walk", walk)
     monkeypatch.setattr(vgg, "CHANNELS", (3,))
     monkeypatch.setattr(vgg, "TOGETHER", 3)  # the last group has fewer
-    vectors = controls.vgg16(images, size=16, progress=False)
+    vectors = controls.vgg16(images, size=16)
     expected = images.mean(axis=(1, 2))[:, None].repeat(3, axis=1) / 255
     np.testing.assert_allclose(vectors, expected, rtol=1e-5)

@@ -66,7 +66,7 @@ def test_agreement_by_hand():
 
 def test_texture_without_direction_does_not_see_a_quarter_turn_and_raw_pixels_do(images):
     methods = robustness.extractors(images, {}, components=8)
-    embedded = robustness.embed_all(methods, images, progress=False)
+    embedded = robustness.embed_all(methods, images)
     table = robustness.table(embedded, k=3).set_index(["method", "change"])
     assert len(table) == 4 * len(robustness.CHANGES)
     assert table.loc[("LBP", "rotation 90°"), ["recall_at_1", "ari"]].tolist() == [1, 1]

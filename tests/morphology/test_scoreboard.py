@@ -8,7 +8,7 @@ from semlib.morphology import clustering, scoreboard
 
 
 def summarise(methods, labels=None, *, draws=20, **options):
-    measured = scoreboard.runs(methods, labels, progress=False, **options)
+    measured = scoreboard.runs(methods, labels, **options)
     return scoreboard.summary(measured, draws=draws)
 
 
@@ -49,21 +49,17 @@ def test_interval_holds_the_silhouette_of_the_population():
 
 def test_trainings_take_turns_and_count_alike(blobs):
     points, labels = blobs
-    measured = scoreboard.runs(
-        {"a": [points, -points], "b": points}, labels, k=3, seeds=range(4), progress=False
-    )
+    measured = scoreboard.runs({"a": [points, -points], "b": points}, labels, k=3, seeds=range(4))
     assert [(run.method, run.training, run.seed) for run in measured[:4]] == [
         ("a", i % 2, i) for i in range(4)
     ]
     assert {run.training for run in measured[4:]} == {-1}
     with pytest.raises(ValueError, match="a: 5 seeds for 2 embeddings"):
-        scoreboard.runs({"a": [points] * 2}, labels, k=3, seeds=range(5), progress=False)
+        scoreboard.runs({"a": [points] * 2}, labels, k=3, seeds=range(5))
 
 
 def test_sweep_peaks_at_the_number_of_blobs(blobs):
-    sweep = scoreboard.sweep(
-        {"x": blobs[0]}, blobs[1], ks=(2, 3, 5), seeds=range(2), progress=False
-    )
+    sweep = scoreboard.sweep({"x": blobs[0]}, blobs[1], ks=(2, 3, 5), seeds=range(2))
     assert sweep["k"].tolist() == [2, 3, 5]
     assert sweep.set_index("k")["ari"].idxmax() == sweep.set_index("k")["silhouette"].idxmax() == 3
 

@@ -12,7 +12,7 @@ def measured(blobs):
     rng = np.random.default_rng(1)
     methods = {"GLCM": rng.normal(size=(100, 2)), "noise, 1-D": rng.normal(size=(100, 1))}
     methods["Proposed SSL"] = [points, points]
-    return scoreboard.runs(methods, labels, k=3, seeds=range(2), progress=False)
+    return scoreboard.runs(methods, labels, k=3, seeds=range(2))
 
 
 def test_table1_columns_intervals_and_paper_values(measured):
