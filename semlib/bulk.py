@@ -13,6 +13,7 @@ from semlib.paths import atomic
 
 STAGES = ("preprocess", "glcm", "lbp", "wavelet", "embed", "profile")
 AHEAD = 1000  # chunks that Dask knows at a time, however long the manifest
+RESOLVED = click.Path(resolve_path=True)  # as workers start in other folders
 
 
 @click.group(context_settings={"show_default": True})
@@ -24,12 +25,12 @@ def bulk():
 @click.argument("manifest", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.argument("stages", nargs=-1, required=True, type=click.Choice(STAGES), metavar="STAGE...")
 @click.option("--out", type=click.Path(), required=True, help="Results, which all workers see.")
-@click.option("--root", type=click.Path(), help="Start of relative paths. [default: MANIFEST's]")
+@click.option("--root", type=RESOLVED, help="Start of relative paths. [default: MANIFEST's]")
 @click.option("--scheduler", metavar="ADDRESS", help="Of Dask. [default: one on this machine]")
 @click.option("--workers", type=click.IntRange(0), help="Here; 0: no Dask. [default: one a core]")
 @click.option("--chunk", type=click.IntRange(1), default=256, help="Images in a result file.")
 @click.option("--retries", default=3, help="How often a failing chunk is tried again.")
-@click.option("--encoder", type=click.Path(), help="Folder of a finished training, for embed.")
+@click.option("--encoder", type=RESOLVED, help="Folder of a finished training, for embed.")
 @click.option("--border", type=click.IntRange(0), default=4, help="Pixels cropped from each side.")
 @click.option("--size", type=click.IntRange(1), default=512, help="Side of the square in pixels.")
 @click.option("--intensity", type=click.Choice(("full", "stretch")), default="full")
@@ -52,21 +53,17 @@ def run(manifest, stages, out, root, scheduler, workers, chunk, retries, encoder
     total = sum(1 for _ in read(manifest, columns, chunk))  # finds bad lines before anything runs
     settings = {}
     for stage in stages:
-        settings[stage] = {"files": columns, "chunk": chunk}
-        settings[stage] |= chunks.settings(stage, columns, encoder)
-        settings[stage] |= {} if stage == "profile" else preprocessing
+        own = {"files": columns, "chunk": chunk} | chunks.settings(stage, columns, encoder)
+        settings[stage] = own if stage == "profile" else own | preprocessing
     for stage, own in settings.items():
         _claim(Path(out, stage), own)
-    shared = {
-        "root": str(Path(root or manifest.parent).resolve()),
-        "out": str(Path(out).resolve()),
-        "encoder": encoder and str(Path(encoder).resolve()),
-        "stages": settings,
-    }
+    shared = {"root": root or str(manifest.resolve().parent), "out": str(Path(out).resolve())}
+    shared |= {"encoder": encoder, "stages": settings}
     parts = enumerate(read(manifest, columns, chunk))
     jobs = ({"index": index, "rows": rows, **shared} for index, rows in parts)
-    ended = ((job["index"], None, chunks.compute(job)) for job in jobs)
-    if workers != 0:
+    if workers == 0:
+        ended = ((job["index"], None, chunks.compute(job)) for job in jobs)
+    else:
         ended = _on_dask(jobs, scheduler, workers, retries)
     computed = _follow(ended, total)
     for stage in settings:
@@ -106,12 +103,13 @@ def _columns(manifest, stages):
     """The columns of the manifest that the stages read."""
     with open(manifest, newline="", encoding="utf-8-sig") as stream:
         header = next(csv.reader(stream, skipinitialspace=True), [])
-    if "profile" not in stages:
-        needed, optional = ["path"], []
-    elif set(stages) == {"profile"}:
-        needed, optional = ["reference", "restored"], ["mask", "noisy"]
-    else:
-        raise ValueError("profile needs another manifest than the other stages: run it by itself")
+    needed = ["path"]
+    optional = []
+    if "profile" in stages:
+        needed = ["reference", "restored"]
+        optional = ["mask", "noisy"]
+        if set(stages) != {"profile"}:
+            raise ValueError("profile needs another manifest than other stages: run it by itself")
     if missing := [name for name in needed if name not in header]:
         raise ValueError(f"{manifest} has the columns {header}, but not {missing}")
     return needed + [name for name in optional if name in header]

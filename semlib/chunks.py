@@ -170,11 +170,10 @@ class Chunks:
 def cluster(folder, *, k=6, standardise=False, seed=0):
     """k-means over the rows of a finished stage, which need not fit into memory.
 
-    The k-means of the notebooks on 10,000 rows gives the centres from which mini-batch k-means
-    (Sculley 2010, doi 10.1145/1772690.1772862) goes on, each chunk a batch, once; our choice. With
-    `standardise` each column gets the mean 0 and the deviation 1 of these rows. Writes
-    ``clusters.npy`` (int16; -1: row with NaN), ``centres.npy`` and ``clusters.json``, the dict that
-    is returned.
+    The k-means of the notebooks on 10,000 rows, which may be standardised, gives the centres from
+    which mini-batch k-means (Sculley 2010, doi 10.1145/1772690.1772862) goes on, each chunk a
+    batch, once; our choice. Writes ``clusters.npy`` (int16; -1: row with NaN), ``centres.npy`` and
+    ``clusters.json``, the dict that is returned.
     """
     chunks = Chunks(folder)
     rng = np.random.default_rng(seed)
