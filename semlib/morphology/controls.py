@@ -1,5 +1,7 @@
 """Rows beside Table 1 that say what its scores are worth: noise, an untrained encoder, VGG16."""
 
+import contextlib
+
 import numpy as np
 import torch
 from tqdm import tqdm
@@ -65,13 +67,13 @@ def _last_means(batch, vectors):
 def reduce(embeddings, components=5):
     """Scores of the first principal components, each at standard deviation 1: (N, components).
 
-    All methods then have the same RankMe, and silhouettes can be compared. None if the embeddings
-    span fewer dimensions.
+    All methods then have the same RankMe, and silhouettes can be compared.
     """
     embeddings = np.asarray(embeddings, dtype=np.float64)
     left, values, _ = np.linalg.svd(embeddings - embeddings.mean(axis=0), full_matrices=False)
-    if (values > RANK * values[0]).sum() < components:
-        return None
+    rank = (values > RANK * values[0]).sum()
+    if rank < components:
+        raise ValueError(f"embeddings span {rank} dimensions, fewer than {components} components")
     return left[:, :components] * np.sqrt(len(embeddings))
 
 
@@ -79,8 +81,9 @@ def reduced(methods, components=5):
     """`reduce` for each method of a dict as `scoreboard.runs` takes it, where they span enough."""
     equal = {}
     for name, embeddings in methods.items():
-        several = isinstance(embeddings, list)
-        parts = [reduce(part, components) for part in (embeddings if several else [embeddings])]
-        if all(part is not None for part in parts):
-            equal[name] = parts if several else parts[0]
+        with contextlib.suppress(ValueError):
+            if isinstance(embeddings, list):
+                equal[name] = [reduce(part, components) for part in embeddings]
+            else:
+                equal[name] = reduce(embeddings, components)
     return equal

@@ -110,6 +110,9 @@ def wavelet(images, *, family="db2", statistics=("mean", "std"), progress=True):
     return _per_image(of_subbands, images, f"wavelet {family}", progress)
 
 
+TEXTURE = {"GLCM": glcm, "LBP": lbp, "Wavelet": wavelet}  # columns of different units
+
+
 def pca(images, *, components=128, block=4096, progress=True):
     """Exact principal components of the raw pixels: float32 (N, components), by falling variance.
 

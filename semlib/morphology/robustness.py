@@ -28,9 +28,8 @@ def extractors(images, encoders, *, components=64):
     What has to be fitted is fitted to the clean `images`: standardisation of the texture features,
     PCA (of `components`, at most N). `encoders` has a list of each trained method's encoders.
     """
-    texture = {"GLCM": features.glcm, "LBP": features.lbp, "Wavelet": features.wavelet}
     functions = {}
-    for name, function in texture.items():
+    for name, function in features.TEXTURE.items():
         functions[name, 0] = _scaled(partial(function, progress=False), images)
     functions["PCA (raw pixels)", 0] = _projection(images, min(components, len(images)))
     for name, trained in encoders.items():

@@ -100,8 +100,9 @@ SETS = {"selection": _selection, "report": _report}
 
 def _baselines(images):
     """The baselines of Table 1, and two of them with our readout: what does that alone bring?"""
-    texture = {"GLCM": features.glcm, "LBP": features.lbp, "Wavelet": features.wavelet}
-    vectors = {name: clustering.standardise(method(images)) for name, method in texture.items()}
+    vectors = {}
+    for name, method in features.TEXTURE.items():
+        vectors[name] = clustering.standardise(method(images))
     for name in ("GLCM", "Wavelet"):
         points = torch.as_tensor(vectors[name], dtype=torch.float32)
         readout = Readout(points.shape[1]).fit(points).eval()

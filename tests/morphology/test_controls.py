@@ -59,7 +59,8 @@ def test_reduction_removes_scale_and_rotation():
 def test_what_spans_too_few_dimensions_is_left_out():
     line = np.linspace(0, 1, 20)[:, None] * np.ones((1, 4))
     full = np.random.default_rng(0).normal(size=(20, 4))
-    assert controls.reduce(line, 2) is None
+    with pytest.raises(ValueError, match="span 1 dimensions, fewer than 2"):
+        controls.reduce(line, 2)
     equal = controls.reduced({"line": line, "full": full, "several": [full, 2 * full]}, 2)
     assert list(equal) == ["full", "several"] and len(equal["several"]) == 2
 
