@@ -166,7 +166,9 @@ def nulls(measured, labels, *, draws=200, seed=0):
     truth = clustering.codes(labels)
     labelled = truth >= 0
     lines = []
-    for run in (run for run in measured if run.seed == seed):
+    for run in measured:
+        if run.seed != seed:
+            continue
         clusters = run.images["cluster"].to_numpy()[labelled]
         rng = np.random.default_rng(seed)
         shuffles = [truth[labelled], *(rng.permutation(truth[labelled]) for _ in range(draws))]

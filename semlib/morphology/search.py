@@ -69,11 +69,13 @@ def trainings(dataset, seed=0, method="paper"):
     place = paths.of(dataset)
     folders = []
     settings = []
-    while (folder := place.ssl(seed + len(folders), method)).joinpath("embeddings.npy").exists():
+    folder = place.ssl(seed, method)
+    while (folder / "embeddings.npy").exists():
         settings.append(json.loads((folder / "config.json").read_text()) | {"seed": None})
         if settings[-1] != settings[0]:
             break
         folders.append(folder)
+        folder = place.ssl(seed + len(folders), method)
     if not folders:
         raise FileNotFoundError(f"{folder} holds no finished training: run notebook 04")
     return folders

@@ -150,9 +150,8 @@ def _trace(embeddings, labels):
 def _finished(folder):
     """The config of the training that wrote all its files here, if one did."""
     config = folder / "config.json"
-    return (
-        (folder / "embeddings.npy").exists() and config.exists() and json.loads(config.read_text())
-    )
+    complete = config.exists() and (folder / "embeddings.npy").exists()
+    return json.loads(config.read_text()) if complete else None
 
 
 def _resident(levels, device):
