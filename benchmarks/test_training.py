@@ -12,9 +12,9 @@ import torch
 
 from benchmarks.inputs import images, size
 from semlib.images.pyramid import pyramid
-from semlib.morphology import device, encoder, recipes, train
+from semlib.morphology import encoder, recipes, train
 
-PLACE = device.best_device()
+PLACE = encoder.best_device()
 
 
 def plain_input(images):

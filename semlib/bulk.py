@@ -13,6 +13,7 @@ from semlib.paths import atomic
 
 STAGES = ("preprocess", "glcm", "lbp", "wavelet", "embed", "profile")
 AHEAD = 1000  # chunks that Dask knows at a time, however long the manifest
+RESOLVED = click.Path(resolve_path=True)  # as workers start in other folders
 
 
 @click.group(context_settings={"show_default": True})
@@ -24,12 +25,12 @@ def bulk():
 @click.argument("manifest", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.argument("stages", nargs=-1, required=True, type=click.Choice(STAGES), metavar="STAGE...")
 @click.option("--out", type=click.Path(), required=True, help="Results, which all workers see.")
-@click.option("--root", type=click.Path(), help="Start of relative paths. [default: MANIFEST's]")
+@click.option("--root", type=RESOLVED, help="Start of relative paths. [default: MANIFEST's]")
 @click.option("--scheduler", metavar="ADDRESS", help="Of Dask. [default: one on this machine]")
 @click.option("--workers", type=click.IntRange(0), help="Here; 0: no Dask. [default: one a core]")
 @click.option("--chunk", type=click.IntRange(1), default=256, help="Images in a result file.")
 @click.option("--retries", default=3, help="How often a failing chunk is tried again.")
-@click.option("--encoder", type=click.Path(), help="Folder of a finished training, for embed.")
+@click.option("--encoder", type=RESOLVED, help="Folder of a finished training, for embed.")
 @click.option("--border", type=click.IntRange(0), default=4, help="Pixels cropped from each side.")
 @click.option("--size", type=click.IntRange(1), default=512, help="Side of the square in pixels.")
 @click.option("--intensity", type=click.Choice(("full", "stretch")), default="full")
@@ -52,21 +53,17 @@ def run(manifest, stages, out, root, scheduler, workers, chunk, retries, encoder
     total = sum(1 for _ in read(manifest, columns, chunk))  # finds bad lines before anything runs
     settings = {}
     for stage in stages:
-        settings[stage] = {"files": columns, "chunk": chunk}
-        settings[stage] |= chunks.settings(stage, columns, encoder)
-        settings[stage] |= {} if stage == "profile" else preprocessing
+        own = {"files": columns, "chunk": chunk} | chunks.settings(stage, columns, encoder)
+        settings[stage] = own if stage == "profile" else own | preprocessing
     for stage, own in settings.items():
         _claim(Path(out, stage), own)
-    shared = {
-        "root": str(Path(root or manifest.parent).resolve()),
-        "out": str(Path(out).resolve()),
-        "encoder": encoder and str(Path(encoder).resolve()),
-        "stages": settings,
-    }
+    shared = {"root": root or str(manifest.resolve().parent), "out": str(Path(out).resolve())}
+    shared |= {"encoder": encoder, "stages": settings}
     parts = enumerate(read(manifest, columns, chunk))
     jobs = ({"index": index, "rows": rows, **shared} for index, rows in parts)
-    ended = ((job["index"], None, chunks.compute(job)) for job in jobs)
-    if workers != 0:
+    if workers == 0:
+        ended = ((job["index"], None, chunks.compute(job)) for job in jobs)
+    else:
         ended = _on_dask(jobs, scheduler, workers, retries)
     computed = _follow(ended, total)
     for stage in settings:
@@ -76,23 +73,6 @@ def run(manifest, stages, out, root, scheduler, workers, chunk, retries, encoder
             f"{out}/{stage}: {count['rows']:,} rows in {count['chunks']:,} chunks "
             f"({computed[stage]:,} computed now), {count['bad']:,} rows empty{listed}"
         )
-
-
-def _follow(ended, total):
-    """Count the chunks of each stage that were computed; those that failed are named at the end."""
-    from tqdm import tqdm
-
-    computed = Counter()
-    failed = []
-    for index, error, stages in tqdm(ended, "bulk", total, unit="chunk"):
-        computed.update(stages or ())
-        if error:
-            failed.append(f"chunk {index}: {type(error).__name__}: {error}")
-            tqdm.write(failed[-1])
-    if failed:
-        advice = "the same command does those that are missing"
-        raise click.ClickException("\n  ".join([f"{len(failed)} chunks failed; {advice}", *failed]))
-    return computed
 
 
 @bulk.command()
@@ -123,25 +103,20 @@ def _columns(manifest, stages):
     """The columns of the manifest that the stages read."""
     with open(manifest, newline="", encoding="utf-8-sig") as stream:
         header = next(csv.reader(stream, skipinitialspace=True), [])
-    if "profile" not in stages:
-        needed, optional = ["path"], []
-    elif set(stages) == {"profile"}:
-        needed, optional = ["reference", "restored"], ["mask", "noisy"]
-    else:
-        raise ValueError("profile needs another manifest than the other stages: run it by itself")
+    needed = ["path"]
+    optional = []
+    if "profile" in stages:
+        needed = ["reference", "restored"]
+        optional = ["mask", "noisy"]
+        if set(stages) != {"profile"}:
+            raise ValueError("profile needs another manifest than other stages: run it by itself")
     if missing := [name for name in needed if name not in header]:
         raise ValueError(f"{manifest} has the columns {header}, but not {missing}")
     return needed + [name for name in optional if name in header]
 
 
 def read(manifest, columns, size):
-    """Lists of at most `size` rows, each the values of `columns`: one list is in memory at a time.
-
-    Raises
-    ------
-    ValueError
-        Naming the line, if it is longer or shorter than the first or its first column is empty.
-    """
+    """Lists of at most `size` rows, each the values of `columns`; the error names a bad line."""
     with open(manifest, newline="", encoding="utf-8-sig") as stream:
         lines = csv.DictReader(stream, skipinitialspace=True)
 
@@ -161,8 +136,8 @@ def _claim(folder, settings):
     """Write the settings into the folder of a stage, which must not hold results of others."""
     file = folder / "settings.json"
     stored = json.loads(file.read_text()) if file.exists() else settings
-    names = stored.keys() | settings.keys()
-    if differing := sorted(name for name in names if stored.get(name) != settings.get(name)):
+    differing = [name for name in sorted(settings) if stored.get(name) != settings[name]]
+    if differing:
         raise ValueError(
             f"{folder} was made with other settings ({', '.join(differing)}): "
             "remove it or write elsewhere"
@@ -200,9 +175,26 @@ def _on_dask(jobs, scheduler, workers, retries):
                 yield job_of[future]["index"], error, None if error else future.result()
 
 
+def _follow(ended, total):
+    """Count the chunks of each stage that were computed; those that failed are named at the end."""
+    from tqdm import tqdm
+
+    computed = Counter()
+    failed = []
+    for index, error, stages in tqdm(ended, "bulk", total, unit="chunk"):
+        computed.update(stages or ())
+        if error:
+            failed.append(f"chunk {index}: {type(error).__name__}: {error}")
+            tqdm.write(failed[-1])
+    if failed:
+        advice = "the same command does those that are missing"
+        raise click.ClickException("\n  ".join([f"{len(failed)} chunks failed; {advice}", *failed]))
+    return computed
+
+
 def _finish(folder, parts, columns):
     """List the empty rows in ``skipped.csv`` and say in ``complete.json`` how much there is."""
-    total = {"chunks": 0, "rows": 0, "bad": 0}
+    total = Counter(chunks=0, rows=0, bad=0)
     with atomic(folder / "skipped.csv") as temporary, open(temporary, "w", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["row", *columns, "reason"])
@@ -210,9 +202,7 @@ def _finish(folder, parts, columns):
             bad = json.loads((folder / f"{index:08d}.json").read_text())["bad"]
             for row, reason in bad.items():
                 writer.writerow([total["rows"] + int(row), *rows[int(row)], reason])
-            total["chunks"] += 1
-            total["rows"] += len(rows)
-            total["bad"] += len(bad)
+            total.update(chunks=1, rows=len(rows), bad=len(bad))
     with atomic(folder / "complete.json") as temporary:
         temporary.write_text(json.dumps(total, indent=1))
     return total

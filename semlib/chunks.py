@@ -10,27 +10,32 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from sklearn.cluster import MiniBatchKMeans
+from sklearn.metrics import silhouette_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from tqdm import tqdm
 
 from semlib import paths
 from semlib.images import read
 from semlib.images.preprocess import preprocess
+from semlib.morphology import clustering, features, layout, recipes
+from semlib.morphology.encoder import embed
+from semlib.semnr import dists, page, trust
 
 
 def settings(stage, columns, encoder):
     """What the values of a stage depend on besides images and preprocessing, a dict for JSON."""
-    common = {"stage": stage, "code": _code()}
+    own = {"stage": stage, "code": _code()}
     if stage == "embed":
         if encoder is None:
             raise ValueError("embed needs --encoder: the folder of a finished training")
-        return common | {"encoder": paths.sha256(Path(encoder) / "encoder.safetensors")}
+        own["encoder"] = paths.sha256(Path(encoder) / "encoder.safetensors")
     if stage == "profile":
-        from semlib.semnr import dists, page
-
         noisy = [f"noisy_{name}" for name in page.COLUMNS if "noisy" in columns]
-        common |= {"dists": dists.unavailable() is None}
-        return common | {"columns": [*page.COLUMNS, *noisy]}
-    return common
+        own |= {"dists": dists.unavailable() is None, "columns": [*page.COLUMNS, *noisy]}
+    return own
 
 
 @cache
@@ -45,7 +50,7 @@ def compute(job):
     A job is a dict: index of the chunk, its rows of the manifest, root of their paths, out, encoder
     and stages (name -> settings). The stages that were computed are returned.
     """
-    files = [[Path(job["root"], name) if name else None for name in row] for row in job["rows"]]
+    files = [[name and Path(job["root"], name) for name in row] for row in job["rows"]]
     stats = [[file.stat() if file and file.exists() else None for file in row] for row in files]
     times = [[stat and (stat.st_size, stat.st_mtime_ns) for stat in row] for row in stats]
     missing = {}
@@ -77,34 +82,25 @@ def _features(files, stages, job):
             bad[row] = str(error)
     for stage in stages:
         if stage == "preprocess":
-            yield stage, images, bad
-            continue
-        if stage == "embed":
-            from semlib.morphology.encoder import embed
-
-            digest = job["stages"]["embed"]["encoder"]
-            values = embed(_encoder(job["encoder"], digest), images, progress=False)
+            values = images
+        elif stage == "embed":
+            encoder = _encoder(job["encoder"], job["stages"]["embed"]["encoder"])
+            values = embed(encoder, images, progress=False)
         else:
-            from semlib.morphology import features
-
             function = getattr(features, stage)
             # image by image, that is in one thread: Dask has work for the other cores
             values = np.concatenate([function(image[None], progress=False) for image in images])
-        values[list(bad)] = np.nan
+        values[list(bad)] = 0 if stage == "preprocess" else np.nan
         yield stage, values, bad
 
 
 @lru_cache(1)
 def _encoder(folder, _digest):
-    from semlib.morphology.recipes import load_encoder
-
-    return load_encoder(Path(folder))
+    return recipes.load_encoder(Path(folder))
 
 
 def _profiles(files, _stages, job):
     """Yield "profile", float64 (n, columns) and {row: reason} of pairs that cannot be compared."""
-    from semlib.semnr import page, trust
-
     own = job["stages"]["profile"]
     values = np.full((len(files), len(own["columns"])), np.nan)
     bad = {}
@@ -124,8 +120,6 @@ def _profiles(files, _stages, job):
 @lru_cache(1)
 def _reference(file, mask):
     """A reference with its part of each metric, kept for following rows with the same one."""
-    from semlib.semnr import page, trust
-
     return trust.Reference(page.read(file), mask=page.read_mask(mask) if mask else None)
 
 
@@ -176,18 +170,11 @@ class Chunks:
 def cluster(folder, *, k=6, standardise=False, seed=0):
     """k-means over the rows of a finished stage, which need not fit into memory.
 
-    The k-means of the notebooks on 10,000 rows gives the centres from which mini-batch k-means
-    (Sculley 2010, doi 10.1145/1772690.1772862) goes on, each chunk a batch, once; our choice. With
-    `standardise` each column gets the mean 0 and the deviation 1 of these rows. Writes
-    ``clusters.npy`` (int16; -1: row with NaN), ``centres.npy`` and ``clusters.json``, which holds
-    the dict that is returned: k, seed, standardise, sizes, and what `silhouette` gives.
+    The k-means of the notebooks on 10,000 rows, which may be standardised, gives the centres from
+    which mini-batch k-means (Sculley 2010, doi 10.1145/1772690.1772862) goes on, each chunk a
+    batch, once; our choice. Writes ``clusters.npy`` (int16; -1: row with NaN), ``centres.npy`` and
+    ``clusters.json``, the dict that is returned.
     """
-    from sklearn.cluster import MiniBatchKMeans
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import FunctionTransformer, StandardScaler
-
-    from semlib.morphology import clustering
-
     chunks = Chunks(folder)
     rng = np.random.default_rng(seed)
     sample = chunks.sample(10_000, rng)[1]
@@ -216,36 +203,28 @@ def silhouette(chunks, model, *, draws=10, sample=1000, seed=0):
 
     Clusters of which a sample holds few rows make it slightly too low. `sample` is cut if needed.
     """
-    from sklearn.metrics import silhouette_score
-
     rng = np.random.default_rng(seed)
     values = rng.permutation(chunks.sample(draws * sample, rng)[1])
     sample = min(sample, len(values) // draws)
     if sample < 2 * model[-1].n_clusters:
         raise ValueError(f"{len(values)} usable rows are too few for {draws} samples")
     values = model[0].transform(values[: draws * sample])
-    labels = model[-1].predict(values)
-    parts = zip(np.split(values, draws), np.split(labels, draws), strict=True)
+    parts = zip(np.split(values, draws), np.split(model[-1].predict(values), draws), strict=True)
     scores = [silhouette_score(part, own) if np.ptp(own) else 0.0 for part, own in parts]
     error = float(np.std(scores, ddof=1) / np.sqrt(draws))
     return {"silhouette": float(np.mean(scores)), "error": error, "draws": draws, "sample": sample}
 
 
 def view(folder, *, sample, seed=0):
-    """UMAP of random rows of a finished stage; writes ``umap.csv``: row, x, y and perhaps cluster.
+    """UMAP of random rows of a finished, clustered stage; writes ``umap.csv``, its table.
 
     Its neighbours are exact: time follows the square of the sample, not the number of images.
     """
-    import pandas as pd
-
-    from semlib.morphology import layout
-
     chunks = Chunks(folder)
     rows, values = chunks.sample(sample, np.random.default_rng(seed))
-    points = layout.umap(values, seed=seed)
-    table = pd.DataFrame({"row": rows, "x": points[:, 0], "y": points[:, 1]})
-    if (chunks.folder / "clusters.npy").exists():
-        table["cluster"] = np.load(chunks.folder / "clusters.npy", mmap_mode="r")[rows]
+    table = pd.DataFrame(layout.umap(values, seed=seed), columns=["x", "y"])
+    table.insert(0, "row", rows)
+    table["cluster"] = np.load(chunks.folder / "clusters.npy", mmap_mode="r")[rows]
     with paths.atomic(chunks.folder / "umap.csv") as temporary:
         table.to_csv(temporary, index=False)
     return table

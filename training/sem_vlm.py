@@ -26,6 +26,7 @@ from tqdm import tqdm
 from semlib import checkpoint, paths
 from semlib.images import simulator
 from semlib.semclip import clip
+from training.sem_vlm_preset import SEM_VLM
 
 MEAN = 0.40
 STD = 0.17  # of the training images on [0, 1]
@@ -257,7 +258,7 @@ def main(folder, images, steps, seed):
     pairs = []
     for name, count, own in (("train", images, seed), ("held-out", 350, seed + 1)):
         place = paths.data_root() / "sem-vlm" / f"{name}-{count}-{own}"
-        simulator.write_arrays(place, count, seed=own, preset="semvlm", size=SIZE)
+        simulator.write_arrays(place, count, seed=own, preset=SEM_VLM, size=SIZE)
         pairs.append(Pairs(place))
     data, held_out = pairs
     settings = Settings(n_images=images, steps=steps, seed=seed)

@@ -16,13 +16,13 @@ def augment(images, names, generator):
     """Change each image of a batch (N, 1, H, W), in [0, 1], independently and not in place.
 
     `names` are keys of `CHANGES`, applied in order; `generator` (torch, on the CPU) is the only
-    source of randomness. The result, channels last, may leave the range a little.
+    source of randomness. The result may leave the range a little.
     """
     if unknown := set(names) - set(CHANGES):
         raise ValueError(f"unknown changes {sorted(unknown)}: use some of {', '.join(CHANGES)}")
     for name in names:
         images = CHANGES[name](images, generator)
-    return images.contiguous(memory_format=torch.channels_last)
+    return images.contiguous(memory_format=torch.channels_last)  # what the encoder is quickest on
 
 
 def flip(images, generator):
@@ -35,8 +35,7 @@ def flip(images, generator):
 def warp(images, generator):
     """Turn by up to 15 degrees and enlarge a window of 75 to 100 % of the side.
 
-    The window lies within the image and holds the defect, which sits near the centre. What a turn
-    brings in from outside is mirrored.
+    The window holds the defect near the centre. What a turn brings in from outside is mirrored.
     """
     angle, size, x, y = (_uniform(images, generator).flatten() for _ in range(4))  # each N
     angle = TURN * (2 * angle - 1)
@@ -60,14 +59,12 @@ def dose(images, generator):
 def mask(images, generator):
     """Replace 15 % of the blocks of an 8 x 8 grid by the image's mean: the masked objective."""
     draws = torch.rand((len(images), 1, BLOCKS, BLOCKS), generator=generator)
-    blocks = (draws < HIDDEN).to(images)  # N x 1 x 8 x 8
-    hidden = functional.interpolate(blocks, images.shape[2:])  # N x 1 x H x W
+    hidden = functional.interpolate((draws < HIDDEN).to(images), images.shape[2:])  # N x 1 x H x W
     return images + hidden * (images.mean((2, 3), keepdim=True) - images)
 
 
 CHANGES = {"flip": flip, "warp": warp, "dose": dose, "mask": mask}
 
 
-def _uniform(images, generator):
-    """One number in [0, 1) for each image, (N, 1, 1, 1)."""
+def _uniform(images, generator):  # one number in [0, 1) for each image, N x 1 x 1 x 1
     return torch.rand((len(images), 1, 1, 1), generator=generator).to(images.device)

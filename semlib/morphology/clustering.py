@@ -1,7 +1,5 @@
 """k-means on embeddings and every score of it, and what an embedding holds without clustering."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 from sklearn import metrics
@@ -24,18 +22,6 @@ AGAINST_LABELS = {
 }
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """One embedding and one clustering of it.
-
-    `images` has a row for each image: silhouette, cluster, and as codes (-1: none) label, neighbour
-    and probe, the labels that 1-NN and linear probe gave it. `whole` holds the scores of no image.
-    """
-
-    images: pd.DataFrame
-    whole: dict
-
-
 def standardise(features):
     """Each column of (N, D) at mean 0 and standard deviation 1; a constant column becomes 0."""
     features = np.asarray(features, dtype=np.float64)
@@ -47,18 +33,15 @@ def standardise(features):
 def fit_clusters(embeddings, *, k=6, seed=0):
     """The k-means model of embeddings (N, D), ten starts; k = 6 as the paper has it (section 3.4).
 
-    Raises ValueError if there are not more images than clusters, fewer than k different embeddings,
-    or values that are not finite.
+    Raises ValueError where there are too few different images, or values that are not finite.
     """
     embeddings = np.asarray(embeddings, dtype=np.float64)
     count = len(embeddings)
-    bad = (~np.isfinite(embeddings)).any(axis=1).sum()
-    if bad:
+    if bad := (~np.isfinite(embeddings)).any(axis=1).sum():
         raise ValueError(f"{bad} embeddings hold NaN or infinity: train anew")
     if not 2 <= k < count:
         raise ValueError(f"k = {k} clusters need k >= 2 and more than {k} images, got {count}")
-    different = len(np.unique(embeddings, axis=0))
-    if different < k:
+    if (different := len(np.unique(embeddings, axis=0))) < k:
         raise ValueError(
             f"{different} different embeddings among {count} images cannot form {k} clusters"
         )
@@ -78,42 +61,46 @@ def cluster_scores(embeddings, labels=None, *, k=6, seed=0):
         homogeneity, completeness (0 to 1), ami, ari (0 by chance, at most 1) and v_measure, which
         equals nmi (Rosenberg and Hirschberg 2007).
     """
-    images = _clustered(embeddings, labels, k, seed)
-    return _cluster_scores(images) | {"rankme": rankme(embeddings)}
+    _, scores = _clustered(embeddings, labels, k, seed)
+    return scores | {"rankme": rankme(embeddings)}
 
 
-def measure(embeddings, labels=None, *, k=6, seed=0, folds=5):
-    """Cluster the embeddings, ask 1-NN and probe for each image: an `Outcome`."""
-    embeddings = np.asarray(embeddings, dtype=np.float64)
-    images = _clustered(embeddings, labels, k, seed)
+def measure(embeddings, labels=None, *, k=6, seed=0):
+    """`cluster_scores`, and what the embedding holds without clustering.
+
+    Returns a DataFrame with a row for each image (silhouette, cluster, and as codes, -1 for none,
+    its label and those that `nearest_neighbour` and `linear_probe` gave it) and the scores, a dict:
+    also knn_micro, knn_macro, probe (both macro: balanced accuracy), embedding_std and uniformity
+    (see `loss`).
+    """
+    images, scores = _clustered(embeddings, labels, k, seed)
     truth = images["label"].where(images["label"] >= 0)  # NaN: no label
     images["neighbour"] = nearest_neighbour(embeddings, truth)
-    images["probe"] = linear_probe(embeddings, truth, folds=folds, seed=seed)
-    whole = {
-        "rankme": rankme(embeddings),
-        "embedding_std": normalised_std(embeddings),
-        "uniformity": uniformity(embeddings),
-    }
-    return Outcome(images, whole)
+    images["probe"] = linear_probe(embeddings, truth, seed=seed)
+    scores["knn_micro"], scores["knn_macro"] = micro_macro(images["label"], images["neighbour"])
+    scores["probe"] = micro_macro(images["label"], images["probe"])[1]
+    scores["rankme"] = rankme(embeddings)
+    scores["embedding_std"] = normalised_std(embeddings)
+    scores["uniformity"] = uniformity(embeddings)
+    return images, scores
 
 
-def scores_of(outcome):
-    """All scores of an `Outcome`: dict."""
-    images = outcome.images
-    truth = images["label"].to_numpy()
-    micro, macro = micro_macro(truth, images["neighbour"].to_numpy())
-    probed = micro_macro(truth, images["probe"].to_numpy())[1]
-    labelled = {"knn_micro": micro, "knn_macro": macro, "probe": probed}
-    return _cluster_scores(images) | labelled | outcome.whole
-
-
-def all_scores(embeddings, labels=None, *, k=6, seed=0, folds=5):
-    """`cluster_scores`, and what the embedding holds without clustering: dict.
-
-    That is knn_micro and knn_macro (`nearest_neighbour`), probe (balanced accuracy of
-    `linear_probe`), embedding_std and uniformity (see `loss`).
-    """
-    return scores_of(measure(embeddings, labels, k=k, seed=seed, folds=folds))
+def _clustered(embeddings, labels, k, seed):
+    """Silhouette, cluster and label code of each image, and the scores of the clustering."""
+    embeddings = np.asarray(embeddings, dtype=np.float64)
+    if labels is not None and len(labels) != len(embeddings):
+        raise ValueError(f"{len(labels)} labels for {len(embeddings)} embeddings")
+    clusters = fit_clusters(embeddings, k=k, seed=seed).labels_
+    silhouettes = metrics.silhouette_samples(embeddings, clusters)
+    truth = -1 if labels is None else codes(labels)
+    images = pd.DataFrame({"silhouette": silhouettes, "cluster": clusters, "label": truth})
+    by_cluster = images.groupby("cluster")["silhouette"].mean()
+    scores = {"silhouette": images["silhouette"].mean(), "macro_silhouette": by_cluster.mean()}
+    labelled = images[images["label"] >= 0]
+    for name, score in AGAINST_LABELS.items():
+        pair = labelled["label"].to_numpy(), labelled["cluster"].to_numpy()
+        scores[name] = score(*pair) if len(labelled) else np.nan
+    return images, {name: float(score) for name, score in scores.items()}  # for JSON
 
 
 def codes(labels):
@@ -133,13 +120,12 @@ def nearest_neighbour(embeddings, labels):
     Cover and Hart 1967, doi 10.1109/TIT.1967.1053964. Images without label, and those whose label
     no other image carries, are neither asked (-1) nor offered as neighbours.
     """
-    embeddings = np.asarray(embeddings)
-
-    def predict(truth, chosen):
-        indices, _ = neighbours(embeddings[chosen], 1)
-        return truth[indices[:, 0]]
-
-    return _of_frequent(labels, 2, predict)
+    truth, asked = _asked(labels, 2)
+    predicted = np.full(len(truth), -1)
+    if asked.any():
+        indices, _ = neighbours(np.asarray(embeddings)[asked], 1)
+        predicted[asked] = truth[asked][indices[:, 0]]
+    return predicted
 
 
 def linear_probe(embeddings, labels, *, folds=5, seed=0):
@@ -149,57 +135,33 @@ def linear_probe(embeddings, labels, *, folds=5, seed=0):
     alike, as their counts differ by orders of magnitude; C = 1. Classes of fewer than `folds`
     images are left out (-1): `too_few` names them.
     """
-    embeddings = np.asarray(embeddings, dtype=np.float64)
-    regression = LogisticRegression(class_weight="balanced", max_iter=500)
-    model = make_pipeline(StandardScaler(), regression)
-    splits = StratifiedKFold(folds, shuffle=True, random_state=seed)
-
-    def predict(truth, chosen):
-        return cross_val_predict(model, embeddings[chosen], truth, cv=splits)
-
-    return _of_frequent(labels, folds, predict)
+    truth, asked = _asked(labels, folds)
+    predicted = np.full(len(truth), -1)
+    if asked.any():
+        regression = LogisticRegression(class_weight="balanced", max_iter=500)
+        model = make_pipeline(StandardScaler(), regression)
+        splits = StratifiedKFold(folds, shuffle=True, random_state=seed)
+        points = np.asarray(embeddings, dtype=np.float64)[asked]
+        predicted[asked] = cross_val_predict(model, points, truth[asked], cv=splits)
+    return predicted
 
 
 def micro_macro(truth, predicted):
     """Accuracy over images and over classes, of those with ``predicted >= 0``; NaN without any."""
+    truth = np.asarray(truth)
+    predicted = np.asarray(predicted)
     asked = predicted >= 0
     if not asked.any():
         return np.nan, np.nan
     hit = (truth == predicted)[asked]
-    truth = truth[asked]
-    counts = np.bincount(truth)
-    recalls = np.bincount(truth, weights=hit)[counts > 0] / counts[counts > 0]
+    counts = np.bincount(truth[asked])
+    recalls = np.bincount(truth[asked], weights=hit)[counts > 0] / counts[counts > 0]
     return float(hit.mean()), float(recalls.mean())
 
 
-def _of_frequent(labels, smallest, predict):
-    """``predict(truth, chosen)`` for images of classes that are not too small, -1 elsewhere."""
+def _asked(labels, smallest):
+    """Label codes, and whether each image is of a class that is not too small, if there are two."""
     truth = codes(labels)
     counts = np.bincount(truth[truth >= 0], minlength=1)
-    chosen = np.flatnonzero((truth >= 0) & (counts[truth] >= smallest))
-    predicted = np.full(len(truth), -1)
-    if len(np.unique(truth[chosen])) > 1:
-        predicted[chosen] = predict(truth[chosen], chosen)
-    return predicted
-
-
-def _clustered(embeddings, labels, k, seed):
-    """DataFrame with silhouette, cluster and label code of each image."""
-    embeddings = np.asarray(embeddings, dtype=np.float64)
-    if labels is not None and len(labels) != len(embeddings):
-        raise ValueError(f"{len(labels)} labels for {len(embeddings)} embeddings")
-    clusters = fit_clusters(embeddings, k=k, seed=seed).labels_
-    truth = np.full(len(embeddings), -1) if labels is None else codes(labels)
-    silhouette = metrics.silhouette_samples(embeddings, clusters)
-    return pd.DataFrame({"silhouette": silhouette, "cluster": clusters, "label": truth})
-
-
-def _cluster_scores(images):
-    silhouettes = images["silhouette"]
-    by_cluster = images.groupby("cluster")["silhouette"].mean()
-    scores = {"silhouette": float(silhouettes.mean()), "macro_silhouette": float(by_cluster.mean())}
-    labelled = images[images["label"] >= 0]
-    if labelled.empty:
-        return scores | dict.fromkeys(AGAINST_LABELS, np.nan)
-    pair = labelled["label"].to_numpy(), labelled["cluster"].to_numpy()
-    return scores | {name: float(score(*pair)) for name, score in AGAINST_LABELS.items()}
+    asked = (truth >= 0) & (counts[truth] >= smallest)
+    return truth, asked & (len(np.unique(truth[asked])) > 1)

@@ -5,8 +5,6 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from semlib.morphology.device import best_device
-
 DIM = 128  # numbers in an embedding and in a projection
 POOLING = {"mean": nn.AdaptiveAvgPool2d, "max": nn.AdaptiveMaxPool2d}
 
@@ -15,16 +13,9 @@ class Encoder(nn.Module):
     """Three strided convolution blocks, pooling and a linear layer, shared by all scales.
 
     Sci Rep 2026, section 4 "Encoder Architecture" (doi 10.1038/s41598-026-46947-3). The pooling is
-    adaptive, so images may have any size. The defaults are the paper's; no option adds a weight.
-
-    Parameters
-    ----------
-    standardise : bool
-        Bring each image to mean 0 and standard deviation 1 first.
-    pooling : {"mean", "max"}
-        The paper: mean. A defect covers a few per cent of an image, and the mean dilutes it.
-    readout : bool
-        End with a `Readout`.
+    adaptive, so images may have any size. The defaults are the paper's; no option adds a weight:
+    `standardise` brings each image to mean 0 and standard deviation 1 first, `pooling` "max" keeps
+    a defect of a few per cent of the image, which "mean" dilutes, `readout` appends a `Readout`.
     """
 
     def __init__(self, *, standardise=False, pooling="mean", readout=False):
@@ -64,9 +55,8 @@ class Readout(nn.Module):
     .. math:: r(u) = e^{\min(u, c)} (1 + \max(u - c, 0)), \quad u = (z - \mu) / \sigma, \quad c = 4
 
     Our choice. It spreads the few images that answer strongly in some dimension and draws the many
-    others together: rare kinds of defects among one common kind. Any silhouette rises with it, so
-    judge it by the scores against labels. Training does not see it: mean and deviation are set once
-    after training, by `fit`.
+    others together. Any silhouette rises with it, so judge it by the scores against labels.
+    Training does not see it: mean and deviation are set once after training, by `fit`.
     """
 
     limit = 4.0
@@ -111,8 +101,13 @@ def to_input(images, device="cpu"):
     return batch.to(torch.float32, memory_format=torch.channels_last).div_(255)
 
 
+def best_device():
+    """Return "cuda" where there is one, else "cpu"."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def embed(encoder, images, *, batch_size=64, device=None, progress=True):
-    """Embed uint8 images (N, H, W), array or tensor, as float32 (N, 128) in evaluation mode.
+    """Embed uint8 images (N, H, W) as float32 (N, 128) in evaluation mode.
 
     In float32 throughout: bfloat16 rounds away what an embedding near collapse still tells apart.
     """
@@ -122,7 +117,6 @@ def embed(encoder, images, *, batch_size=64, device=None, progress=True):
     embeddings = []
     with torch.inference_mode():
         for start in tqdm(starts, desc="embed L0", unit="batch", disable=not progress):
-            batch = images[start : start + batch_size]
-            batch = batch if torch.is_tensor(batch) else np.array(batch)  # reads a memmap
+            batch = np.array(images[start : start + batch_size])  # reads a memmap
             embeddings.append(encoder(to_input(batch, device)).float().cpu().numpy())
     return np.concatenate(embeddings)

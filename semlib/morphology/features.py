@@ -14,12 +14,8 @@ from scipy.linalg import eigh
 from skimage.feature import local_binary_pattern
 from tqdm import tqdm
 
-BASELINES = {  # name in Table 1: file in the folder features/
-    "GLCM": "glcm",
-    "LBP": "lbp",
-    "Wavelet": "wavelet",
-    "PCA (raw pixels)": "pca",
-}
+# name in Table 1: file in the folder features/
+BASELINES = {"GLCM": "glcm", "LBP": "lbp", "Wavelet": "wavelet", "PCA (raw pixels)": "pca"}
 LBP_BINS = {"uniform": 10, "default": 256}
 STATISTICS = {
     "mean": lambda band: np.abs(band).mean(),
@@ -33,7 +29,8 @@ def glcm(images, *, distances=(1,), angles=(0, 45, 90, 135), levels=256, progres
 
     Contrast, dissimilarity, homogeneity, energy and correlation of the symmetric, normalised matrix
     (Haralick 1973, doi 10.1109/TSMC.1973.4309314), as ``skimage.feature.graycoprops`` gives them,
-    mean over the angles (degrees). Distances are pixels; `levels` divides 256, fewer merge greys.
+    mean over the angles (degrees, 0 to 180). Distances are pixels; `levels`, a divisor of 256,
+    merges greys.
     """
     if not 0 < min(distances) <= max(distances) < min(images.shape[1:]):
         raise ValueError(
@@ -41,9 +38,38 @@ def glcm(images, *, distances=(1,), angles=(0, 45, 90, 135), levels=256, progres
         )
     if not 2 <= levels <= 256 or 256 % levels:
         raise ValueError(f"GLCM levels must divide 256, got {levels}")
-    turns = np.deg2rad(angles)
-    offsets = [[(round(d * np.sin(a)), round(d * np.cos(a))) for a in turns] for d in distances]
-    return _per_image(partial(_glcm_one, offsets=offsets, levels=levels), images, "GLCM", progress)
+    function = partial(_glcm_one, distances=distances, turns=np.deg2rad(angles), levels=levels)
+    return _per_image(function, images, "GLCM", progress)
+
+
+def _glcm_one(image, distances, turns, levels):
+    image = image // (256 // levels)
+    means = []
+    for distance in distances:
+        steps = [(round(distance * np.sin(a)), round(distance * np.cos(a))) for a in turns]
+        by_angle = [_glcm_properties(image, down, right, levels) for down, right in steps]
+        means.append(np.mean(by_angle, axis=0))
+    return np.concatenate(means)
+
+
+def _glcm_properties(image, down, right, levels):
+    """The five properties for pairs of pixels this far apart; `right` may be negative."""
+    height, width = image.shape
+    first = image[: height - down, max(0, -right) : width - max(0, right)]
+    second = image[down:, max(0, right) : width - max(0, -right)]
+    # each pair of greys as one number, so that counting is one pass: 7 times skimage's speed
+    pairs = first.astype(np.uint16) * levels + second
+    counts = np.bincount(pairs.ravel(), minlength=levels * levels).reshape(levels, levels)
+    joint = (counts + counts.T) / (2 * pairs.size)  # p_ij, levels x levels
+    grey = np.arange(levels)
+    gap = np.abs(grey[:, None] - grey).ravel()
+    gaps = np.bincount(gap, weights=joint.ravel())  # probability of each |i - j|
+    marginal = joint.sum(axis=0)
+    variance = marginal @ (grey - marginal @ grey) ** 2
+    contrast = gaps @ grey**2
+    # E(i - j)^2 = 2 (variance - covariance) gives the correlation without another double sum
+    correlation = 1 - contrast / (2 * variance) if variance > 1e-30 else 1.0
+    return contrast, gaps @ grey, gaps @ (1 / (1 + grey**2)), np.sqrt((joint**2).sum()), correlation
 
 
 def lbp(images, *, method="uniform", progress=True):
@@ -54,10 +80,15 @@ def lbp(images, *, method="uniform", progress=True):
     """
     if method not in LBP_BINS:
         raise ValueError(f'LBP method is "uniform" or "default", got {method!r}')
-    return _per_image(partial(_lbp_one, method=method), images, "LBP", progress)
+
+    def histogram(image):
+        patterns = local_binary_pattern(image, 8, 1, method).astype(np.uint8)
+        return np.bincount(patterns.ravel(), minlength=LBP_BINS[method]) / patterns.size
+
+    return _per_image(histogram, images, "LBP", progress)
 
 
-def wavelet(images, *, family="db2", levels=2, statistics=("mean", "std"), progress=True):
+def wavelet(images, *, family="db2", statistics=("mean", "std"), progress=True):
     """Statistics of each subband of a wavelet decomposition: float32 (N, bands x statistics).
 
     Two levels as in the paper: the approximation, then from the coarsest to the finest the
@@ -70,17 +101,24 @@ def wavelet(images, *, family="db2", levels=2, statistics=("mean", "std"), progr
         raise ValueError(
             f"{family!r} is no discrete wavelet of PyWavelets, such as haar, db2 or sym4"
         )
-    function = partial(_wavelet_one, family=family, levels=levels, statistics=statistics)
-    return _per_image(function, images, f"wavelet {family}", progress)
+
+    def of_subbands(image):
+        approximation, coarse, fine = pywt.wavedec2(image.astype(np.float32), family, level=2)
+        bands = [approximation, *coarse, *fine]
+        return [STATISTICS[name](band) for band in bands for name in statistics]
+
+    return _per_image(of_subbands, images, f"wavelet {family}", progress)
+
+
+TEXTURE = {"GLCM": glcm, "LBP": lbp, "Wavelet": wavelet}  # columns of different units
 
 
 def pca(images, *, components=128, block=4096, progress=True):
     """Exact principal components of the raw pixels: float32 (N, components), by falling variance.
 
     With X the (N, pixels) matrix of centred images, the eigenvectors u and eigenvalues s of X X^T
-    give the scores u sqrt(s), those of a singular value decomposition of X, while only N x N
-    numbers and one `block` of pixels lie in memory. The paper: 128 components. The sign of each is
-    fixed so that its largest score is positive.
+    give the scores u sqrt(s), while only N x N numbers and one `block` of pixels lie in memory. The
+    paper: 128 components. The largest score of each is positive.
     """
     count = len(images)
     if not 0 < components <= count:
@@ -111,43 +149,3 @@ def _per_image(function, images, name, progress):
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         vectors = tqdm(pool.map(function, images), total=len(images), **options)
         return np.array(list(vectors), dtype=np.float32)
-
-
-def _glcm_one(image, offsets, levels):
-    image = image // (256 // levels)
-    means = []
-    for ring in offsets:
-        by_angle = [_glcm_properties(image, dy, dx, levels) for dy, dx in ring]
-        means.append(np.mean(by_angle, axis=0))
-    return np.concatenate(means)
-
-
-def _glcm_properties(image, dy, dx, levels):
-    """Contrast, dissimilarity, homogeneity, energy and correlation for one offset."""
-    height, width = image.shape
-    first = image[max(0, -dy) : height - max(0, dy), max(0, -dx) : width - max(0, dx)]
-    second = image[max(0, dy) : height - max(0, -dy), max(0, dx) : width - max(0, -dx)]
-    # each pair of greys as one number, so that counting is one pass: 7 times skimage's speed
-    pairs = first.astype(np.uint16) * levels + second
-    counts = np.bincount(pairs.ravel(), minlength=levels * levels).reshape(levels, levels)
-    joint = (counts + counts.T) / (2 * pairs.size)  # p_ij, levels x levels
-    grey = np.arange(levels)
-    gap = np.abs(grey[:, None] - grey).ravel()
-    gaps = np.bincount(gap, weights=joint.ravel())  # probability of each |i - j|
-    marginal = joint.sum(axis=0)
-    variance = marginal @ (grey - marginal @ grey) ** 2
-    contrast = gaps @ grey**2
-    # E(i - j)^2 = 2 (variance - covariance) gives the correlation without another double sum
-    correlation = 1 - contrast / (2 * variance) if variance > 1e-30 else 1.0
-    return contrast, gaps @ grey, gaps @ (1 / (1 + grey**2)), np.sqrt((joint**2).sum()), correlation
-
-
-def _lbp_one(image, method):
-    patterns = local_binary_pattern(image, 8, 1, method).astype(np.uint8)
-    return np.bincount(patterns.ravel(), minlength=LBP_BINS[method]) / patterns.size
-
-
-def _wavelet_one(image, family, levels, statistics):
-    bands = pywt.wavedec2(image.astype(np.float32), family, level=levels)
-    flat = [bands[0], *(detail for level in bands[1:] for detail in level)]
-    return [STATISTICS[name](band) for band in flat for name in statistics]

@@ -9,34 +9,25 @@ from threadpoolctl import threadpool_limits
 
 from semlib.morphology.search import neighbours
 
-SMALLEST = 3  # a plane needs three points
 
-
-def umap(embeddings, nearest=None, *, n_neighbors=15, min_dist=0.1, seed=0):
+def umap(embeddings, *, n_neighbors=15, min_dist=0.1, seed=0):
     """UMAP (arXiv 1802.03426) from the first two principal components: float32 (N, 2).
 
-    Takes three or more embeddings (N, D), not all the same. `nearest` are neighbours that are known
-    already (indices, distances), each row starting with the image itself. `n_neighbors` and
-    `min_dist` are umap-learn's defaults; the seed makes the layout repeatable (and
-    single-threaded).
+    Takes three or more embeddings (N, D), not all the same. `n_neighbors` and `min_dist` are
+    umap-learn's defaults; the seed makes the layout repeatable (and single-threaded).
     """
     from umap import UMAP  # takes seconds to import: only where it is used
 
     start = principal_start(embeddings, spread=10)
     _keep_compiled()
     count = min(n_neighbors, len(embeddings) - 1)
-    if nearest is None:
-        nearest = _with_itself(*neighbours(embeddings, count))
     # the neighbours are given: UMAP's own search compiles itself for 20 seconds in each process
-    graph = nearest[0][:, :count], nearest[1][:, :count]
-    model = UMAP(
-        n_neighbors=count,
-        min_dist=min_dist,
-        init=start,
-        random_state=seed,
-        n_jobs=1,
-        precomputed_knn=graph,
-    )
+    indices, distances = neighbours(embeddings, count)
+    itself = np.arange(len(indices))[:, None]  # UMAP wants each image before its nearest others
+    indices = np.hstack([itself, indices])[:, :count]
+    distances = np.hstack([np.zeros_like(distances[:, :1]), distances])[:, :count]
+    options = {"n_neighbors": count, "min_dist": min_dist, "random_state": seed, "n_jobs": 1}
+    model = UMAP(init=start, precomputed_knn=(indices, distances), **options)
     with warnings.catch_warnings():
         # it cannot place new points without a search index, and none are asked for
         warnings.filterwarnings("ignore", message="precomputed_knn")
@@ -62,20 +53,14 @@ def principal_start(embeddings, *, spread):
     """First two principal components, the first scaled to the standard deviation `spread`."""
     values = np.asarray(embeddings, dtype=np.float64)
     count = len(values)
-    if count < SMALLEST:
-        raise ValueError(f"a two-dimensional view needs {SMALLEST} or more images, got {count}")
+    if count < 3:
+        raise ValueError(f"a two-dimensional view needs 3 or more images, got {count}")
     if (values == values[0]).all():
         raise ValueError(f"all {count} embeddings are the same: there is no layout to compute")
     if values.shape[1] < 2:
         values = np.hstack([values, np.zeros_like(values)])
     scores = PCA(2, svd_solver="full").fit_transform(values)
     return (scores / scores[:, 0].std() * spread).astype(np.float32)
-
-
-def _with_itself(indices, distances):
-    """Put each image before its nearest others, as UMAP wants it."""
-    own = np.arange(len(indices))[:, None]
-    return np.hstack([own, indices]), np.hstack([np.zeros_like(distances[:, :1]), distances])
 
 
 def _keep_compiled():

@@ -1,7 +1,5 @@
 """The cross-scale consistency loss, VICReg in its place, and how to see whether they collapsed."""
 
-import itertools
-
 import numpy as np
 import torch
 from scipy.spatial.distance import pdist
@@ -21,15 +19,9 @@ def cross_scale_loss(projections, embeddings, pairs="all"):
     .. math:: L = -\frac{1}{|P|} \sum_{(a, b) \in P}
         \cos\big(p^{(a)}, \mathrm{stopgrad}(z^{(b)})\big)
 
-    Sci Rep 2026, section 4 "Cross-Scale Consistency Objective". The paper does not say which pairs
-    P it selects; all six are our choice. In [-1, 1]; -1 when all scales agree.
-
-    Parameters
-    ----------
-    projections, embeddings : list of tensor (N, D)
-        Output p of the projection head and z of the encoder, finest scale first.
-    pairs : {"all", "adjacent", "to-finest"}
-        A key of `PAIRS`.
+    Sci Rep 2026, section 4 "Cross-Scale Consistency Objective". Takes the output p of the head and
+    z of the encoder, each a list of (N, D), finest scale first. P is a key of `PAIRS`; the paper
+    does not say which it selects: all six are our choice. In [-1, 1]; -1 when all scales agree.
     """
     counts = len(projections), len(embeddings)
     if counts != (3, 3):
@@ -63,32 +55,25 @@ def vicreg(first, second, *, invariance=25.0, variance=25.0, covariance=1.0):
     return total
 
 
-def between_scales(distance, projections):
-    """Mean of ``distance(a, b)`` over the three unordered pairs of scales."""
-    return torch.stack([distance(a, b) for a, b in itertools.combinations(projections, 2)]).mean()
-
-
 def normalised_std(embeddings):
     """Mean per-dimension standard deviation of the L2-normalised embeddings (N, D).
 
-    0 when every image has the same direction (collapse), about 1/sqrt(D) when directions are
-    spread evenly (SimSiam, arXiv 2011.10566, section 4.1).
+    0: all have one direction (collapse); about 1/sqrt(D): spread evenly (SimSiam, arXiv 2011.10566,
+    section 4.1).
     """
     directions = functional.normalize(torch.as_tensor(embeddings, dtype=torch.float64))
     return directions.std(dim=0, correction=0).mean().item()
 
 
-def rankme(embeddings, *, center=True):
+def rankme(embeddings):
     r"""Effective rank :math:`\exp(-\sum_k p_k \log p_k)`, :math:`p_k = \sigma_k / \sum_j \sigma_j`.
 
     arXiv 2210.02885, equation 2, over the singular values of the embeddings (N, D): between 1 (a
-    line, or a constant) and min(N, D). The mean is taken off first, as k-means and silhouette do
-    not see it; ``center=False`` is the definition in the RankMe paper.
+    line, or a constant) and min(N, D). Unlike there the mean is taken off first (our choice), as
+    k-means and silhouette do not see it.
     """
     matrix = torch.as_tensor(embeddings, dtype=torch.float64)
-    if center:
-        matrix = matrix - matrix.mean(dim=0)
-    values = torch.linalg.svdvals(matrix)
+    values = torch.linalg.svdvals(matrix - matrix.mean(dim=0))
     if values.sum() == 0:
         return 1.0
     return torch.special.entr(values / values.sum()).sum().exp().item()

@@ -3,12 +3,13 @@
 import json
 from dataclasses import dataclass
 
+import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from semlib.morphology.device import autocast
+from semlib.morphology.augment import CHANGES
 from semlib.morphology.encoder import Encoder, ProjectionHead
-from semlib.morphology.loss import between_scales, cross_scale_loss, vicreg
+from semlib.morphology.loss import cross_scale_loss, vicreg
 
 LOSSES = ("cosine", "vicreg")
 
@@ -17,9 +18,8 @@ LOSSES = ("cosine", "vicreg")
 class Recipe:
     """One way to train; the defaults are the paper's.
 
-    `loss` is "cosine" (`loss.cross_scale_loss`, the paper's) or "vicreg" (`loss.vicreg` between
-    scales); `changes` are the random changes of each image at each scale, keys of
-    `augment.CHANGES`; the others are options of the `Encoder`.
+    `loss` is "cosine" (`cross_scale_loss`) or "vicreg"; `changes` are random changes of each image
+    at each scale, keys of `augment.CHANGES`; the others are options of the `Encoder`.
     """
 
     loss: str = "cosine"
@@ -39,9 +39,7 @@ class Recipe:
 
 METHODS = {
     "paper": Recipe(),
-    "ours": Recipe(
-        "vicreg", ("flip", "warp", "dose", "mask"), standardise=True, pooling="max", readout=True
-    ),
+    "ours": Recipe("vicreg", tuple(CHANGES), standardise=True, pooling="max", readout=True),
 }
 
 
@@ -66,13 +64,21 @@ class Learner(nn.Module):
 
     def forward(self, views):
         """Loss of a batch seen at three scales (N, 1, H, W), and its embeddings by scale."""
-        with autocast(views[0].device.type):  # the convolutions in bf16 where that is quicker
+        with _autocast(views[0].device.type):  # the convolutions in bf16 where that is quicker
             z0, z1, z2 = (self.encoder(view).float() for view in views)  # N x 128, by scale
         p0, p1, p2 = (self.head(z) for z in (z0, z1, z2))  # N x 128
-        if self.recipe.loss == "vicreg":
-            return between_scales(vicreg, [p0, p1, p2]), [z0, z1, z2]
+        if self.recipe.loss == "vicreg":  # for each two scales
+            terms = [vicreg(p0, p1), vicreg(p0, p2), vicreg(p1, p2)]
+            return torch.stack(terms).mean(), [z0, z1, z2]
         # the stop-gradient on z is in the loss
         return cross_scale_loss([p0, p1, p2], [z0, z1, z2], self.pairs), [z0, z1, z2]
+
+
+def _autocast(device):
+    """bf16 where the hardware has it (GPU, AVX512-BF16, AMX): emulated, it is far slower."""
+    cpu = torch.cpu.get_capabilities()
+    native = device != "cpu" or cpu.get("avx512_bf16", False) or cpu.get("amx_bf16", False)
+    return torch.autocast(device, torch.bfloat16, enabled=native)
 
 
 def load_encoder(folder):

@@ -21,62 +21,71 @@ from semlib.morphology import features, search
 from semlib.morphology.clustering import fit_clusters
 from semlib.morphology.encoder import embed
 
-BICUBIC = Image.Resampling.BICUBIC
+
+def extractors(images, encoders, *, components=64):
+    """Functions from images (N, H, W) of any size to embeddings (N, D), by (method, training).
+
+    What has to be fitted is fitted to the clean `images`: standardisation of the texture features,
+    PCA (of `components`, at most N). `encoders` has a list of each trained method's encoders.
+    """
+    functions = {}
+    for name, function in features.TEXTURE.items():
+        functions[name, 0] = _scaled(partial(function, progress=False), images)
+    functions["PCA (raw pixels)", 0] = _projection(images, min(components, len(images)))
+    for name, trained in encoders.items():
+        for training, encoder in enumerate(trained):
+            functions[name, training] = partial(embed, encoder, progress=False)
+    return functions
+
+
+def _scaled(function, images):
+    scaler = StandardScaler().fit(np.float64(function(images)))
+    return lambda shown: scaler.transform(np.float64(function(shown)))
+
+
+def _projection(images, components):
+    height, width = images.shape[1:]
+    model = PCA(components, svd_solver="full").fit(np.float32(images).reshape(len(images), -1))
+
+    def project(shown):
+        if shown.shape[1:] != (height, width):  # raw pixels alone need images of one size
+            bicubic = Image.Resampling.BICUBIC
+            shown = [Image.fromarray(image).resize((width, height), bicubic) for image in shown]
+        return model.transform(np.float32(shown).reshape(len(shown), -1))
+
+    return project
 
 
 def changed(name, images, *, seed=0):
-    """Uint8 images (N, H, W), each changed in one way of `CHANGES`; some get smaller.
+    """Uint8 images (N, H, W), each changed in one way of `CHANGES`; some get smaller."""
+    return np.ascontiguousarray(CHANGES[name](images, np.random.default_rng(seed)))
 
-    Kinds and strengths are our choice.
+
+def embed_all(functions, images, *, seed=0):
+    """Clean and changed images by each of the `extractors`.
+
+    A dict: (method, training) -> {"clean" or key of `CHANGES`: (N, D)}.
     """
-    if name not in CHANGES:
-        raise ValueError(f"unknown change {name!r}: use one of {', '.join(CHANGES)}")
-    return np.ascontiguousarray(CHANGES[name](np.asarray(images), np.random.default_rng(seed)))
-
-
-def extractors(images, encoders, *, components=64):
-    """Each method as a list of functions from images (N, H, W) of any size to embeddings (N, D).
-
-    What has to be fitted is fitted to the clean `images`: standardisation of the texture features,
-    PCA (of `components`, at most N), which alone needs changed images brought to the clean images'
-    size. `encoders` has the encoders of each trained method, one a training.
-    """
-    texture = {"GLCM": features.glcm, "LBP": features.lbp, "Wavelet": features.wavelet}
-    methods = {
-        name: [_scaled(partial(function, progress=False), images)]
-        for name, function in texture.items()
-    }
-    methods["PCA (raw pixels)"] = [_projection(images, min(components, len(images)))]
-    for name, trained in encoders.items():
-        methods[name] = [partial(embed, encoder, progress=False) for encoder in trained]
-    return methods
-
-
-def embed_all(methods, images, *, seed=0, progress=True):
-    """Embed clean and changed images with every method of `extractors`.
-
-    Returns a dict: method -> for each of its functions {"clean" or key of `CHANGES`: (N, D)}.
-    """
-    embedded = {name: [{} for _ in functions] for name, functions in methods.items()}
-    for change in tqdm(["clean", *CHANGES], desc="robustness", unit="change", disable=not progress):
+    embedded = {key: {} for key in functions}
+    for change in tqdm(["clean", *CHANGES], "robustness", unit="change"):
         shown = images if change == "clean" else changed(change, images, seed=seed)
-        for name, functions in methods.items():
-            for views, function in zip(embedded[name], functions, strict=True):
-                views[change] = np.asarray(function(shown), dtype=np.float64)
+        for key, function in functions.items():
+            embedded[key][change] = np.asarray(function(shown), dtype=np.float64)
     return embedded
 
 
 def table(embedded, *, k=6, seed=0):
-    """Method, change, number of trainings, and the mean over them of `agreement`: a DataFrame."""
+    """Method, change, trainings, and the mean over them of `agreement`: a DataFrame."""
     lines = []
-    for name, trainings in embedded.items():
-        models = [fit_clusters(views["clean"], k=k, seed=seed) for views in trainings]
-        pairs = list(zip(trainings, models, strict=True))
+    for (name, _), views in embedded.items():
+        model = fit_clusters(views["clean"], k=k, seed=seed)
         for change in CHANGES:
-            each = [agreement(views["clean"], views[change], model) for views, model in pairs]
-            line = {"method": name, "change": change, "trainings": len(each)}
-            lines.append(line | pd.DataFrame(each).mean().to_dict())
-    return pd.DataFrame(lines)
+            line = {"method": name, "change": change}
+            lines.append(line | agreement(views["clean"], views[change], model))
+    grouped = pd.DataFrame(lines).groupby(["method", "change"], sort=False)
+    means = grouped.agg(pd.Series.mean)
+    means.insert(0, "trainings", grouped.size())
+    return means.reset_index()
 
 
 def agreement(clean, other, model):
@@ -86,22 +95,16 @@ def agreement(clean, other, model):
       their own original (by chance 1/N);
     - ari: adjusted Rand index of their nearest centres in `model`, the k-means of the clean ones,
       and the clean clustering (1: nothing moves);
-    - alignment.
+    - alignment: mean squared distance of pairs on the unit sphere, 0 (each pair agrees) to 4
+      (arXiv 2005.10242, equation 3 with exponent 2).
     """
     nearest = search.neighbours(clean, 1, other)[0][:, 0]
+    squared = ((normalize(clean) - normalize(other)) ** 2).sum(axis=1)
     return {
         "recall_at_1": float((nearest == np.arange(len(clean))).mean()),
         "ari": float(adjusted_rand_score(model.labels_, model.predict(other))),
-        "alignment": alignment(clean, other),
+        "alignment": float(squared.mean()),
     }
-
-
-def alignment(first, second):
-    """Mean squared distance of paired embeddings (N, D) on the unit sphere, 0 to 4.
-
-    arXiv 2005.10242, equation 3 with exponent 2; 0: each pair agrees.
-    """
-    return float(((normalize(first) - normalize(second)) ** 2).sum(axis=1).mean())
 
 
 def remarks(table):
@@ -121,29 +124,16 @@ def remarks(table):
 def drifts(embedded, *, seed=0):
     """`search.drift` from one half of the images, clean, to the other half after each change."""
     lines = []
-    for name, (views, *_) in embedded.items():
+    for (name, training), views in embedded.items():
         half = len(views["clean"]) // 2
-        for change, points in views.items() if half > 1 else ():
-            test = search.drift(views["clean"][:half], points[half:], seed=seed)
-            lines.append({"method": name, "second batch": change} | test)
+        if training == 0 and half > 1:
+            for change, points in views.items():
+                test = search.drift(views["clean"][:half], points[half:], seed=seed)
+                lines.append({"method": name, "second batch": change} | test)
     return pd.DataFrame(lines)
 
 
-def _scaled(function, images):
-    scaler = StandardScaler().fit(np.float64(function(images)))
-    return lambda shown: scaler.transform(np.float64(function(shown)))
-
-
-def _projection(images, components):
-    side = images.shape[1:]
-    model = PCA(components, svd_solver="full").fit(np.float32(images).reshape(len(images), -1))
-
-    def project(shown):
-        if shown.shape[1:] != side:
-            shown = [Image.fromarray(image).resize(side[::-1], BICUBIC) for image in shown]
-        return model.transform(np.float32(shown).reshape(len(shown), -1))
-
-    return project
+# the changes: kinds and strengths are our choice
 
 
 def _grey(values):
@@ -165,31 +155,22 @@ def _border(images, _):
     return bordered
 
 
-def _brighter(images, _):
-    return _grey(images + 26.0)  # 0.10, as a whole number of grey levels so that none merge
-
-
 def _jpeg(images, _):
-    def through(image):
-        file = io.BytesIO()
+    files = [io.BytesIO() for _ in images]
+    for image, file in zip(images, files, strict=True):
         Image.fromarray(image).save(file, "JPEG", quality=30)
-        return np.asarray(Image.open(file))
-
-    return np.array([through(image) for image in images])
+    return np.array([Image.open(file) for file in files])
 
 
-def _rotated(images, _):
-    turn = partial(ndimage.rotate, angle=5, reshape=False, order=1, mode="reflect")
-    return np.array([turn(image) for image in images])
-
-
+ROTATION = {"angle": 5, "axes": (1, 2), "reshape": False, "order": 1, "mode": "reflect"}
 CHANGES = {
     "half size": lambda images, _: pyramid(images)[1],
     "quarter size": lambda images, _: pyramid(images)[2],
     "noise": _noise,
     "border artefact": _border,
-    "brightness +0.10": _brighter,
+    # 0.10 as a whole number of grey levels, so that none merge
+    "brightness +0.10": lambda images, _: _grey(images + 26.0),
     "JPEG quality 30": _jpeg,
-    "rotation 5°": _rotated,
+    "rotation 5°": lambda images, _: ndimage.rotate(images, **ROTATION),
     "rotation 90°": lambda images, _: np.rot90(images, axes=(1, 2)),
 }

@@ -16,19 +16,10 @@ from semlib.paths import atomic
 
 
 def neighbours(points, count, query=None):
-    """Nearest points by Euclidean distance, exact, nearest first.
+    """Indices and distances, each (M, count), of the `points` (N, D) nearest to `query` (M, D).
 
-    Parameters
-    ----------
-    points : array (N, D)
-    count : int
-        Neighbours of each, cut to as many as there are.
-    query : array (M, D), optional
-        Whose neighbours are sought; without it, those of each point among all others.
-
-    Returns
-    -------
-    indices, distances : array (M or N, count)
+    Euclidean, exact, nearest first; `count` is cut to as many as there are. Without `query`: those
+    of each point among all others, M = N.
     """
     available = len(points) - (query is None)  # a point is not its own neighbour
     model = NearestNeighbors(n_neighbors=min(count, available)).fit(points)
@@ -57,9 +48,7 @@ def drift(first, second, *, draws=500, seed=0):
     """
     sizes = len(first), len(second)
     if min(sizes) < 2:
-        raise ValueError(
-            f"two batches of two or more embeddings are needed, got {sizes[0]} and {sizes[1]}"
-        )
+        raise ValueError(f"drift needs two or more in both batches, got {sizes[0]} and {sizes[1]}")
     pooled = np.concatenate([first, second]).astype(np.float64)
     distances = cdist(pooled, pooled)
     # E = -w' D w with weights 1/N and -1/M, so that a permutation of w is all that a draw needs
@@ -76,22 +65,19 @@ def drift(first, second, *, draws=500, seed=0):
 
 
 def trainings(dataset, seed=0, method="paper"):
-    """Folders of the trainings with seed, seed + 1, ... that have the settings of the first.
-
-    Raises FileNotFoundError if that is missing, as `methods` does.
-    """
+    """Folders of the trainings with seed, seed + 1, ... that have the settings of the first."""
     place = paths.of(dataset)
     folders = []
-    settings = None
-    while (folder := place.ssl(seed + len(folders), method)).joinpath("embeddings.npy").exists():
-        own = json.loads((folder / "config.json").read_text()) | {"seed": None}
-        settings = settings or own
-        if own != settings:
+    settings = []
+    folder = place.ssl(seed, method)
+    while (folder / "embeddings.npy").exists():
+        settings.append(json.loads((folder / "config.json").read_text()) | {"seed": None})
+        if settings[-1] != settings[0]:
             break
         folders.append(folder)
+        folder = place.ssl(seed + len(folders), method)
     if not folders:
-        missing = place.ssl(seed, method)
-        raise FileNotFoundError(f"{missing} holds no finished training: run notebook 04")
+        raise FileNotFoundError(f"{folder} holds no finished training: run notebook 04")
     return folders
 
 
@@ -112,8 +98,8 @@ def similar(image, dataset, *, count=11, border=4, seed=0, out=None):
 
     A file of the data set itself is looked up; any other is cropped by `border` pixels,
     preprocessed and embedded with the training `seed` of notebook 04. Returns the table (rank,
-    image_id, path, label, distance) and `out`, the path of both files without ending:
-    ``figures/<dataset>/similar_<name of the image>`` if not given.
+    image_id, path, label, distance) and `out`, both files without ending, by default
+    ``figures/<dataset>/similar_<image>``.
     """
     image = Path(image)
     place = paths.of(dataset)
@@ -125,26 +111,21 @@ def similar(image, dataset, *, count=11, border=4, seed=0, out=None):
         indices, distances = neighbours(embeddings, count)
     else:
         row = 0
-        shown = read.image(image)
-        shown = preprocess.preprocess(shown, border=border, size=images.shape[1])
+        shown = preprocess.preprocess(read.image(image), border=border, size=images.shape[1])
         query = embed(load_encoder(folder), shown[None], progress=False)
         indices, distances = neighbours(embeddings, count, query)
     out = Path(out or place.figures / f"similar_{image.stem}")
-    first = (f"query\n{image.name}", shown)
-    return _write(out, dataset, manifest, images, indices[row], distances[row], first)
+    query = {f"query\n{image.name}": shown}
+    return _write(out, dataset, manifest, images, indices[row], distances[row], query)
 
 
 def outliers(dataset, *, count=18, neighbours=5, seed=0, out=None):
-    """The most unusual images of a data set, most unusual first; otherwise as `similar`.
-
-    `distance` is the mean to the nearest `neighbours`, see `unusualness`; `out` is
-    ``figures/<dataset>/outliers`` if not given.
-    """
+    """The images of largest `unusualness` in a data set, first the largest; else as `similar`."""
     _, embeddings, manifest, images = _prepared(dataset, seed)
     distances = unusualness(embeddings, count=neighbours)
     order = np.argsort(-distances, kind="stable")[:count]
     out = Path(out or paths.of(dataset).figures / "outliers")
-    return _write(out, dataset, manifest, images, order, distances[order])
+    return _write(out, dataset, manifest, images, order, distances[order], {})
 
 
 def _prepared(dataset, seed):
@@ -160,25 +141,22 @@ def _prepared(dataset, seed):
     return folder, embeddings, manifest, images
 
 
-def _write(out, dataset, manifest, images, chosen, distances, first=None):
-    """Contact sheet and CSV of the chosen images; returns the table and `out`."""
+def _write(out, dataset, manifest, images, chosen, distances, query):
+    """Contact sheet, perhaps of a query first, and CSV of the chosen images: table and `out`."""
     import matplotlib.pyplot as plt  # slow to import: only where a picture is drawn
 
     from semlib import plots, saving
 
     table = manifest.iloc[chosen][["image_id", "path", "label"]].assign(distance=distances)
-    table.insert(0, "rank", np.arange(1, len(table) + 1))
+    table = table.reset_index(drop=True)
+    table.insert(0, "rank", table.index + 1)
     titles = [
         f"{line.rank}. {line.image_id[:12]}\nlabel {line.label or '–'}, {line.distance:.3g}"
         for line in table.itertuples()
     ]
-    shown = [images[row] for row in chosen]
-    if first:
-        titles = [first[0], *titles]
-        shown = [first[1], *shown]
     with plt.rc_context():
         saving.style()
-        figure = plots.image_grid(shown, titles)
+        figure = plots.image_grid([*query.values(), *images[chosen]], [*query, *titles])
         stamp = {"ha": "right", "va": "top", "fontsize": 7, "color": "0.35"}
         figure.text(0.995, -0.005, saving.source(dataset), **stamp)
         with atomic(out.with_name(f"{out.name}.png")) as temporary:
@@ -186,4 +164,4 @@ def _write(out, dataset, manifest, images, chosen, distances, first=None):
         plt.close(figure)
     with atomic(out.with_name(f"{out.name}.csv")) as temporary:
         table.to_csv(temporary, index=False)
-    return table.reset_index(drop=True), out
+    return table, out

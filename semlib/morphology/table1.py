@@ -2,7 +2,6 @@
 
 import pandas as pd
 
-from semlib.morphology import scoreboard
 from semlib.saving import with_interval
 
 PAPER_TABLE1 = {  # Sci Rep 2026, Table 1: silhouette, NMI
@@ -32,20 +31,11 @@ MORE_TITLES = {
 
 
 def table1(summary):
-    """Table 1 from a `scoreboard.summary`, with the paper's values beside ours.
-
-    Returns
-    -------
-    DataFrame
-        method, silhouette, silhouette_lo, silhouette_hi, nmi, nmi_lo, nmi_hi, rankme,
-        paper_silhouette, paper_nmi: one row for each method of the paper that `summary` holds.
-    """
+    """The paper's methods in a `scoreboard.summary`, with the paper's values beside ours."""
     names = [f"{score}{end}" for score in ("silhouette", "nmi") for end in ("", "_lo", "_hi")]
     table = summary.loc[summary["method"].isin(PAPER_TABLE1), ["method", *names, "rankme"]]
-    table = table.reset_index(drop=True)
-    values = [PAPER_TABLE1[name] for name in table["method"]]
-    table[["paper_silhouette", "paper_nmi"]] = values
-    return table
+    paper = pd.DataFrame(PAPER_TABLE1, index=["paper_silhouette", "paper_nmi"]).T
+    return table.reset_index(drop=True).join(paper, on="method")
 
 
 def table1_shown(table):
@@ -67,6 +57,14 @@ def controls_shown(table):
     return shown
 
 
+def paired_shown(table):
+    """`scoreboard.paired` as readers see it."""
+    shown = table[["method", "space", "score", "pairs"]].copy()
+    shown["difference"] = with_interval(table, "difference")
+    shown[["p", "p (sign flip)", "p (Holm)"]] = table[["p", "p_sign", "p_holm"]]
+    return shown
+
+
 def remarks(table, count, dimensions):
     """What the table of controls says about `count` images, in sentences."""
     raw = table[table["space"] == "as it is"].set_index("method")
@@ -81,43 +79,14 @@ def remarks(table, count, dimensions):
     ]
     for space, part in table.groupby("space", sort=False):
         for name in ("silhouette", "ari", "knn_macro", "probe"):
-            best = part.dropna(subset=[name]).nlargest(3, name)
-            order = [
-                f"{method} {value:.3f}"
-                for method, value in zip(best["method"], best[name], strict=True)
-            ]
+            best = part.set_index("method")[name].dropna().nlargest(3)
+            order = [f"{method} {value:.3f}" for method, value in best.items()]
             if order:
                 lines.append(f"Highest {TITLES[name]}, {space}: {', '.join(order)}.")
     return lines
 
 
-def nulls(measured, labels, *, seed=0):
-    """`scoreboard.permutation_null` of every method's clusters with this seed: a DataFrame."""
-    first = [run for run in measured if run.seed == seed]
-    lines = []
-    for run in first:
-        null = scoreboard.permutation_null(run.outcome.images["cluster"], labels, seed=seed)
-        lines.append({"method": run.method} | null)
-    return pd.DataFrame(lines)
-
-
-def paired(scores, reference, names):
-    """`scoreboard.paired` within each space: the table, and as readers see it."""
-    tables = []
-    for space, part in scores.groupby("space", sort=False):
-        if reference in set(part["method"]):
-            table = scoreboard.paired(part, reference, names=names)
-            tables.append(table.assign(space=space))
-    table = pd.concat(tables)
-    shown = table[["method", "space", "score", "pairs"]].copy()
-    shown["difference"] = with_interval(table, "difference")
-    shown[["p", "p (sign flip)", "p (Holm)"]] = table[["p", "p_sign", "p_holm"]]
-    return table, shown
-
-
 def correlations(history, names):
     """Spearman's correlation with RankMe over the epochs of each training: DataFrame of floats."""
-    lines = {}
-    for training, part in history.groupby("training"):
-        lines[training] = {name: part[name].corr(part["rankme"], "spearman") for name in names}
-    return pd.DataFrame(lines).T
+    each = history.groupby("training")[[*names, "rankme"]].corr("spearman")
+    return each.xs("rankme", level=1)[names]

@@ -14,8 +14,7 @@ from tqdm import tqdm
 from semlib import checkpoint, workers
 from semlib.morphology import clustering, recipes
 from semlib.morphology.augment import augment
-from semlib.morphology.device import best_device, resident
-from semlib.morphology.encoder import Readout, embed, to_input
+from semlib.morphology.encoder import Readout, best_device, embed, to_input
 from semlib.morphology.loss import normalised_std, rankme
 from semlib.paths import atomic
 
@@ -39,29 +38,17 @@ def train(
     """Train encoder and projection head on an image pyramid; embed every image at L0.
 
     Sci Rep 2026, section 5 "Training strategy": Adam, learning rate 1e-3, batch 32, 15 epochs, no
-    labels. A killed run goes on from ``checkpoint.pt`` to the same weights; a finished `folder` of
-    the same settings and data is left as it is. It holds ``encoder.safetensors``,
-    ``embeddings.npy``, ``history.csv``, ``config.json`` and ``cost.json`` (seconds).
+    labels. `levels` are uint8 arrays (N, H, W), finest first; memmaps are read batch by batch.
+    `method` is a `Recipe` or a key of `recipes.METHODS`, `pairs` those of its cosine loss. `seed`
+    decides weights, order of the images and their random changes.
 
-    Parameters
-    ----------
-    levels : sequence of uint8 array (N, H, W)
-        L0 (finest) first. Memmaps are read batch by batch.
-    method : str or Recipe
-        "paper" or "ours", see `recipes.METHODS`.
-    seed : int
-        Seeds the weights, the order of the images and their random changes.
-    pairs : str
-        Scale pairs of the cosine loss, see `loss.PAIRS`.
-    labels : sequence (N,), optional
-        For the history only: nothing that is trained sees them.
+    A killed run goes on from ``checkpoint.pt`` to the same weights; a finished `folder` of the same
+    settings and data is left as it is. It holds ``encoder.safetensors``, ``embeddings.npy``,
+    ``history.csv``, ``config.json`` and ``cost.json`` (seconds).
 
-    Returns
-    -------
-    DataFrame
-        By epoch: loss (mean over the steps), and of the L0 embeddings in training (with the batch's
-        own statistics and random changes): embedding_std, rankme, silhouette (k-means, k = 6), nmi
-        and knn_macro (NaN without labels).
+    Returns the history by epoch, a DataFrame: loss, and of the L0 embeddings in training
+    embedding_std, rankme, silhouette (k-means, k = 6), nmi and knn_macro. Only the last two look at
+    `labels` (N,).
     """
     counts = [len(level) for level in levels]
     if min(counts) < 2 or len(set(counts)) > 1:
@@ -80,7 +67,7 @@ def train(
         "labels": None if labels is None else _digest(np.asarray(labels, "U")),
     }
     config = json.loads(json.dumps(config))  # as it will be read again: lists for tuples
-    if _is_finished(folder, config):
+    if _finished(folder) == config:
         return pd.read_csv(folder / "history.csv")
 
     if device == "cpu":
@@ -90,27 +77,24 @@ def train(
     optimiser = torch.optim.Adam(learner.parameters(), lr=learning_rate)
     parts = {"learner": learner, "optimiser": optimiser}
     history = checkpoint.resume(folder / "checkpoint.pt", config, parts, [])
-    data = resident(levels, device)
+    data = _resident(levels, device)
     steps = len(batches(counts[0], batch_size, seed, 0))
     options = {"desc": f"SSL seed {seed}", "unit": "step", "disable": not progress}
     with tqdm(total=epochs * steps, initial=len(history) * steps, **options) as bar:
         for epoch in range(len(history), epochs):
-            row = run_epoch(learner, optimiser, data, config, epoch, labels=labels, bar=bar)
+            row = run_epoch(learner, optimiser, data, config, epoch, labels, bar)
             history.append({"epoch": epoch + 1} | row)
             checkpoint.keep(folder / "checkpoint.pt", config, parts, history)
 
-    if recipe.readout:
-        _fit_readout(learner.encoder, levels[0], device, progress)
-    embeddings = embed(learner.encoder, levels[0], device=device, progress=progress)
     history = pd.DataFrame(history)
-    _write(folder, config, learner.encoder, embeddings, history)
+    _finish(folder, config, learner, levels[0], history, device, progress)
     return history.drop(columns="seconds")
 
 
-def run_epoch(learner, optimiser, levels, config, epoch, *, labels=None, bar=None):
+def run_epoch(learner, optimiser, levels, config, epoch, labels, bar):
     """Show all images to the learner once; epoch (from 0) and config["seed"] decide the order.
 
-    Returns loss, embedding_std, seconds and `TRACED`, a dict. `labels` serve the trace alone.
+    Returns loss, embedding_std, seconds and `TRACED`, a dict; `labels` serve the last alone.
     """
     start = time.perf_counter()
     device = next(learner.parameters()).device
@@ -130,9 +114,8 @@ def run_epoch(learner, optimiser, levels, config, epoch, *, labels=None, bar=Non
         optimiser.step()
         losses.append(loss.item())
         outputs.append(embeddings[0].detach().cpu())  # N x 128, of L0
-        if bar is not None:
-            bar.set_postfix(epoch=epoch + 1, loss=f"{losses[-1]:.4f}", refresh=False)
-            bar.update()
+        bar.set_postfix(epoch=epoch + 1, loss=f"{losses[-1]:.4f}", refresh=False)
+        bar.update()
     outputs = torch.cat(outputs)
     if learner.recipe.readout:
         outputs = Readout(outputs.shape[1]).fit(outputs).eval()(outputs)
@@ -152,39 +135,45 @@ def batches(count, batch_size, seed, epoch):
     return [np.sort(batch) for batch in np.split(order, cuts)]  # sorted: a memmap reads forwards
 
 
-def _trace(embeddings, labels, k=6):
+def _trace(embeddings, labels):
     """`TRACED` of one epoch's embeddings; NaN where there are too few different images."""
     trace = dict.fromkeys(TRACED, np.nan) | {"rankme": rankme(embeddings)}
-    if len(np.unique(embeddings, axis=0)) > k:
-        scores = clustering.cluster_scores(embeddings, labels, k=k)
-        trace |= {name: scores[name] for name in TRACED if name in scores}
+    if len(np.unique(embeddings, axis=0)) > 6:
+        scores = clustering.cluster_scores(embeddings, labels)
+        trace |= {name: scores[name] for name in ("silhouette", "nmi")}
     if labels is not None:
         neighbour = clustering.nearest_neighbour(embeddings, labels)
         trace["knn_macro"] = clustering.micro_macro(clustering.codes(labels), neighbour)[1]
     return trace
 
 
-def _fit_readout(encoder, images, device, progress):
-    """Set mean and deviation of the encoder's readout to those of all images' embeddings."""
-    readout = encoder.readout
-    encoder.readout = torch.nn.Identity()
-    embeddings = embed(encoder, images, device=device, progress=progress)
-    encoder.readout = readout.fit(torch.as_tensor(embeddings).to(device))
+def _finished(folder):
+    """The config of the training that wrote all its files here, if one did."""
+    config = folder / "config.json"
+    complete = config.exists() and (folder / "embeddings.npy").exists()
+    return json.loads(config.read_text()) if complete else None
+
+
+def _resident(levels, device):
+    """Levels on a GPU where they take at most half of its free memory, else as they are."""
+    if device == "cpu" or sum(level.nbytes for level in levels) > torch.cuda.mem_get_info()[0] / 2:
+        return levels
+    return [torch.tensor(level, device=device) for level in levels]
 
 
 def _digest(array):
     return hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
 
 
-def _is_finished(folder, config):
-    """Whether an earlier call with this config wrote all its files."""
-    file = folder / "config.json"
-    if not file.exists() or not (folder / "embeddings.npy").exists():
-        return False
-    return json.loads(file.read_text()) == config
-
-
-def _write(folder, config, encoder, embeddings, history):
+def _finish(folder, config, learner, images, history, device, progress):
+    """Set the readout, embed all images and write the files."""
+    encoder = learner.encoder
+    if learner.recipe.readout:  # mean and deviation of the embeddings before it
+        readout = encoder.readout
+        encoder.readout = torch.nn.Identity()
+        plain = torch.as_tensor(embed(encoder, images, device=device, progress=progress))
+        encoder.readout = readout.fit(plain.to(device))
+    embeddings = embed(encoder, images, device=device, progress=progress)
     weights = {name: tensor.cpu().contiguous() for name, tensor in encoder.state_dict().items()}
     with atomic(folder / "encoder.safetensors") as temporary:
         save_file(weights, temporary)

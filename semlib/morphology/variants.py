@@ -1,7 +1,7 @@
 """Which parts make up our recipe: chosen on one simulated set, reported on another.
 
 ``python -m semlib.morphology.variants`` writes ``ssl_variants.csv`` beside this file (the stored
-table: ``--seeds 3``). The stored table also holds recipes that were tried and dropped.
+table: ``--seeds 3``), which also holds recipes that were tried and dropped.
 """
 
 import json
@@ -19,8 +19,7 @@ from semlib import paths, workers
 from semlib.images import preprocess, pyramid, simulator
 from semlib.images.simulator import microscope
 from semlib.morphology import clustering, controls, features, recipes, train
-from semlib.morphology.device import best_device
-from semlib.morphology.encoder import Readout
+from semlib.morphology.encoder import Readout, best_device
 
 STORED = Path(__file__).with_name("ssl_variants.csv")
 BEAT = ["nmi", "ari", "knn_macro", "probe"]  # scores on which ours is to beat all of Table 1
@@ -55,97 +54,55 @@ WHY = {  # each was kept or dropped when the set "selection" was looked at
 }
 
 
-def study(folder, count=400, *, size=128, names=tuple(VARIANTS), **options):
-    """Train the variants on both simulated sets; options are those of `simulated` and `train_all`.
+def study(folder, count, *, size=128, names=tuple(VARIANTS), seeds, epochs):
+    """Train the variants on both simulated sets of `count` images and score them and baselines.
 
-    Returns a DataFrame of set, method, seeds; mean over seeds of `SCORES` and of the seconds of a
-    training; standard deviations (``<score>_sd``); why.
+    L0 has `size` pixels. Finished trainings, in ``<folder>/<set>/<variant>/seed-<s>``, are taken as
+    they are. Images this small do not keep two cores busy, so each training has one core and
+    several run at a time. Returns the `summary`.
     """
-    tables = []
-    for name in SETS:
-        levels, labels = simulated(name, count, size=size)
-        table = summary(train_all(levels, labels, folder / name, names=names, **options))
-        table.insert(0, "set", name)
-        tables.append(table)
-    return pd.concat(tables, ignore_index=True)
-
-
-def simulated(name, count, *, size=128):
-    """Pyramid, L0 of `size` pixels, and labels of the set "selection" or "report".
-
-    Both are the teaching mix of defects, at least 72 images. "selection" is seen by the simulator's
-    own microscope; "report" has another seed, 400 instead of 480 pixels before resizing, half the
-    electrons, more jitter, less correlated noise, brighter images, stronger JPEG compression.
-    """
-    if name not in SETS:
-        raise ValueError(f"unknown set {name!r}: use one of {', '.join(SETS)}")
-    images, labels = SETS[name](count)
-    border = 4 * images.shape[1] // 480 + 1
-    images = [preprocess.preprocess(image, border=border, size=size) for image in images]
-    return pyramid.pyramid(np.stack(images)), labels
+    processes = None if best_device() == "cpu" else 1  # a GPU trains one at a time
+    lines = []
+    for set_name, simulate in SETS.items():
+        images, labels = simulate(count)
+        border = 4 * images.shape[1] // 480 + 1
+        images = [preprocess.preprocess(image, border=border, size=size) for image in images]
+        levels = pyramid.pyramid(np.stack(images))
+        for name, embeddings in _baselines(levels[0]).items():
+            line = {"set": set_name, "method": name, "why": "baseline"}
+            lines += [line | score(embeddings, labels, seed) for seed in seeds]
+        place = folder / set_name
+        jobs = [(levels, labels, place, name, seed, epochs) for name in names for seed in seeds]
+        trained = workers.spread(_trained, jobs, processes, 1)
+        for line in tqdm(trained, total=len(jobs), desc="variants", unit="training"):
+            lines.append({"set": set_name} | line)
+    return summary(pd.DataFrame(lines))
 
 
 def _selection(count):
+    """The teaching mix of defects, at least 72 images, by the simulator's own microscope."""
     batch = simulator.sample(count, seed=1001, mix="teaching")
     return batch.images, batch.labels
 
 
 def _report(count):
+    """Another seed, fewer pixels, half the electrons, more jitter, brighter, stronger JPEG."""
     batch = simulator.sample(count, seed=2002, size=400, mix="teaching")
     rng = np.random.default_rng(2002)
     fast_scan = {"dose": 1200, "jitter": 0.2, "correlation": 0.25}
     shots = [microscope.acquire(1.1 * image, rng, **fast_scan) for image in batch.clean]
-    images = [
-        microscope.from_jpeg(microscope.to_jpeg(microscope.to_8bit(shot), 65)) for shot in shots
-    ]
-    return np.stack(images), batch.labels
+    files = [microscope.to_jpeg(microscope.to_8bit(shot), 65) for shot in shots]
+    return np.stack([microscope.from_jpeg(file) for file in files]), batch.labels
 
 
 SETS = {"selection": _selection, "report": _report}
 
 
-def train_all(levels, labels, folder, *, seeds=range(2), epochs=10, names=tuple(VARIANTS)):
-    """Train every variant with every seed and score it beside the baselines: DataFrame.
-
-    Finished trainings, in ``<folder>/<variant>/seed-<s>``, are taken as they are. Images this small
-    do not keep two cores busy, so each training has one core and several run at a time.
-    """
-    lines = []
-    for name, embeddings in _baselines(levels[0]).items():
-        for seed in seeds:
-            scores = score(embeddings, labels, seed=seed)
-            lines.append({"method": name, "seed": seed} | scores | {"why": "baseline"})
-    jobs = [(levels, labels, folder, name, seed, epochs) for name in names for seed in seeds]
-    processes = None if best_device() == "cpu" else 1  # a GPU trains one at a time
-    trained = workers.spread(_trained, jobs, processes, 1)
-    lines += tqdm(trained, total=len(jobs), desc="variants", unit="training")
-    return pd.DataFrame(lines)
-
-
-def _trained(job):
-    """One training of `train_all` and its row."""
-    levels, labels, folder, name, seed, epochs = job
-    place = folder / name.replace(",", "").replace(" ", "-") / f"seed-{seed}"
-    options = {"method": VARIANTS[name], "seed": seed, "epochs": epochs, "labels": labels}
-    with threadpool_limits(1):
-        train.train(levels, place, **options, progress=False)
-        scores = score(np.load(place / "embeddings.npy"), labels, seed=seed)
-    cost = json.loads((place / "cost.json").read_text())
-    return {"method": name, "seed": seed} | scores | cost | {"why": WHY[name]}
-
-
-def score(embeddings, labels, *, seed=0):
-    """`SCORES` of embeddings (N, D); silhouette_5 is that of `controls.reduce`: dict."""
-    scores = clustering.all_scores(embeddings, labels, seed=seed)
-    equal = clustering.cluster_scores(controls.reduce(embeddings), seed=seed)
-    scores["silhouette_5"] = equal["silhouette"]
-    return {name: scores[name] for name in SCORES}
-
-
 def _baselines(images):
     """The baselines of Table 1, and two of them with our readout: what does that alone bring?"""
-    texture = {"GLCM": features.glcm, "LBP": features.lbp, "Wavelet": features.wavelet}
-    vectors = {name: clustering.standardise(method(images)) for name, method in texture.items()}
+    vectors = {}
+    for name, method in features.TEXTURE.items():
+        vectors[name] = clustering.standardise(method(images))
     for name in ("GLCM", "Wavelet"):
         points = torch.as_tensor(vectors[name], dtype=torch.float32)
         readout = Readout(points.shape[1]).fit(points).eval()
@@ -154,20 +111,38 @@ def _baselines(images):
     return vectors
 
 
+def _trained(job):
+    levels, labels, folder, name, seed, epochs = job
+    place = folder / name.replace(",", "").replace(" ", "-") / f"seed-{seed}"
+    options = {"method": VARIANTS[name], "seed": seed, "epochs": epochs, "labels": labels}
+    with threadpool_limits(1):
+        train.train(levels, place, **options, progress=False)
+        scores = score(np.load(place / "embeddings.npy"), labels, seed)
+    cost = json.loads((place / "cost.json").read_text())
+    return {"method": name, "why": WHY[name]} | scores | cost
+
+
+def score(embeddings, labels, seed):
+    """`SCORES` of embeddings (N, D); silhouette_5 is that of `controls.reduce`: dict."""
+    _, scores = clustering.measure(embeddings, labels, seed=seed)
+    equal = clustering.cluster_scores(controls.reduce(embeddings), seed=seed)
+    scores["silhouette_5"] = equal["silhouette"]
+    return {name: scores[name] for name in SCORES}
+
+
 def summary(runs):
-    """Mean and standard deviation over the seeds of `train_all`: one row a method."""
-    grouped = runs.groupby("method", sort=False)
-    count = grouped["seed"].count().rename("seeds")
-    spread = grouped[SCORES].std(ddof=0).add_suffix("_sd")
-    means = grouped[[*SCORES, "seconds"]].mean()
-    return pd.concat([count, means, spread, grouped["why"].first()], axis=1).reset_index()
+    """Set, method, seeds; mean over them of `SCORES` and seconds of a training; ``_sd``; why.
+
+    `runs` has a row for each set, method and seed.
+    """
+    grouped = runs.groupby(["set", "method"], sort=False)
+    parts = [grouped.size().rename("seeds"), grouped[[*SCORES, "seconds"]].mean()]
+    parts += [grouped[SCORES].std(ddof=0).add_suffix("_sd"), grouped["why"].first()]
+    return pd.concat(parts, axis=1).reset_index()
 
 
 def verdicts(table):
-    """Ours against the best of Table 1's five rows, for each set and score of a `study`.
-
-    For silhouette_5 the paper's recipe alone is the rival.
-    """
+    """Ours against the best of Table 1's rows (silhouette_5: the paper's recipe) for each set."""
     lines = []
     for name, part in table.groupby("set", sort=False):
         means = part.set_index("method")
@@ -175,10 +150,9 @@ def verdicts(table):
             names = [*features.BASELINES, "paper"] if column in BEAT else ["paper"]
             rivals = means.loc[names, column]
             ours = means.loc["ours", column]
-            line = {"set": name, "score": column, "ours": ours, "best": rivals.max()}
-            better = bool(ours > rivals.max())
-            lines.append(line | {"best_method": rivals.idxmax(), "better": better})
-    return pd.DataFrame(lines)
+            lines.append([name, column, ours, rivals.max(), rivals.idxmax(), ours > rivals.max()])
+    names = ["set", "score", "ours", "best", "best_method", "better"]
+    return pd.DataFrame(lines, columns=names)
 
 
 def stored():
@@ -187,14 +161,12 @@ def stored():
 
 
 @click.command()
-@click.option("--images", default=400, show_default=True, help="Images in each simulated set.")
-@click.option("--epochs", default=10, show_default=True, help="Passes over the images.")
 @click.option("--seeds", default=5, show_default=True, help="Trainings of each recipe.")
 @click.option("--out", type=click.Path(path_type=Path), default=STORED, help="Where to.")
-def main(images, epochs, seeds, out):
-    """Compare all recipes on both simulated sets and write the table; a killed run goes on."""
-    folder = paths.of("synthetic").variants.with_name(f"ssl-variants-{images}-{epochs}")
-    table = study(folder, images, seeds=range(seeds), epochs=epochs)
+def main(seeds, out):
+    """Compare all recipes, 10 epochs on 400 images of each set; a killed run goes on."""
+    folder = paths.of("synthetic").variants.with_name("ssl-variants-400-10")
+    table = study(folder, 400, seeds=range(seeds), epochs=10)
     with paths.atomic(out) as temporary:
         table.round(4).to_csv(temporary, index=False)
     click.echo(table[["set", "method", *SCORES, "seconds"]].round(3).to_string())

@@ -2,14 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from semlib.morphology.encoder import (
-    POOLING,
-    Encoder,
-    ProjectionHead,
-    Readout,
-    standardised,
-    to_input,
-)
+from semlib.morphology import encoder as module
+from semlib.morphology.encoder import Encoder, ProjectionHead, Readout
 
 
 @pytest.mark.parametrize("size", [32, 64, 100])
@@ -20,9 +14,8 @@ def test_one_encoder_embeds_images_of_any_size(size):
 def test_layers_are_those_of_the_paper():
     convolutions = [layer for layer in Encoder().blocks if isinstance(layer, torch.nn.Conv2d)]
     assert [(c.in_channels, c.out_channels) for c in convolutions] == [(1, 32), (32, 64), (64, 128)]
-    assert {(c.kernel_size, c.stride, c.padding) for c in convolutions} == {
-        ((3, 3), (2, 2), (1, 1))
-    }
+    shapes = {(c.kernel_size, c.stride, c.padding) for c in convolutions}
+    assert shapes == {((3, 3), (2, 2), (1, 1))}
     kinds = [type(layer).__name__ for layer in Encoder().blocks]
     assert kinds == ["Conv2d", "BatchNorm2d", "ReLU"] * 3
     head = [type(layer).__name__ for layer in ProjectionHead()]
@@ -40,12 +33,12 @@ def test_number_of_weights():
 
 
 def test_input_is_scaled_to_one():
-    batch = to_input(np.array([[[0, 255], [51, 102]]], dtype=np.uint8))
+    batch = module.to_input(np.array([[[0, 255], [51, 102]]], dtype=np.uint8))
     assert batch.shape == (1, 1, 2, 2)
     assert torch.allclose(batch.flatten(), torch.tensor([0, 1, 0.2, 0.4]))
 
 
-@pytest.mark.parametrize("pooling", POOLING)
+@pytest.mark.parametrize("pooling", module.POOLING)
 def test_options_add_no_weight_and_take_any_size(pooling):
     encoder = Encoder(standardise=True, pooling=pooling, readout=True)
     assert weights(encoder) == weights(Encoder())
@@ -62,7 +55,7 @@ def test_standardised_encoder_does_not_see_brightness_and_contrast():
     images = torch.rand(3, 1, 32, 32)
     encoder = Encoder(standardise=True).eval()
     torch.testing.assert_close(encoder(0.5 * images + 0.2), encoder(images), rtol=1e-3, atol=1e-4)
-    flat = standardised(torch.full((2, 1, 8, 8), 0.3))
+    flat = module.standardised(torch.full((2, 1, 8, 8), 0.3))
     assert flat.abs().max() < 1e-3
 
 

@@ -26,14 +26,10 @@ def test_glcm_equals_scikit_image(images, levels, distances):
     angles = [0, np.pi / 4, np.pi / 2, 3 * np.pi / 4]
     expected = []
     for image in images:
-        matrix = graycomatrix(
-            image // (256 // levels), distances, angles, levels, symmetric=True, normed=True
-        )
-        expected.append(
-            np.stack(
-                [graycoprops(matrix, name).mean(axis=1) for name in PROPERTIES], axis=1
-            ).ravel()
-        )
+        image = image // (256 // levels)
+        matrix = graycomatrix(image, distances, angles, levels, symmetric=True, normed=True)
+        each = [graycoprops(matrix, name).mean(axis=1) for name in PROPERTIES]
+        expected.append(np.stack(each, axis=1).ravel())
     ours = features.glcm(images, distances=distances, levels=levels, progress=False)
     assert ours.shape == (5, 5 * len(distances)) and ours.dtype == np.float32
     np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5)
@@ -59,9 +55,8 @@ def test_lbp_where_neighbours_equal_the_centre(name):
     }[name]
     codes = local_binary_pattern(image, 8, 1, "default").astype(int)
     ours = features.lbp(image[None], method="default", progress=False)[0]
-    np.testing.assert_array_equal(
-        ours, (np.bincount(codes.ravel(), minlength=256) / codes.size).astype(np.float32)
-    )
+    expected = np.bincount(codes.ravel(), minlength=256) / codes.size
+    np.testing.assert_array_equal(ours, expected.astype(np.float32))
 
 
 @pytest.mark.parametrize("family", ["haar", "db2"])
@@ -77,9 +72,8 @@ def test_wavelet_statistics_equal_pywavelets(images, family):
 
 
 def test_haar_of_a_constant_image():
-    values = features.wavelet(
-        np.full((1, 16, 16), 10, np.uint8), family="haar", statistics=["mean"], progress=False
-    )
+    image = np.full((1, 16, 16), 10, np.uint8)
+    values = features.wavelet(image, family="haar", statistics=["mean"], progress=False)
     np.testing.assert_allclose(values[0], [40, 0, 0, 0, 0, 0, 0], atol=1e-5)
 
 
@@ -88,9 +82,8 @@ def test_pca_equals_scikit_learn():
     expected = PCA(12, svd_solver="full").fit_transform(images.reshape(30, -1).astype(float))
     ours = features.pca(images, components=12, block=37, progress=False)
     signs = np.sign((ours * expected).sum(axis=0))
-    np.testing.assert_allclose(
-        ours * signs, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max()
-    )
+    tolerance = 1e-5 * np.abs(expected).max()
+    np.testing.assert_allclose(ours * signs, expected, rtol=1e-5, atol=tolerance)
     assert (ours[np.abs(ours).argmax(axis=0), range(12)] > 0).all()
 
 
@@ -99,9 +92,8 @@ def test_pca_reads_a_memmap_in_blocks(tmp_path):
     np.save(tmp_path / "x.npy", images)
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     whole = features.pca(images, components=3, block=64, progress=False)
-    np.testing.assert_allclose(
-        features.pca(mapped, components=3, block=5, progress=False), whole, rtol=1e-4, atol=1e-2
-    )
+    parts = features.pca(mapped, components=3, block=5, progress=False)
+    np.testing.assert_allclose(parts, whole, rtol=1e-4, atol=1e-2)
 
 
 def test_all_black_images_give_finite_features():

@@ -1,6 +1,10 @@
+import itertools
+
+import numpy as np
 import pytest
 import torch
 
+from semlib.morphology.loss import vicreg
 from semlib.morphology.recipes import LOSSES, METHODS, Learner, Recipe, find
 
 
@@ -25,6 +29,10 @@ def test_every_loss_trains_encoder_and_head(loss):
     learner = Learner(Recipe(loss))
     value, embeddings = learner(views())
     value.backward()
+    if loss == "vicreg":
+        pairs = itertools.combinations([learner.head(z) for z in embeddings], 2)
+        expected = np.mean([vicreg(first, second).item() for first, second in pairs])
+        assert value.item() == pytest.approx(expected, rel=1e-4)
     assert [z.shape for z in embeddings] == [(6, 128)] * 3
     for part in (learner.encoder, learner.head):
         assert all(weight.grad is not None for weight in part.parameters())

@@ -35,9 +35,8 @@ def folder(tmp_path):
     np.save(place.level(0), level0)
     np.save(place.ssl(0) / "embeddings.npy", embed(encoder, level0, progress=False))
     save_file(encoder.state_dict(), place.ssl(0) / "encoder.safetensors")
-    (place.ssl(0) / "config.json").write_text(
-        json.dumps({"seed": 0, "recipe": asdict(recipes.find("paper"))})
-    )
+    config = {"seed": 0, "recipe": asdict(recipes.find("paper"))}
+    (place.ssl(0) / "config.json").write_text(json.dumps(config))
     rows = [(f"id{i}", f"{i}.png", "", "a" if i else "", "0") for i in range(8)]
     table = pd.DataFrame(rows, columns=["image_id", "path", "mask_path", "label", "sha256"])
     table.to_csv(place.manifest, index=False)
@@ -52,9 +51,8 @@ def test_an_image_of_the_data_set_finds_the_others_and_a_copy_of_it_finds_itself
     table, _ = search.similar(copy, folder, count=3)
     assert table["path"][0] == "3.png" and table["distance"][0] == pytest.approx(0, abs=1e-4)
     stored = pd.read_csv(paths.of(folder).figures / "similar_copy.csv")
-    assert list(stored) == ["rank", "image_id", "path", "label", "distance"] and stored[
-        "rank"
-    ].tolist() == [1, 2, 3]
+    assert list(stored) == ["rank", "image_id", "path", "label", "distance"]
+    assert stored["rank"].tolist() == [1, 2, 3]
     with Image.open(paths.of(folder).figures / "similar_copy.png") as sheet:
         assert min(sheet.size) > 100
 
@@ -72,10 +70,8 @@ def test_outliers_come_most_unusual_first(folder):
 
 def test_commands_write_where_they_are_told_and_say_so(folder, tmp_path):
     out = tmp_path / "results" / "mine"
-    for command in (
-        ["similar", str(folder / "1.png"), "--count", "2"],
-        ["outliers", "--count", "2"],
-    ):
+    for command in (["similar", str(folder / "1.png")], ["outliers"]):
+        command += ["--count", "2"]
         result = CliRunner().invoke(main, [*command, "--dataset", str(folder), "--out", str(out)])
         assert result.exit_code == 0, result.output
         assert f"{out}.png" in result.output and len(pd.read_csv(f"{out}.csv")) == 2
@@ -138,9 +134,8 @@ def test_drift_is_found_where_there_is_one():
     rng = np.random.default_rng(0)
     first, second = rng.normal(size=(2, 60, 5))
     assert search.drift(first, second + 1, draws=99)["p"] == pytest.approx(1 / 100)
-    assert search.drift(first, 3 * second, draws=99)["p"] == pytest.approx(
-        1 / 100
-    )  # a change of spread alone
+    wider = search.drift(first, 3 * second, draws=99)  # a change of spread alone
+    assert wider["p"] == pytest.approx(1 / 100)
     same = search.drift(first, first, draws=99)
     assert same["energy"] == pytest.approx(0, abs=1e-12) and same["p"] == 1
     with pytest.raises(ValueError, match="got 60 and 1"):

@@ -5,48 +5,33 @@ import pytest
 from semlib.morphology import features, recipes, variants
 
 
-@pytest.fixture(scope="module")
-def simulated():
-    return {name: variants.simulated(name, 72, size=32) for name in variants.SETS}
-
-
 @pytest.mark.slow
-def test_sets_differ_in_seed_and_microscope(simulated):
-    selection, labels = simulated["selection"]
-    report, others = simulated["report"]
-    assert [level.shape for level in selection] == [(72, 32, 32), (72, 16, 16), (72, 8, 8)]
+def test_sets_differ_in_seed_and_microscope():
+    (selection, labels), (report, others) = (simulate(72) for simulate in variants.SETS.values())
     assert np.bincount(labels)[1:].tolist() == np.bincount(others)[1:].tolist() == [12] * 6
     assert not np.array_equal(labels, others)
-    assert report[0].mean() > selection[0].mean() + 5
-    with pytest.raises(ValueError, match="'test'"):
-        variants.simulated("test", 72)
+    assert report.mean() > selection.mean() + 5
 
 
 @pytest.mark.slow
-def test_one_row_a_method_and_seed_and_finished_ones_are_kept(simulated, tmp_path):
-    levels, labels = simulated["selection"]
-    names = ["paper", "ours"]
-    runs = variants.train_all(levels, labels, tmp_path, seeds=range(2), epochs=1, names=names)
-    trained = runs[runs["method"].isin(names)]
-    assert (
-        len(trained) == 4
-        and (trained["seconds"] > 0).all()
-        and trained[variants.SCORES].notna().all().all()
-    )
-    assert set(features.BASELINES) <= set(runs["method"])
-    again = variants.train_all(levels, labels, tmp_path, seeds=range(2), epochs=1, names=names)
-    pd.testing.assert_frame_equal(again, runs)
-    table = variants.summary(runs)
-    assert (table["seeds"] == 2).all() and table["method"].tolist() == list(
-        dict.fromkeys(runs["method"])
-    )
-    ours = runs[runs["method"] == "ours"]["nmi"]
-    row = table.set_index("method").loc["ours"]
-    assert row["nmi"] == pytest.approx(ours.mean()) and row["nmi_sd"] == pytest.approx(
-        np.ptp(ours) / 2
-    )
-    verdicts = variants.verdicts(table.assign(set="selection"))
-    assert verdicts["score"].tolist() == [*variants.BEAT, "silhouette_5"]
+def test_study_has_a_row_a_set_and_method_and_keeps_finished_trainings(tmp_path):
+    options = {"size": 32, "names": ["paper", "ours"], "seeds": range(2), "epochs": 1}
+    table = variants.study(tmp_path, 72, **options)
+    methods = ["GLCM", "LBP", "Wavelet", "GLCM with readout", "Wavelet with readout"]
+    methods += ["PCA (raw pixels)", "paper", "ours"]
+    assert table["method"].tolist() == 2 * methods and (table["seeds"] == 2).all()
+    assert table["set"].tolist() == ["selection"] * 8 + ["report"] * 8
+    assert table[variants.SCORES].notna().all().all()
+    assert (table["seconds"] > 0).tolist() == 2 * ([False] * 6 + [True] * 2)
+    pd.testing.assert_frame_equal(variants.study(tmp_path, 72, **options), table)
+    assert variants.verdicts(table)["score"].tolist() == 2 * [*variants.BEAT, "silhouette_5"]
+
+
+def test_summary_by_hand():
+    runs = pd.DataFrame({name: [0.1, 0.4] for name in variants.SCORES})
+    row = variants.summary(runs.assign(set="x", method="ours", seconds=2, why="y")).iloc[0]
+    assert row["nmi"] == pytest.approx(0.25) and row["nmi_sd"] == pytest.approx(0.15)
+    assert row[["set", "method", "seeds", "seconds", "why"]].tolist() == ["x", "ours", 2, 2, "y"]
 
 
 def test_verdict_takes_the_best_rival_and_for_silhouettes_the_paper():
@@ -58,10 +43,7 @@ def test_verdict_takes_the_best_rival_and_for_silhouettes_the_paper():
     rows[-1]["ari"] = 0.4
     rows.append({"method": "paper with readout", **dict.fromkeys(variants.SCORES, 0.99)})
     verdicts = variants.verdicts(pd.DataFrame(rows).assign(set="x")).set_index("score")
-    assert (
-        verdicts.loc["nmi", "best_method"] == rows[1]["method"]
-        and verdicts.loc["nmi", "best"] == 0.5
-    )
+    assert verdicts.loc["nmi", ["best_method", "best"]].tolist() == [rows[1]["method"], 0.5]
     assert verdicts.loc["silhouette_5", "best"] == 0.2, "the paper's recipe alone"
     assert verdicts["better"].to_dict() == {name: name == "ari" for name in verdicts.index}
 
