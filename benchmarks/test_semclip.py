@@ -5,7 +5,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 
 from benchmarks.inputs import images, size
 from semlib.images import simulator
-from semlib.semclip import metrics
+from semlib.semclip import scores
 from semlib.semclip.backbone import Backbone
 from semlib.semclip.model import SemClip
 from semlib.semclip.prompts import Prompts
@@ -69,7 +69,7 @@ def test_pixel_metrics(compare):
         return [roc_auc_score(*pixels), f1.max(), average_precision_score(*pixels)]
 
     def ours():
-        scores = metrics.pixels(maps, masks)
+        pixels = scores.pixels(maps, masks)
         return [scores[name] for name in ("pAUROC", "F1-max", "AP")]
 
     compare("pixel metrics", "scikit-learn", reference, ours, count, 1e-4, rounds=2)
