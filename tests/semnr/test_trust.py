@@ -72,13 +72,14 @@ def test_area_of_known_polygons():
 
 def test_reference_gives_the_same_values(lines, noisy, with_weights):
     image, mask = lines
-    scores = trust.Reference(image, mask=mask, golden=image).scores(noisy)
+    reference = trust.Reference(image, mask=mask)
+    scores = reference.scores(noisy)
     for metric in (metrics.psnr, metrics.ssim, fsim.fsim, dists.dists):
         assert scores[metric.__name__] == pytest.approx(metric(image, noisy), abs=1e-6)
     regions = visibility.regions(mask)
     assert scores["cnr"] == metrics.cnr(noisy, *regions)
     assert scores["gcnr"] == metrics.gcnr(noisy, *regions)
-    assert scores["recall"] == visibility.recall(noisy, mask, golden=image)
+    assert scores["recall"] == visibility.recall(noisy, mask, reference.golden)
 
 
 def test_profile_of_the_truth_and_of_noise(lines, noisy, with_weights):

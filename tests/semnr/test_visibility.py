@@ -58,9 +58,8 @@ def test_constant_background(halves):
 def test_recall_of_a_bright_and_of_an_erased_defect(lines):
     image, mask = lines
     golden = np.where(mask, 0.45, image).astype(np.float32)
-    assert visibility.recall(image, mask, golden=golden) > 0.9
-    assert visibility.recall(golden, mask, golden=golden) == 0
-    assert visibility.recall(golden, mask) < visibility.recall(image, mask)
+    assert visibility.recall(image, mask, golden) > 0.9
+    assert visibility.recall(golden, mask, golden) == 0
 
 
 def test_recall_on_noise_is_about_the_false_positive_rate():
@@ -69,7 +68,7 @@ def test_recall_on_noise_is_about_the_false_positive_rate():
     noise = np.random.default_rng(0).uniform(0, 1, mask.shape).astype(np.float32)
     golden = np.full(mask.shape, 0.5, np.float32)
     expected = pytest.approx(visibility.FALSE_ALARMS, rel=0.25)
-    assert visibility.recall(noise, mask, golden=golden) == expected
+    assert visibility.recall(noise, mask, golden) == expected
 
 
 def test_regions_keep_a_guard_band():
