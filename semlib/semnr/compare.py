@@ -1,7 +1,6 @@
 """Denoisers side by side: on simulated images with known truth, on clean input, on real pairs."""
 
 from itertools import permutations, product
-from pathlib import Path
 
 import pandas as pd
 from tqdm import tqdm
@@ -13,6 +12,7 @@ from semlib.semnr.page import read
 from semlib.semnr.registration import register
 
 KRISS = paths.ROOT.parent / "shared" / "real-sem" / "kriss"
+KINDS = ("noisy", "clean")
 REAL_COLUMNS = ("psnr", "ssim", "fsim", "dists", "edge", "contrast", "invention")
 
 
@@ -21,7 +21,8 @@ def denoisers(clean, masks, *, seed=0, dose=40.0):
 
     Clean images float (N, H, W) in [0, 1], masks bool (N, H, W), dose in electrons a pixel. A
     DataFrame with a line for each image, input ("noisy" or "clean") and denoiser: metrics, area,
-    ``scaled_<axis>``, gains, conflicts (joined by ", ") and verdict, both against the input.
+    ``scaled_<axis>``, gains; against the input before_recall, d_psnr, conflicts (joined by ", ")
+    and verdict.
     """
     table = []
     for number, reference in trust.references(clean, masks, "denoisers"):
@@ -41,6 +42,7 @@ def _compared(reference, before, restored):
     compared = {name: after[name] for name in (*stress.METRICS, "area")}
     compared |= {f"scaled_{axis}": value for axis, value in after["scaled"].items()}
     compared |= gains(reference, restored)
+    compared |= {"before_recall": before["recall"], "d_psnr": after["psnr"] - before["psnr"]}
     compared["conflicts"] = ", ".join(trust.conflicts(before, after))
     return compared | {"verdict": trust.verdict(before, after).name}
 
@@ -105,15 +107,6 @@ def severity(clean, masks, *, severities=(0.1, 0.25, 0.5, 1.0), seed=0):
     return pd.DataFrame(table)
 
 
-def against_noisy(table):
-    """The noisy images of `denoisers`' table, with before_recall and d_psnr."""
-    noisy = table[table["input"] == "noisy"]
-    untouched = noisy[noisy["denoiser"] == "identity"].set_index("image")
-    before = noisy["image"].map(untouched["psnr"])
-    recall = noisy["image"].map(untouched["recall"])
-    return noisy.assign(before_recall=recall, d_psnr=noisy["psnr"] - before)
-
-
 def starkest(table):
     """Where two denoisers' recalls of the defect differ most: (image, loser, keeper)."""
     restored = table[(table["input"] == "noisy") & (table["denoiser"] != "identity")]
@@ -122,12 +115,11 @@ def starkest(table):
     return image, recalls.loc[image].idxmin(), recalls.loc[image].idxmax()
 
 
-def pairs(folder=KRISS, *, count=None):
+def pairs(count):
     """Real pairs ``noisy_XX.png``, ``clean_XX.png``: list of (XX, noisy, clean), or empty."""
-    folder = Path(folder)
-    names = sorted(file.stem[6:] for file in folder.glob("noisy_*.png"))[:count]
-    kinds = ("noisy", "clean")
-    return [(name, *(read(folder / f"{kind}_{name}.png") for kind in kinds)) for name in names]
+    files = sorted(KRISS.glob("noisy_*.png"))[:count]
+    names = [file.stem.removeprefix("noisy_") for file in files]
+    return [(name, *(read(KRISS / f"{kind}_{name}.png") for kind in KINDS)) for name in names]
 
 
 def real(pairs):

@@ -40,8 +40,8 @@ def evaluate(clean, masks, *, seeds=(0,), severities=(0.3, 0.6, 1.0), dose=40.0)
     """Put every stress test on an honest restoration of every image and compare with the noisy one.
 
     An honest restoration is the truth with a share of the noise (`LEFTS`, given as its severity).
-    The stress tests damage that with 30 %: what a rule then says is about the stress alone. Clean
-    images float (N, H, W) in [0, 1], masks bool (N, H, W), dose in electrons a pixel.
+    The stress tests damage that with 30 %: what a rule then says is about the stress alone.
+    Parameters as in `compare.denoisers`.
 
     A DataFrame of image, half ("choose" for even images, "judge" for odd ones), seed, stress,
     severity, ``d_<metric>`` (after - before; CNR relative), ``<metric>``, ``before_<metric>``, and
@@ -83,17 +83,15 @@ def choose(table):
     """
     chosen = {}
     for rule, (target, first, second) in RULES.items():
-        hit = table["stress"] == target
-        honest = table["stress"] == HONEST
-        best = -np.inf
-        for pair in product(TRIED[first], TRIED[second]):
-            thresholds = dict(zip((first, second), pair, strict=True))
-            fires = rule_fires(table, rule, thresholds)
-            youden = fires[hit].mean() - fires[honest].mean()
-            if youden > best:
-                best = youden
-                chosen[rule] = thresholds
+        pairs = [{first: a, second: b} for a, b in product(TRIED[first], TRIED[second])]
+        scores = [_youden(table, rule_fires(table, rule, pair), target) for pair in pairs]
+        chosen[rule] = pairs[np.argmax(scores)]
     return chosen
+
+
+def _youden(table, fires, target):
+    """Sensitivity + specificity - 1."""
+    return fires[table["stress"] == target].mean() - fires[table["stress"] == HONEST].mean()
 
 
 def rule_fires(table, rule, thresholds):
@@ -112,8 +110,8 @@ def judge(table, thresholds):
     for rule, (target, *_) in RULES.items():
         shown = ", ".join(f"{name} {value:g}" for name, value in thresholds[rule].items())
         fires = rule_fires(table, rule, thresholds[rule])
-        judged.append({"rule": rule, "target": target, "thresholds": shown})
-        judged[-1] |= _rates(table, fires, target)
+        case = {"rule": rule, "target": target, "thresholds": shown}
+        judged.append(case | _rates(table, fires, target))
     return pd.DataFrame(judged)
 
 
@@ -122,31 +120,26 @@ def gain_rules(table):
     chosen, judged = (table[table["half"] == half] for half in ("choose", "judge"))
     rules = []
     for target, (gain, low) in GAINS.items():
-        limit = _best_limit(chosen, target, gain, low)
-        fires = judged[gain] < limit if low else judged[gain] > limit
-        rules.append({"rule": f"{gain} {'<' if low else '>'}", "target": target})
-        rules[-1] |= {"thresholds": f"{limit:.2f}"} | _rates(judged, fires, target)
+        # half-way between the two values that are separated best
+        values = np.unique(chosen.loc[chosen["stress"].isin([target, HONEST]), gain])
+        limits = (values[1:] + values[:-1]) / 2
+        scores = [_youden(chosen, _alarm(chosen[gain], limit, low), target) for limit in limits]
+        limit = limits[np.argmax(scores)]
+        rule = {"rule": f"{gain} {'<' if low else '>'}", "target": target}
+        rates = _rates(judged, _alarm(judged[gain], limit, low), target)
+        rules.append(rule | {"thresholds": f"{limit:.2f}"} | rates)
     return pd.DataFrame(rules)
 
 
-def _best_limit(table, target, gain, low):
-    """Threshold half-way between the two values that it separates best."""
-    cases = table[table["stress"].isin([target, HONEST])]
-    hit = cases["stress"] == target
-    values = np.unique(cases[gain])
-
-    def youden(limit):
-        fires = cases[gain] < limit if low else cases[gain] > limit
-        return fires[hit].mean() - fires[~hit].mean()
-
-    return float(max((values[1:] + values[:-1]) / 2, key=youden))
+def _alarm(gain, limit, low):
+    return gain < limit if low else gain > limit
 
 
 def _rates(table, fires, target):
     hit = table["stress"] == target
     honest = table["stress"] == HONEST
-    parts = {"sensitivity": fires[hit], "specificity": ~fires[honest]}
-    parts["elsewhere"] = fires[~hit & ~honest]
+    other = fires[~hit & ~honest]
+    parts = {"sensitivity": fires[hit], "specificity": ~fires[honest], "elsewhere": other}
     rates = {}
     for name, values in parts.items():
         low, high = stats.share_interval(int(values.sum()), len(values))

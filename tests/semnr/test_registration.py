@@ -43,7 +43,7 @@ def test_registration_follows_drift_and_ignores_the_data_bar(field):
 
 
 def test_real_pairs_register_better_than_they_lie():
-    pairs = compare.pairs(count=2)
+    pairs = compare.pairs(2)
     if not pairs:
         pytest.skip(f"no real pairs in {compare.KRISS}")
     for _, noisy, clean in pairs:
