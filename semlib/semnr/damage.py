@@ -11,7 +11,7 @@ from scipy.signal import fftconvolve, lfilter
 
 from semlib.images import simulator
 from semlib.images.simulator import microscope
-from semlib.semnr.metrics import check_images, check_mask
+from semlib.semnr.metrics import check_image, check_mask
 
 RING = 6  # pixels around a defect that are compared and blended
 REACH = 64  # pixels: how far `without_defect` looks for a piece of image to copy
@@ -22,10 +22,10 @@ def scenes(n, *, seed, size):
     return simulator.sample(n, seed=seed, preset="semnr", size=size, labels=1 + np.arange(n) % 5)
 
 
-def acquire(clean, *, seed, dose=40.0, jitter=0.2, correlation=0.4):
+def acquire(clean, *, seed, dose=40.0):
     """A noisy scan of a clean image (H, W), see `microscope.acquire`; float32 in [0, 1]."""
     rng = np.random.default_rng(seed)
-    noisy = microscope.acquire(clean * 255, rng, dose=dose, jitter=jitter, correlation=correlation)
+    noisy = microscope.acquire(clean * 255, rng, dose=dose, jitter=0.2, correlation=0.4)
     return np.clip(noisy / 255, 0, 1).astype(np.float32)
 
 
@@ -42,23 +42,20 @@ def apply(name, image, severity, *, seed, mask=None):
         raise ValueError(f"severity={severity}: severities go from 0 to 1")
     if name == "defect erased" and mask is None:
         raise ValueError("'defect erased' needs the mask of the defect")
-    (image,) = check_images(image, names=("image",))
+    image = check_image(image)
     rng = np.random.default_rng(seed)
     changed = kinds[name](image, severity, rng, mask) if severity else image
     return np.clip(changed, 0, 1).astype(np.float32)
 
 
 def without_defect(image, mask):
-    """The same field without the defect: each masked piece is replaced by the best piece nearby.
+    """The same field, float32 (H, W), with each masked piece replaced by the best piece nearby.
 
     The best piece has the least mean squared difference in a ring around the defect; on a periodic
-    pattern it lies one period away. Inside the ring the two blend. Our choice. Image float (H, W)
-    in [0, 1] and mask bool (H, W) in, float32 (H, W) out.
+    pattern it lies one period away. Inside the ring the two blend. Our choice.
     """
-    (image,) = check_images(image, names=("image",))
-    pieces, count = ndimage.label(
-        ndimage.binary_dilation(check_mask(mask, image.shape), iterations=2)
-    )
+    mask = check_mask(mask, image.shape)
+    pieces, count = ndimage.label(ndimage.binary_dilation(mask, iterations=2))
     blocked = pieces > 0
     restored = image.copy()
     for number in range(1, count + 1):
@@ -105,9 +102,8 @@ def _jitter(image, severity, rng, _mask):
     """Rows displaced at random, standard deviation 2 px."""
     shifts = 2 * severity * rng.standard_normal(len(image))
     columns = np.arange(image.shape[1])
-    return np.stack(
-        [np.interp(columns + shift, columns, row) for row, shift in zip(image, shifts, strict=True)]
-    )
+    moved = [np.interp(columns + s, columns, row) for s, row in zip(shifts, image, strict=True)]
+    return np.stack(moved)
 
 
 def _drift(image, severity, rng, _mask):
@@ -116,7 +112,7 @@ def _drift(image, severity, rng, _mask):
     angle = rng.uniform(0, 2 * np.pi) + rng.normal(0, 0.7) * time
     right = 6 * severity * time * np.cos(angle)
     down = 6 * severity * time * np.sin(angle)
-    y, x = np.indices(image.shape, dtype=float)
+    y, x = np.indices(image.shape)
     places = (y + down[:, None], x + right[:, None])
     return ndimage.map_coordinates(image, places, order=1, mode="nearest")
 

@@ -7,10 +7,11 @@ import numpy as np
 from scipy import ndimage
 from skimage import restoration
 
-from semlib.semnr.metrics import check_images
+from semlib.semnr.metrics import check_image
 
 MODELS = Path(__file__).parent / "models"  # networks trained by `python -m training.denoisers`
 BORDER = 8  # pixels mirrored around an image before a network sees it
+SMALLEST = 16  # pixels a side
 
 
 def denoise(name, image, **settings):
@@ -22,7 +23,7 @@ def denoise(name, image, **settings):
     classical = CLASSICAL | {"BM3D": _bm3d}
     if name not in classical | LEARNED:
         raise ValueError(f"unknown denoiser {name!r}: use one of {', '.join(names())}")
-    image = _one_image(image)
+    image = check_image(image, smallest=SMALLEST)
     function = network(LEARNED[name]) if name in LEARNED else classical[name]
     return np.clip(function(image, **settings), 0, 1).astype(np.float32)
 
@@ -33,19 +34,17 @@ def names():
 
 
 def calibrate(name, image):
-    """Best settings of a classical denoiser for one noisy image, without the truth.
+    """Best settings of a classical denoiser for one noisy image, without the truth: dict.
 
     J-invariance (Batson and Royer, arXiv 1901.11365): each pixel is guessed from the others and
     compared with itself. It assumes noise that is independent from pixel to pixel; the noise of a
     scan is correlated, which makes it choose too weak a filter.
-    Returns settings for `denoise`.
     """
     if name not in GRIDS:
         raise ValueError(f"{name!r} has nothing to calibrate: use one of {', '.join(GRIDS)}")
-    image = _one_image(image)
-    chosen = restoration.calibrate_denoiser(
-        image, CLASSICAL[name], dict(GRIDS[name]), approximate_loss=True
-    )
+    image = check_image(image, smallest=SMALLEST)
+    grid = dict(GRIDS[name])  # a copy, which scikit-image changes
+    chosen = restoration.calibrate_denoiser(image, CLASSICAL[name], grid, approximate_loss=True)
     return dict(chosen.keywords["denoiser_kwargs"])
 
 
@@ -68,8 +67,13 @@ def load(kind, folder=MODELS):
     return unet.eval()
 
 
-def restore(unet, image):
-    """Run a network on one image, float32 (H, W) in [0, 1]."""
+@cache
+def network(kind):
+    """A kind's network as a function of an image, loaded once."""
+    return partial(_restore, load(kind))
+
+
+def _restore(unet, image):
     import torch
     from torch.nn import functional as F
 
@@ -79,28 +83,14 @@ def restore(unet, image):
     x = F.pad(x, (BORDER, BORDER + -width % 4, BORDER, BORDER + -height % 4), mode="reflect")
     with torch.inference_mode():
         restored = unet(x)[0, 0, BORDER : BORDER + height, BORDER : BORDER + width]
-    return restored.clamp(0, 1).numpy()
-
-
-@cache
-def network(kind):
-    """A kind's network as a function of an image, loaded once."""
-    return partial(restore, load(kind))
-
-
-def _one_image(image):
-    (image,) = check_images(image, smallest=16, names=("image",))
-    if image.ndim != 2:
-        raise ValueError(f"image has shape {image.shape}: one image (height, width) at a time")
-    return image
+    return restored.numpy()
 
 
 def _nl_means(image, *, strength=0.8):
     sigma = float(restoration.estimate_sigma(image))
     height = max(strength * sigma, 1e-6)  # 0 would divide by 0 on a constant image
-    return restoration.denoise_nl_means(
-        image, h=height, sigma=sigma, patch_size=5, patch_distance=7, fast_mode=True
-    )
+    options = {"patch_size": 5, "patch_distance": 7, "fast_mode": True}
+    return restoration.denoise_nl_means(image, h=height, sigma=sigma, **options)
 
 
 def _bm3d(image, *, sigma=None):
@@ -111,6 +101,7 @@ def _bm3d(image, *, sigma=None):
     return bm3d.bm3d(image, sigma or float(restoration.estimate_sigma(image)))
 
 
+WAVELET = {"wavelet": "db2", "method": "BayesShrink", "wavelet_levels": 3}
 CLASSICAL = {
     "identity": lambda image: image,
     "Gaussian": partial(ndimage.gaussian_filter, sigma=1.2),
@@ -118,9 +109,7 @@ CLASSICAL = {
     "bilateral": partial(restoration.denoise_bilateral, sigma_color=0.15, sigma_spatial=2.0),
     "NL means": _nl_means,
     "TV": partial(restoration.denoise_tv_chambolle, weight=0.1),
-    "wavelet": partial(
-        restoration.denoise_wavelet, wavelet="db2", method="BayesShrink", wavelet_levels=3
-    ),
+    "wavelet": partial(restoration.denoise_wavelet, **WAVELET),
 }
 LEARNED = {"U-Net MSE": "mse", "SEMNR": "semnr", "blind spot": "blind"}
 GRIDS = {

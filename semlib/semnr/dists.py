@@ -1,8 +1,8 @@
 """DISTS: structure and texture in VGG16 features (Ding et al., IEEE TPAMI 44, 2567, 2022).
 
 ``D = 1 - sum_ij (alpha_ij l(x_ij, y_ij) + beta_ij s(x_ij, y_ij))`` over the image and five stages i
-with channels j; l compares the means of a channel, s its variances and covariance. D is a distance:
-0 for equal images. Preprint: arXiv 2004.07728.
+with channels j; l compares the means of a channel, s its variances and covariance (preprint: arXiv
+2004.07728).
 """
 
 import numpy as np
@@ -63,10 +63,7 @@ def _tensor(image):
 
 
 def dists(reference, image):
-    """DISTS distance, 0 for equal images; as `metrics.psnr`, 32 pixels a side at least.
-
-    Raises `semlib.weights.WeightsError` if VGG16 or the coefficients cannot be had.
-    """
+    """DISTS distance, 0 for equal images; `semlib.weights.WeightsError` if there are no weights."""
     return score_pairs(reference, image, SMALLEST, lambda a, b: Distance(a)(b))
 
 

@@ -1,8 +1,8 @@
 """FSIM: phase congruency and gradient (Zhang et al., IEEE TIP 20, 2378, 2011).
 
 The conventions are those of the authors' code and of piq with ``chromatic=False``: four scales and
-orientations, images averaged down to about 256 pixels. What depends on the size only, the filters
-and their noise constants, is kept, and so can be the features of a reference.
+orientations, images averaged down to about 256 pixels. Filters and noise constants depend on the
+size only and are kept, and so can be the features of a reference.
 """
 
 import math
@@ -23,6 +23,8 @@ ANGULAR_SIGMA = math.pi / (ORIENTATIONS * 1.2)
 NOISE_SIGMAS = 2.0
 T1, T2 = 0.85, 160.0  # section III of the paper
 EPS = torch.finfo(torch.float32).eps
+_SLOPE = torch.tensor([[-3.0, 0, 3], [-10, 0, 10], [-3, 0, 3]]) / 16
+SCHARR = torch.stack([_SLOPE, _SLOPE.T])[:, None]
 
 
 def fsim(reference, image):
@@ -35,7 +37,7 @@ def features(image):
     """Phase congruency in [0, 1] and gradient (grey levels to 255) of an image, tensors (h, w)."""
     x = torch.from_numpy(np.ascontiguousarray(image))[None, None] * 255
     x = F.avg_pool2d(x, max(1, round(min(image.shape) / 256)))
-    gradient = F.conv2d(x, _scharr(), padding=1).square().sum(1).sqrt()[0]
+    gradient = F.conv2d(x, SCHARR, padding=1).square().sum(1).sqrt()[0]
     return phase_congruency(x[0, 0]), gradient
 
 
@@ -84,18 +86,16 @@ def _bank(height, width):
     angles = torch.arange(ORIENTATIONS)[:, None, None] * (math.pi / ORIENTATIONS)
     distance = torch.atan2(torch.sin(theta - angles), torch.cos(theta - angles)).abs()
     spread = torch.exp(-(distance**2) / (2 * ANGULAR_SIGMA**2))
-    filters = spread[:, None] * radial[None]
+    filters = spread[:, None] * radial
     return filters, [_noise_constant(bank) for bank in filters]
 
 
 def _noise_constant(bank):
-    """Threshold over the finest scale's median amplitude, one orientation (Kovesi's estimate)."""
+    # Kovesi's estimate of the threshold over the finest scale's median amplitude
     kernels = torch.fft.ifft2(bank).real.double() * math.sqrt(bank[0].numel())
     overlaps = torch.einsum("shw,thw->st", kernels, kernels)
-    squares = overlaps.trace()
-    products = overlaps.triu(1).sum()
-    per_power = (squares + 2 * products).item() / (math.log(2) * bank[0].square().sum().item())
-    rayleigh = math.sqrt(per_power)
+    total = (overlaps.trace() + 2 * overlaps.triu(1).sum()).item()
+    rayleigh = math.sqrt(total / (math.log(2) * bank[0].square().sum().item()))
     return rayleigh * (math.sqrt(math.pi / 2) + NOISE_SIGMAS * math.sqrt(2 - math.pi / 2)) / 1.7
 
 
@@ -103,12 +103,6 @@ def _frequencies(n):
     """Cycles per pixel with 0 first; odd sizes divide by n - 1, as in the authors' code."""
     steps = torch.arange(n) - n // 2
     return torch.roll(steps / (n - n % 2), -(n // 2))
-
-
-@lru_cache(maxsize=1)
-def _scharr():
-    kernel = torch.tensor([[-3.0, 0, 3], [-10, 0, 10], [-3, 0, 3]]) / 16
-    return torch.stack([kernel, kernel.T])[:, None]
 
 
 def _alike(a, b, constant):

@@ -7,32 +7,31 @@ need no noisy image to compare with, unlike the article's rules.
 import numpy as np
 from scipy import ndimage
 
-from semlib.semnr.metrics import check_images
-
 EDGE_SHARE = 0.1  # of all pixels, those with the steepest gradient
 
 
-def gains(reference, image, *, mask=None, golden=None):
-    """How much of the truth's edges, contrast, quiet and defect a restored image has; our choice.
-
-    Images float (H, W) in [0, 1]; the defect needs its mask and the `golden` field without it.
+def gains(reference, image):
+    """How much of a `trust.Reference` an image float32 (H, W) has; dict of float, our choice.
 
     - edge: gradient along the truth's edges, 1 kept, below 1 blurred, above 1 over-sharpened.
     - contrast: large-scale contrast (4 px), 1 kept.
-    - defect: its difference to the golden image, 1 kept, 0 erased, NaN without a mask.
     - invention: standard deviation of the smoothed (1.5 px) error away from edges, 0 ideal.
     - outlier: largest smoothed error elsewhere, in robust standard deviations, 4 to 5 for noise.
+    - defect: its difference to the golden image, 1 kept, 0 erased, NaN without a mask.
     """
-    reference, image = check_images(reference, image)
-    slope = _gradient(reference)
+    truth = reference.image
+    slope = _gradient(truth)
     steepness = np.hypot(*slope)
     steep = steepness >= np.quantile(steepness, 1 - EDGE_SHARE)
-    coarse = ndimage.gaussian_filter(reference, 4)
+    coarse = ndimage.gaussian_filter(truth, 4)
     coarse -= coarse.mean()
-    error = ndimage.gaussian_filter(image - reference, 1.5)
-    away = (
-        np.ones(image.shape, bool) if mask is None else ~ndimage.binary_dilation(mask, iterations=4)
-    )
+    error = ndimage.gaussian_filter(image - truth, 1.5)
+    away = np.ones(image.shape, bool)
+    defect = np.nan
+    if reference.mask is not None:
+        away = ~ndimage.binary_dilation(reference.mask, iterations=4)
+        near = ndimage.binary_dilation(reference.mask, iterations=2)
+        defect = _gain((image - reference.golden)[near], (truth - reference.golden)[near])
     quiet = away & ~ndimage.binary_dilation(steep, iterations=3)
     quiet = quiet if quiet.any() else ~steep
     size = np.abs(error[away])
@@ -42,15 +41,8 @@ def gains(reference, image, *, mask=None, golden=None):
         "invention": float(error[quiet].std()),
         # 1.4826 median(|x|) is the standard deviation of Gaussian x, whatever the outliers
         "outlier": float(size.max() / max(1.4826 * np.median(size), 1e-6)),
-        "defect": _defect(reference, image, mask, golden),
+        "defect": defect,
     }
-
-
-def _defect(reference, image, mask, golden):
-    if mask is None or golden is None:
-        return np.nan
-    near = ndimage.binary_dilation(mask, iterations=2)
-    return _gain((image - golden)[near], (reference - golden)[near])
 
 
 def _gain(values, truth):

@@ -2,6 +2,7 @@
 
 PSNR and SSIM equal piq's with ``downsample=False``, and SSIM scikit-image's with
 ``gaussian_weights=True, sigma=1.5, use_sample_covariance=False``, the mean taken where it fits.
+Images are float (H, W) in [0, 1]; of batches (N, H, W) a metric returns an array (N,).
 """
 
 import numpy as np
@@ -16,20 +17,8 @@ KERNEL = (_WEIGHTS / _WEIGHTS.sum()).astype(np.float32)
 C1, C2 = 0.01**2, 0.03**2
 
 
-def check_images(*arrays, smallest=1, names=("reference", "image")):
-    """Images that belong together, float (H, W) or (N, H, W) in [0, 1], as float32.
-
-    ValueError for colour, integers, NaN, other values, shapes that differ, fewer than `smallest`
-    pixels a side; `names` is what its message calls the arrays.
-    """
-    checked = [_check(array, smallest, name) for array, name in zip(arrays, names, strict=False)]
-    if len({array.shape for array in checked}) > 1:
-        shapes = [f"{name} {image.shape}" for name, image in zip(names, checked, strict=False)]
-        raise ValueError(f"shapes differ: {', '.join(shapes)}; crop or resample to one shape first")
-    return checked
-
-
-def _check(array, smallest, name):
+def check_images(array, name="image", *, smallest=1):
+    """An image or a batch of them as float32; ValueError with `name` for anything else."""
     array = np.asarray(array)
     shape = array.shape
     if array.ndim == 4 or (array.ndim == 3 and shape[-1] in (3, 4)):
@@ -48,6 +37,14 @@ def _check(array, smallest, name):
     return array.astype(np.float32, copy=False)
 
 
+def check_image(array, name="image", *, smallest=1):
+    """As `check_images`, for one image (H, W)."""
+    image = check_images(array, name, smallest=smallest)
+    if image.ndim != 2:
+        raise ValueError(f"{name} has shape {image.shape}: one image (height, width) at a time")
+    return image
+
+
 def check_mask(array, shape, name="mask"):
     """A mask of the given shape as bool, True where it is not 0; neither empty nor full."""
     marked = np.asarray(array) != 0
@@ -62,35 +59,27 @@ def check_mask(array, shape, name="mask"):
 
 def score_pairs(reference, image, smallest, score):
     """`score` of two images (H, W) after a check; of two batches (N, H, W) an array (N,)."""
-    reference, image = check_images(reference, image, smallest=smallest)
+    reference = check_images(reference, "reference", smallest=smallest)
+    image = check_images(image, smallest=smallest)
+    if reference.shape != image.shape:
+        shapes = f"reference {reference.shape}, image {image.shape}"
+        raise ValueError(f"shapes differ: {shapes}; crop or resample to one shape first")
     if image.ndim == 2:
         return score(reference, image)
     return np.array([score(a, b) for a, b in zip(reference, image, strict=True)])
 
 
 def psnr(reference, image):
-    """Peak signal-to-noise ratio, -10 log10(mean squared error + 1e-8); equal images have 80 dB.
+    """Peak signal-to-noise ratio in dB, -10 log10(mean squared error + 1e-8); 80 at most."""
+    return score_pairs(reference, image, 1, _psnr)
 
-    Parameters
-    ----------
-    reference, image : float array (H, W) or (N, H, W), in [0, 1]
 
-    Returns
-    -------
-    float or float array (N,), dB
-    """
-
-    def score(a, b):
-        return float(-10 * np.log10(np.square(a - b).mean(dtype=np.float64) + 1e-8))
-
-    return score_pairs(reference, image, 1, score)
+def _psnr(a, b):
+    return float(-10 * np.log10(np.square(a - b).mean(dtype=np.float64) + 1e-8))
 
 
 def ssim(reference, image):
-    """Structural similarity (Wang et al. 2004, doi 10.1109/TIP.2003.819861), 1 for equal images.
-
-    Parameters and result as in `psnr`; 11 pixels a side at least.
-    """
+    """Structural similarity (Wang et al. 2004, doi 10.1109/TIP.2003.819861), 1 for equal images."""
     return score_pairs(reference, image, WINDOW, lambda a, b: ssim_of(moments(a), moments(b)))
 
 
@@ -119,7 +108,7 @@ def _smooth(a, b):
 
 @njit(nogil=True, fastmath=True, cache=True)
 def _smooth_rows(start, stop, a, b, window, smoothed):
-    """The window is separable: one pass down the columns of a * b, one along the row it gives."""
+    # the window is separable: one pass down the columns of a * b, one along the row it gives
     column = np.empty(a.shape[1], np.float32)
     for row in range(start, stop):
         column[:] = 0
@@ -134,10 +123,10 @@ def _smooth_rows(start, stop, a, b, window, smoothed):
 
 
 def cnr(image, signal, background):
-    """Contrast-to-noise ratio ``|mu_s - mu_b| / sigma_b``, 0 to infinity (constant background).
+    """Contrast-to-noise ratio ``|mu_s - mu_b| / sigma_b`` of two regions, bool (H, W).
 
-    Smoothing and compression of the dynamic range inflate it (doi 10.1109/TUFFC.2019.2956855).
-    Image float (H, W) or (N, H, W) in [0, 1], regions bool (H, W); float or float array (N,).
+    Infinite on a constant background. Smoothing and compression of the dynamic range inflate it
+    (doi 10.1109/TUFFC.2019.2956855).
     """
     return _in_regions(image, signal, background, _cnr)
 
@@ -153,8 +142,7 @@ def _cnr(inside, around):
 def gcnr(image, signal, background):
     """Generalised CNR: 1 - overlap of the two histograms, 0 (hidden) to 1 (a threshold suffices).
 
-    Monotonic mappings of the grey values do not change it, up to the binning: neither gain nor
-    contrast help. Parameters, result and source as in `cnr`.
+    Monotonic mappings of the grey values do not change it, up to the binning. Source as `cnr`.
     """
     return _in_regions(image, signal, background, _gcnr)
 
@@ -172,7 +160,7 @@ def _gcnr(inside, around):
 
 
 def _in_regions(image, signal, background, score):
-    (image,) = check_images(image, names=("image",))
+    image = check_images(image)
     signal = check_mask(signal, image.shape[-2:], "signal")
     background = check_mask(background, image.shape[-2:], "background")
     if shared := int((signal & background).sum()):

@@ -16,33 +16,24 @@ COLUMNS = ("psnr", "ssim", "fsim", "dists", "cnr", "gcnr", "recall", "area")
 
 
 def read(path):
-    """A grey image file of 8 or 16 bits, or of floats in [0, 1], as float32 (H, W) in [0, 1].
-
-    FileNotFoundError if there is no such file, ValueError if it is no image or a colour image.
-    """
-    path = _existing(path)
+    """A grey image file of 8 or 16 bits, or of floats in [0, 1], as float32 (H, W) in [0, 1]."""
     try:
         with Image.open(path) as file:
             values = np.asarray(file)
             mode = file.mode
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{path} does not exist") from error
     except OSError as error:  # no image, or a part of one
         raise ValueError(f"{path} is no image that can be read ({error})") from error
     if values.ndim != 2 or mode in ("P", "1"):
         raise ValueError(f"{path} is a colour image (mode {mode}): convert it to one grey channel")
-    scale = {"L": 255, "F": 1}.get(mode, 65535)
-    return values.astype(np.float32) / scale
+    return values.astype(np.float32) / {"L": 255, "F": 1}.get(mode, 65535)
 
 
 def read_mask(path):
     """A mask file as bool (H, W): True where it is 128 of 255 or more."""
-    with Image.open(_existing(path)) as file:
+    with Image.open(path) as file:
         return np.asarray(file.convert("L")) >= 128
-
-
-def _existing(path):
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path} does not exist")
-    return path
 
 
 def folder(place):
@@ -63,17 +54,9 @@ def folder(place):
 def write(reference, restored, out, *, mask=None, noisy=None):
     """Profile one restored image file and write ``<out>.png`` and ``<out>.csv``; the CSV's table.
 
-    Parameters
-    ----------
-    reference, restored : path of a grey image file
-    out : path without ending
-    mask, noisy : path, optional
-        The defect (for CNR, gCNR and recall) and the image before (for conflicts and the verdict).
-
-    Raises
-    ------
-    ValueError, FileNotFoundError
-        For files that are missing, are no grey images or differ in size.
+    All are paths, `out` without ending; with a `mask` of the defect there are CNR, gCNR and recall,
+    with the `noisy` image before the restoration conflicts and the verdict. ValueError or
+    FileNotFoundError for files that are missing, are no grey images or differ in size.
     """
     import matplotlib.pyplot as plt
 
@@ -83,22 +66,20 @@ def write(reference, restored, out, *, mask=None, noisy=None):
     images = {} if noisy is None else {"noisy": read(noisy)}
     images["restored"] = read(restored)
     profiles = {name: trust.profile(truth, image) for name, image in images.items()}
-    profiles["restored"]["notes"] += apart(truth.image, images["restored"])
-    table = pd.DataFrame([{"image": n} | {c: p[c] for c in COLUMNS} for n, p in profiles.items()])
+    names = pd.Index([*profiles], name="image")
+    table = pd.DataFrame([*profiles.values()], names, columns=list(COLUMNS)).reset_index()
     table["verdict"] = ""
-    said = None
     if noisy is not None:
         verdict = trust.verdict(profiles["noisy"], profiles["restored"])
         table.loc[table["image"] == "restored", "verdict"] = verdict.name
-        said = f"Verdict: {verdict.name}. Next: {verdict.next}."
     saving.style()
+    profiles["restored"]["notes"] += apart(truth.image, images["restored"])
     title = _title(Path(restored), Path(reference))
-    figure = draw(truth.image, images, profiles, said=said, title=title)
-    out = Path(out)
-    with atomic(out.with_name(f"{out.name}.png")) as temporary:
+    figure = draw(truth.image, images, profiles, title)
+    with atomic(f"{out}.png") as temporary:
         figure.savefig(temporary)
     plt.close(figure)
-    with atomic(out.with_name(f"{out.name}.csv")) as temporary:
+    with atomic(f"{out}.csv") as temporary:
         table.to_csv(temporary, index=False)
     return table
 
@@ -124,11 +105,10 @@ def apart(reference, restored):
     ]
 
 
-def draw(reference, images, profiles, *, said=None, title="Trust profile"):
+def draw(reference, images, profiles, title):
     """One page about one restoration: images, difference, radar, numbers, verdict.
 
-    `images` and `profiles` are of "restored", and of "noisy" if there is one; `said` is the verdict
-    in words.
+    `images` and `profiles` are of "restored", and of "noisy" if there is one.
     """
     import matplotlib.pyplot as plt
 
@@ -139,11 +119,11 @@ def draw(reference, images, profiles, *, said=None, title="Trust profile"):
     header.text(0.5, 0.4, title, ha="center", va="center", fontsize=12)
     axes = above.subplots(1, len(images) + 2)
     low, high = plots.limits(reference)
+    error = images["restored"] - reference
+    span = max(float(np.percentile(np.abs(error), 99.5)), 1e-3)
     for axis, (name, image) in zip(axes, {"reference": reference, **images}.items(), strict=False):
         axis.imshow(image, vmin=low, vmax=high)
         axis.set(title=name, xticks=[], yticks=[])
-    error = images["restored"] - reference
-    span = max(float(np.percentile(np.abs(error), 99.5)), 1e-3)
     picture = axes[-1].imshow(error, cmap="RdBu_r", vmin=-span, vmax=span)
     axes[-1].set(title="restored - reference", xticks=[], yticks=[])
     above.colorbar(picture, ax=axes[-1], location="bottom", label="grey value (0 to 1)")
@@ -151,7 +131,10 @@ def draw(reference, images, profiles, *, said=None, title="Trust profile"):
     scaled = {name: profile["scaled"] for name, profile in profiles.items()}
     radar = below.add_subplot(grid[0], projection="polar")
     plots.polygon(radar, scaled["restored"], scaled.get("noisy"))
-    notes = ([said] if said else []) + profiles["restored"]["notes"]
+    notes = profiles["restored"]["notes"]
+    if "noisy" in profiles:
+        verdict = trust.verdict(profiles["noisy"], profiles["restored"])
+        notes = [f"Verdict: {verdict.name}. Next: {verdict.next}.", *notes]
     _numbers(below.add_subplot(grid[1]), profiles, notes, plots.NAMES)
     return figure
 

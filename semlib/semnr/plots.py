@@ -18,8 +18,7 @@ def radar(profiles):
 
     `profiles` maps names to ``scaled`` of `trust.profile`, or means of several.
     """
-    before = "identity"
-    shown = [name for name in profiles if name != before] or list(profiles)
+    shown = [name for name in profiles if name != "identity"]
     columns = min(5, len(shown))
     lines = -(-len(shown) // columns)
     polar = {"projection": "polar"}
@@ -28,11 +27,11 @@ def radar(profiles):
     for axis in axes.flat[len(shown) :]:
         axis.set_visible(False)
     for axis, name in zip(axes.flat, shown, strict=False):
-        polygon(axis, profiles[name], before=profiles.get(before))
+        polygon(axis, profiles[name], before=profiles["identity"])
         axis.set_title(f"{name}\narea {trust.area(profiles[name].values()):.2f}", fontsize=10)
-    restored = Patch(color=PALETTE[0], alpha=0.5, label="restored")
-    noisy = Patch(color="0.55", alpha=0.5, label="noisy")
-    figure.legend(handles=[restored, noisy], loc="outside lower left", ncols=2)
+    colours = {"restored": PALETTE[0], "noisy": "0.55"}
+    handles = [Patch(color=colour, alpha=0.5, label=name) for name, colour in colours.items()]
+    figure.legend(handles=handles, loc="outside lower left", ncols=2)
     return figure
 
 
@@ -71,31 +70,27 @@ def limits(image):
 def comparison(panels, captions, mask, *, zoom=24):
     """Whole images above, the defect enlarged below; the mask's outline only in the first.
 
-    `panels` maps titles to images (H, W), `captions` some of the titles to a line below; `zoom` is
-    the number of pixels from the defect's centre to the border of the enlarged part.
+    `panels` maps titles to images (H, W), `captions` some of them to a line below; the enlarged
+    part has twice `zoom` pixels a side.
     """
-    window = around(mask, zoom)
-    corner = (window[1].start, window[0].start)
-    sides = (window[1].stop - corner[0], window[0].stop - corner[1])
+    top, left = corner(mask, zoom)
+    window = np.s_[top : top + 2 * zoom, left : left + 2 * zoom]
     figure, axes = plt.subplots(2, len(panels), figsize=(2.5 * len(panels), 5.4), squeeze=False)
     low, high = limits(next(iter(panels.values())))
     for (above, below), (name, image) in zip(axes.T, panels.items(), strict=True):
         for axis, part in ((above, image), (below, image[window])):
             axis.imshow(part, vmin=low, vmax=high, interpolation="nearest")
             axis.axis("off")
-        above.set_title("\n".join([name, captions.get(name, "")]), fontsize=9)
-        above.add_patch(plt.Rectangle(corner, *sides, fill=False, ec=PALETTE[1], lw=1))
+        above.set_title(f"{name}\n{captions.get(name, '')}", fontsize=9)
+        above.add_patch(plt.Rectangle((left, top), 2 * zoom, 2 * zoom, fill=False, ec=PALETTE[1]))
     axes[1, 0].contour(mask[window], [0.5], colors=PALETTE[1], linewidths=1)
     return figure
 
 
-def around(mask, reach):
-    """Slices of a square of 2 `reach` pixels around a mask's centre, inside the image."""
-    window = []
-    for centre, side in zip(np.argwhere(mask).mean(0), mask.shape, strict=True):
-        start = int(np.clip(centre - reach, 0, max(0, side - 2 * reach)))
-        window.append(slice(start, start + 2 * reach))
-    return tuple(window)
+def corner(mask, reach):
+    """Top and left of a square of 2 `reach` pixels around a mask's centre, inside the image."""
+    start = np.argwhere(mask).mean(0) - reach
+    return np.clip(start, 0, np.maximum(0, np.array(mask.shape) - 2 * reach)).astype(int)
 
 
 def severity_curves(table):

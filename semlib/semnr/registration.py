@@ -12,19 +12,14 @@ SMALLEST = 32  # rows in which a displacement can be told
 
 
 def register(noisy, clean):
-    """Move the clean image onto the noisy one and cut both to what they share.
+    """Move the clean image onto the noisy one, both float (H, W), and cut both to what they share.
 
-    The slow scan drifts while it runs. After the shift of the whole image those of five horizontal
-    bands are measured, twice, and a straight line over the rows is fitted to them; cubic
-    interpolation. A data bar at the bottom, where both images are equal, is cut off first: it would
-    pin every shift to zero.
+    The slow scan drifts while it runs: after the shift of the whole image those of five bands of
+    rows are measured, twice, and a straight line over the rows is fitted. A data bar at the bottom,
+    where both images are equal, would pin every shift to zero and is cut off first.
 
-    Returns
-    -------
-    noisy, moved, unmoved : float32 array (h, w)
-        The noisy image and the clean one, moved and as it was, without a margin.
-    shift : float array (2, 2)
-        (down, right) in pixels, of the first and of the last row.
+    Returns the noisy image and the clean one, moved and as it was, float32 (h, w), and the shift of
+    the first and the last row, float (2, 2), (down, right) in pixels.
     """
     height = _above_data_bar(noisy, clean)
     noisy = noisy[:height]
@@ -45,7 +40,7 @@ def displacement(a, b):
 
 
 def _above_data_bar(a, b):
-    """Rows above a data bar: up to the last of which half the pixels differ by more than 1 %."""
+    # up to the last row of which half the pixels differ by more than 1 %
     differ = np.median(np.abs(a - b), axis=1) > 0.01
     return int(np.flatnonzero(differ)[-1]) + 1 if differ.any() else len(a)
 
@@ -53,15 +48,14 @@ def _above_data_bar(a, b):
 def _drift(noisy, clean, count):
     """Shift (2, H) of each row: a constant for one band, a line through the shifts of several."""
     edges = np.linspace(0, len(noisy), count + 1).astype(int)
-    bands = [slice(start, stop) for start, stop in pairwise(edges)]
-    centres = [(band.start + band.stop - 1) / 2 for band in bands]
-    shifts = [_shift(noisy[band], clean[band]) for band in bands]
+    centres = (edges[:-1] + edges[1:] - 1) / 2
+    shifts = [_shift(noisy[start:stop], clean[start:stop]) for start, stop in pairwise(edges)]
     lines = np.polyfit(centres, shifts, min(count - 1, 1))
     return np.array([np.polyval(line, np.arange(len(noisy))) for line in lines.T])
 
 
 def _warp(image, drift):
-    rows, columns = np.indices(image.shape, dtype=float)
+    rows, columns = np.indices(image.shape)
     places = (rows - drift[0][:, None], columns - drift[1][:, None])
     moved = ndimage.map_coordinates(image, places, order=3, mode="nearest")
     return np.clip(moved, 0, 1).astype(np.float32)
@@ -70,9 +64,7 @@ def _warp(image, drift):
 def _shift(a, b):
     # a band-pass keeps noise and shading out, the window the edges of the frame
     window = np.outer(*(np.hanning(side) for side in a.shape))
-    a, b = (_band_pass(image) * window for image in (a, b))
-    return phase_cross_correlation(a, b, upsample_factor=20, normalization=None)[0]
-
-
-def _band_pass(image):
-    return ndimage.gaussian_filter(image, 2) - ndimage.gaussian_filter(image, 20)
+    a, b = (ndimage.gaussian_filter(x, 2) - ndimage.gaussian_filter(x, 20) for x in (a, b))
+    return phase_cross_correlation(a * window, b * window, upsample_factor=20, normalization=None)[
+        0
+    ]

@@ -24,37 +24,26 @@ def sliders(clean, mask, *, seed=0):
     try:
         from ipywidgets import FloatLogSlider, FloatSlider, interact
     except ImportError:
-        print(
-            "the sliders need ipywidgets: python -m pip install ipywidgets, then restart the kernel"
-        )
+        print("the sliders need ipywidgets: python -m pip install ipywidgets, then a new kernel")
         return
     reference = trust.Reference(clean, mask=mask)
-    strength = {"min": 0, "max": 1, "step": 0.1, "description": "strength"}
 
     def show(method, dose, strength):
         view(reference, method, dose, strength, seed)
         plt.show()
 
-    interact(
-        show,
-        method=list(STRENGTHS),
-        dose=FloatLogSlider(value=40, min=1, max=3, step=0.1, description="dose"),
-        strength=FloatSlider(value=0.4, continuous_update=False, **strength),
-    )
+    dose = FloatLogSlider(value=40, min=1, max=3, step=0.1, description="dose")
+    strength = FloatSlider(value=0.4, min=0, max=1, step=0.1, description="strength")
+    strength.continuous_update = False
+    interact(show, method=list(STRENGTHS), dose=dose, strength=strength)
 
 
-def view(reference, method, dose, strength, seed=0):
-    """Noisy and restored image with their profiles: matplotlib Figure.
-
-    `reference` is a `trust.Reference`, `method` one of `STRENGTHS`, `dose` in electrons a pixel,
-    `strength` from 0 to 1, the weakest to the strongest setting.
-    """
+def view(reference, method, dose, strength, seed):
+    """Page about one filter of `STRENGTHS`: strength 0 to 1, dose in electrons a pixel."""
     parameter, weakest, strongest = STRENGTHS[method]
     noisy = damage.acquire(reference.image, seed=seed, dose=dose)
     setting = {parameter: weakest * (strongest / weakest) ** strength}
     images = {"noisy": noisy, "restored": denoise.denoise(method, noisy, **setting)}
     profiles = {name: trust.profile(reference, image) for name, image in images.items()}
-    verdict = trust.verdict(profiles["noisy"], profiles["restored"])
     title = f"{method}, strength {strength:.1f}, {dose:.0f} electrons a pixel (synthetic)"
-    said = f"Verdict: {verdict.name}."
-    return page.draw(reference.image, images, profiles, said=said, title=title)
+    return page.draw(reference.image, images, profiles, title)

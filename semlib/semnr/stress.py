@@ -4,7 +4,6 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from semlib import stats
 from semlib.semnr import damage, trust
@@ -42,37 +41,26 @@ def evaluate(clean, masks, *, seeds=(0,), severities=(0.3, 0.6, 1.0), dose=40.0)
 
     An honest restoration is the truth with a share of the noise (`LEFTS`, given as its severity).
     The stress tests damage that with 30 %: what a rule then says is about the stress alone.
+    Parameters as in `compare.denoisers`.
 
-    Parameters
-    ----------
-    clean : float array (N, H, W), in [0, 1]
-    masks : bool array (N, H, W)
-    seeds : sequence of int
-        Noise and patterns.
-    severities : sequence of float
-    dose : float
-        Electrons a pixel of the noisy image.
-
-    Returns
-    -------
-    DataFrame
-        image, half ("choose" for even images, "judge" for odd ones), seed, stress, severity,
-        ``d_<metric>`` (after - before; CNR relative), ``<metric>``, ``before_<metric>``, gains.
+    A DataFrame of image, half ("choose" for even images, "judge" for odd ones), seed, stress,
+    severity, ``d_<metric>`` (after - before; CNR relative), ``<metric>``, ``before_<metric>``, and
+    gains.
     """
-    cases = [*product([HONEST], LEFTS), *product(damage.STRESSES, severities)]
+    tests = [*product([HONEST], LEFTS), *product(damage.STRESSES, severities)]
     table = []
-    images = tqdm(zip(clean, masks, strict=True), "stress tests", len(clean), unit="image")
-    for number, (truth, mask) in enumerate(images):
-        reference = trust.Reference(truth, mask=mask)
+    for number, reference in trust.references(clean, masks, "stress tests"):
+        truth = reference.image
         half = "judge" if number % 2 else "choose"
         for seed in seeds:
             noisy = damage.acquire(truth, seed=[seed, number], dose=dose)
             before = reference.scores(noisy)
-            for stress, severity in cases:
+            for stress, severity in tests:
                 left = severity if stress == HONEST else LEFT
                 image = np.clip(truth + left * (noisy - truth), 0, 1)
                 if stress != HONEST:
-                    image = damage.apply(stress, image, severity, seed=[seed, number, 1], mask=mask)
+                    own = {"seed": [seed, number, 1], "mask": reference.mask}
+                    image = damage.apply(stress, image, severity, **own)
                 case = {"image": number, "half": half, "seed": seed}
                 case |= {"stress": stress, "severity": severity}
                 table.append(case | _compared(reference, before, image))
@@ -85,8 +73,7 @@ def _compared(reference, before, image):
     moved |= {name: after[name] - before[name] for name in ("gcnr", "recall")}
     compared = {f"d_{name}": change for name, change in moved.items()} | after
     compared |= {f"before_{name}": value for name, value in before.items()}
-    truth = reference.image
-    return compared | gains(truth, image, mask=reference.mask, golden=reference.golden)
+    return compared | gains(reference, image)
 
 
 def choose(table):
@@ -96,15 +83,15 @@ def choose(table):
     """
     chosen = {}
     for rule, (target, first, second) in RULES.items():
-        hit = table["stress"] == target
-        honest = table["stress"] == HONEST
-        youden = {}
-        for pair in product(TRIED[first], TRIED[second]):
-            fires = rule_fires(table, rule, dict(zip((first, second), pair, strict=True)))
-            youden[pair] = fires[hit].mean() - fires[honest].mean()
-        best = max(youden, key=youden.get)
-        chosen[rule] = {first: best[0], second: best[1]}
+        pairs = [{first: a, second: b} for a, b in product(TRIED[first], TRIED[second])]
+        scores = [_youden(table, rule_fires(table, rule, pair), target) for pair in pairs]
+        chosen[rule] = pairs[np.argmax(scores)]
     return chosen
+
+
+def _youden(table, fires, target):
+    """Sensitivity + specificity - 1."""
+    return fires[table["stress"] == target].mean() - fires[table["stress"] == HONEST].mean()
 
 
 def rule_fires(table, rule, thresholds):
@@ -123,8 +110,8 @@ def judge(table, thresholds):
     for rule, (target, *_) in RULES.items():
         shown = ", ".join(f"{name} {value:g}" for name, value in thresholds[rule].items())
         fires = rule_fires(table, rule, thresholds[rule])
-        judged.append({"rule": rule, "target": target, "thresholds": shown})
-        judged[-1] |= _rates(table, fires, target)
+        case = {"rule": rule, "target": target, "thresholds": shown}
+        judged.append(case | _rates(table, fires, target))
     return pd.DataFrame(judged)
 
 
@@ -133,28 +120,26 @@ def gain_rules(table):
     chosen, judged = (table[table["half"] == half] for half in ("choose", "judge"))
     rules = []
     for target, (gain, low) in GAINS.items():
-        limit = _best_limit(chosen, target, gain, low)
-        fires = judged[gain] < limit if low else judged[gain] > limit
+        # half-way between the two values that are separated best
+        values = np.unique(chosen.loc[chosen["stress"].isin([target, HONEST]), gain])
+        limits = (values[1:] + values[:-1]) / 2
+        scores = [_youden(chosen, _alarm(chosen[gain], limit, low), target) for limit in limits]
+        limit = limits[np.argmax(scores)]
         rule = {"rule": f"{gain} {'<' if low else '>'}", "target": target}
-        rules.append(rule | {"thresholds": f"{limit:.2f}"} | _rates(judged, fires, target))
+        rates = _rates(judged, _alarm(judged[gain], limit, low), target)
+        rules.append(rule | {"thresholds": f"{limit:.2f}"} | rates)
     return pd.DataFrame(rules)
 
 
-def _best_limit(table, target, gain, low):
-    """Threshold half-way between the two values that it separates best."""
-    sign = 1 if low else -1
-    hit, honest = (sign * table.loc[table["stress"] == name, gain] for name in (target, HONEST))
-    values = np.unique(table.loc[table["stress"].isin([target, HONEST]), gain])
-    limits = (values[1:] + values[:-1]) / 2
-    youden = [(hit < sign * x).mean() - (honest < sign * x).mean() for x in limits]
-    return float(limits[int(np.argmax(youden))])
+def _alarm(gain, limit, low):
+    return gain < limit if low else gain > limit
 
 
 def _rates(table, fires, target):
     hit = table["stress"] == target
     honest = table["stress"] == HONEST
-    parts = {"sensitivity": fires[hit], "specificity": ~fires[honest]}
-    parts["elsewhere"] = fires[~hit & ~honest]
+    other = fires[~hit & ~honest]
+    parts = {"sensitivity": fires[hit], "specificity": ~fires[honest], "elsewhere": other}
     rates = {}
     for name, values in parts.items():
         low, high = stats.share_interval(int(values.sum()), len(values))
@@ -170,26 +155,28 @@ def summary(table):
     ``_hi`` (95 %, Student's t) and ``better_<metric>`` (share of cases).
     """
     by = ["stress", "severity"]
-    changes = [f"d_{name}" for name in METRICS]
-    means = stats.summarise(table, by, changes).rename(columns={"count": "cases"})
-    columns = [*by, "cases"]
+    means = stats.summarise(table, by, [f"d_{name}" for name in METRICS])
+    shares = improved(table, by)
+    shown = means[by].assign(cases=means["count"])
     for name in METRICS:
-        shares = table.groupby(by, sort=False)[f"d_{name}"].apply(_better, name)
-        means[f"better_{name}"] = shares.to_numpy()
-        columns += [f"d_{name}", f"d_{name}_lo", f"d_{name}_hi", f"better_{name}"]
-    return means[columns]
+        columns = [f"d_{name}", f"d_{name}_lo", f"d_{name}_hi"]
+        shown[columns] = means[columns]
+        shown[f"better_{name}"] = shares[name].to_numpy()
+    return shown
 
 
-def improved(table):
-    """Share of cases in which a metric prefers the damaged image: DataFrame, stress x metric."""
-    groups = table.groupby("stress", sort=False)
-    return pd.DataFrame({name: groups[f"d_{name}"].apply(_better, name) for name in METRICS})
+def improved(table, by="stress"):
+    """Share of cases in which a metric prefers the damaged image, NaN without the metric.
 
-
-def _better(change, name):
-    """Share of changes for the better; NaN where the metric is missing."""
-    gain = -change if name == "dists" else change
-    return float((gain > 0).mean()) if change.notna().any() else float("nan")
+    A DataFrame of the groups `by` and the metrics.
+    """
+    groups = table.groupby(by, sort=False)
+    shares = {}
+    for name in METRICS:
+        sign = -1 if name == "dists" else 1
+        better = groups[f"d_{name}"].agg(lambda change, sign=sign: (sign * change > 0).mean())
+        shares[name] = better.where(groups[f"d_{name}"].count() > 0)
+    return pd.DataFrame(shares)
 
 
 def lost_defects(table, by="stress"):

@@ -4,10 +4,10 @@ PSNR is the anchor, SSIM watches structure, FSIM edges, DISTS texture, CNR detec
 article gives the rules without numbers; the thresholds are our choice and measured in notebook 08.
 """
 
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 from semlib.semnr import dists, fsim, metrics, visibility
 from semlib.semnr.damage import without_defect
@@ -27,71 +27,62 @@ THRESHOLDS = {
 class Reference:
     """The truth, whose part of every metric is computed once for all candidates.
 
-    Parameters
-    ----------
-    image : float array (H, W), in [0, 1], 32 pixels a side at least
-    mask : bool array (H, W), optional
-        The defect. Without it, and without regions, CNR, gCNR and recall are NaN.
-    signal, background : bool array (H, W), optional
-        By default those of `visibility.regions`.
-    golden : float array (H, W), optional
-        The field without the defect; by default made by `damage.without_defect`.
+    `image` is float (H, W) in [0, 1] of 32 pixels a side at least, `mask` its defect, bool (H, W).
+    CNR and gCNR compare `signal` with `background`, bool (H, W), by default `visibility.regions` of
+    the mask. The field without the defect (`golden`) is made by `damage.without_defect`.
     """
 
-    def __init__(self, image, *, mask=None, signal=None, background=None, golden=None):
-        (self.image,) = metrics.check_images(image, smallest=fsim.SMALLEST, names=("reference",))
-        if self.image.ndim != 2:
-            raise ValueError(f"reference has shape {self.image.shape}: one image at a time")
+    def __init__(self, image, *, mask=None, signal=None, background=None):
+        self.image = metrics.check_image(image, "reference", smallest=fsim.SMALLEST)
         if (signal is None) != (background is None):
             raise ValueError("signal and background belong together: give both or none")
-        self.mask = None if mask is None else metrics.check_mask(mask, self.image.shape)
-        if self.mask is not None and signal is None:
-            signal, background = visibility.regions(self.mask)
-        if self.mask is not None and golden is None:
-            golden = without_defect(self.image, self.mask)
+        self.mask = None
+        self.golden = None
         self.regions = None if signal is None else (signal, background)
-        self.golden = golden
+        if mask is not None:
+            self.mask = metrics.check_mask(mask, self.image.shape)
+            self.golden = without_defect(self.image, self.mask)
+            self.regions = self.regions or visibility.regions(self.mask)
+        self.moments = metrics.moments(self.image)
+        self.features = fsim.features(self.image)
+        reason = dists.unavailable()
+        self.distance = (lambda _: np.nan) if reason else dists.Distance(self.image)
+        self.notes = [f"DISTS is not available: {reason}"] if reason else []
+        if not self.regions:
+            self.notes.append("CNR, gCNR and recall need a mask of a defect or regions")
 
     def scores(self, image):
         """psnr (dB), ssim, fsim, dists, cnr, gcnr, recall of a candidate; NaN if unknown."""
-        _, image = metrics.check_images(self.image, image)
+        psnr = metrics.psnr(self.image, image)  # which also checks the image
+        image = np.asarray(image, np.float32)
         scores = {
-            "psnr": metrics.psnr(self.image, image),
-            "ssim": metrics.ssim_of(self._moments, metrics.moments(image)),
-            "fsim": fsim.compare(self._fsim, fsim.features(image)),
-            "dists": np.nan if dists.unavailable() else self._dists(image),
-            "cnr": metrics.cnr(image, *self.regions) if self.regions else np.nan,
-            "gcnr": metrics.gcnr(image, *self.regions) if self.regions else np.nan,
-            "recall": np.nan,
+            "psnr": psnr,
+            "ssim": metrics.ssim_of(self.moments, metrics.moments(image)),
+            "fsim": fsim.compare(self.features, fsim.features(image)),
+            "dists": self.distance(image),
         }
+        scores |= dict.fromkeys(("cnr", "gcnr", "recall"), np.nan)
+        if self.regions:
+            scores["cnr"] = metrics.cnr(image, *self.regions)
+            scores["gcnr"] = metrics.gcnr(image, *self.regions)
         if self.mask is not None:
-            scores["recall"] = visibility.recall(image, self.mask, golden=self.golden)
+            scores["recall"] = visibility.recall(image, self.mask, self.golden)
         return scores
 
-    @cached_property
-    def _moments(self):
-        return metrics.moments(self.image)
 
-    @cached_property
-    def _fsim(self):
-        return fsim.features(self.image)
-
-    @cached_property
-    def _dists(self):
-        return dists.Distance(self.image)
+def references(clean, masks, title):
+    """Yield number and `Reference` of each image, with a progress bar."""
+    images = tqdm(zip(clean, masks, strict=True), title, len(clean), unit="image")
+    for number, (truth, mask) in enumerate(images):
+        yield number, Reference(truth, mask=mask)
 
 
 def profile(reference, image, **regions):
     """Metrics of a restored image, raw and on a scale from 0 to 1 where higher is better.
 
-    `reference` is an image (H, W) with `regions` (mask, signal, background, golden), or a
-    `Reference`, which has its own and is quicker for many images.
-
-    Returns
-    -------
-    dict
-        Those of `Reference.scores`; scaled (dict over `AXES`: linear between the `ANCHORS`, cut to
-        0 to 1); area (polygon, relative to the largest one); notes (list of str).
+    `reference` is an image (H, W) with `regions` (mask, signal, background), or a `Reference`,
+    which is quicker for many images. The result has `Reference.scores`; scaled (dict over `AXES`:
+    linear between the `ANCHORS`, cut to 0 to 1); area (see `area`); notes (list of str).
     """
     if not isinstance(reference, Reference):
         reference = Reference(reference, **regions)
@@ -99,12 +90,7 @@ def profile(reference, image, **regions):
     scaled = {}
     for axis, (worst, best) in ANCHORS.items():
         scaled[axis] = float(np.clip((scores[axis] - worst) / (best - worst), 0, 1))
-    notes = []
-    if reason := dists.unavailable():
-        notes.append(f"DISTS is not available: {reason}")
-    if not reference.regions:
-        notes.append("CNR, gCNR and recall need a mask of a defect or regions")
-    return scores | {"scaled": scaled, "area": area(scaled.values()), "notes": notes}
+    return scores | {"scaled": scaled, "area": area(scaled.values()), "notes": [*reference.notes]}
 
 
 def area(radii):
@@ -140,10 +126,9 @@ def fired(moved, **thresholds):
 
 
 def conflicts(before, after, **thresholds):
-    """Where the metrics of a restoration disagree, by the article's rules; list of their names.
+    """Names of the article's rules that fire between the profiles of a noisy and a restored image.
 
-    `before` and `after` are profiles of the noisy and the restored image against one reference,
-    `thresholds` other values for `THRESHOLDS`. A rule whose metric is NaN does not fire.
+    `thresholds` are other values for `THRESHOLDS`. A rule whose metric is NaN does not fire.
     """
     rules = fired(changes(before, after), **thresholds)
     return [name for name, fires in rules.items() if fires]
@@ -157,24 +142,20 @@ class Rule(NamedTuple):
     next: str
 
 
+SMOOTHED = "weaker filter, or a loss\nthat weighs edges"
+DRIFTED = "texture term in the loss;\nlook at flat areas"
 RULES = (
-    Rule(
-        "over-smoothing", "PSNR up and\nFSIM down?", "weaker filter, or a loss\nthat weighs edges"
-    ),
-    Rule(
-        "texture drift",
-        "SSIM stable and\nDISTS worse?",
-        "texture term in the loss;\nlook at flat areas",
-    ),
+    Rule("over-smoothing", "PSNR up and\nFSIM down?", SMOOTHED),
+    Rule("texture drift", "SSIM stable and\nDISTS worse?", DRIFTED),
     Rule("contrast loss", "PSNR up and\nCNR down?", "match the grey scale;\nlook at the defects"),
     Rule("no gain", "profile area\nnot larger?", "keep the noisy image,\nor more electrons"),
 )
 TRUSTED = Rule("no conflict", "", "check defect recall,\nthen use it")
 
 
-def verdict(before, after, **thresholds):
-    """The first `Rule` of the flowchart that is answered with yes, or `TRUSTED`; as `conflicts`."""
-    answers = conflicts(before, after, **thresholds)
+def verdict(before, after):
+    """The first `Rule` of the flowchart that is answered with yes, or `TRUSTED`."""
+    answers = conflicts(before, after)
     if not after["area"] > before["area"]:
         answers.append("no gain")
     return next((rule for rule in RULES if rule.name in answers), TRUSTED)

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
-from semlib.semnr.metrics import check_images, check_mask
+from semlib.semnr.metrics import check_mask
 
 GUARD = 3  # pixels around a defect that count neither way: edges, blur and halo
 WIDTH = 12  # pixels of the background's ring
@@ -12,32 +12,27 @@ FALSE_ALARMS = 0.01  # of the pixels outside
 
 def regions(mask):
     """Signal and background of a defect: the mask (H, W), and a ring behind a guard band; bool."""
-    mask, distance = _checked(mask, np.shape(mask))
+    mask = check_mask(mask, np.shape(mask))
+    distance = _distance(mask)
     return mask, (distance > GUARD) & (distance <= GUARD + WIDTH)
 
 
-def recall(image, mask, *, golden=None):
+def recall(image, mask, golden):
     """Share of a defect's pixels that a plain detector finds at 1 % false alarms; our choice.
 
-    Its score is the smoothed absolute difference (Gaussian, 1 px) to a `golden` image without the
-    defect, as in die-to-database inspection, or else to the local mean (Gaussian, 8 px). Its
-    threshold is the 99 % quantile of the score outside the mask and its guard band. Image float
-    (H, W) in [0, 1], mask bool (H, W).
+    Its score is the smoothed absolute difference (Gaussian, 1 px) to the `golden` image without the
+    defect, as in die-to-database inspection; its threshold the 99 % quantile of the score outside
+    the mask and its guard band. Images float (H, W) in [0, 1], mask bool (H, W).
     """
-    (image,) = check_images(image, names=("image",))
-    mask, distance = _checked(mask, image.shape)
-    normal = ndimage.gaussian_filter(image, 8) if golden is None else golden
-    score = np.abs(ndimage.gaussian_filter(image - normal, 1))
-    threshold = np.quantile(score[distance > GUARD], 1 - FALSE_ALARMS)
+    score = np.abs(ndimage.gaussian_filter(image - golden, 1))
+    threshold = np.quantile(score[_distance(mask) > GUARD], 1 - FALSE_ALARMS)
     # where image and golden are equal the quantile is 0: rounding must not count as a defect
     return float((score[mask] > max(threshold, 1e-6)).mean())
 
 
-def _checked(mask, shape):
-    """The mask as bool, and each pixel's distance to it."""
-    mask = check_mask(mask, shape)
-    distance = ndimage.distance_transform_edt(~mask)
+def _distance(mask):
+    distance = ndimage.distance_transform_edt(~mask)  # of each pixel to the defect
     if distance.max() <= GUARD:
         share = f"mask covers {mask.mean():.0%} of the image"
         raise ValueError(f"{share}: no background behind a guard of {GUARD} px")
-    return mask, distance
+    return distance

@@ -39,8 +39,6 @@ def test_contrast_loss_leaves_a_fifth_and_cnr_does_not_notice(lines):
 def test_without_defect_finds_the_pattern_below(lines):
     """On lines that repeat along y the defect-free image is known."""
     image, mask = lines
-    truth = image.copy()
-    truth[30:70] = image[30:70]
     restored = damage.without_defect(image, mask)
     far = ~np.isin(np.arange(96), np.arange(38, 63))
     assert (restored[far] == image[far]).all()
@@ -52,13 +50,13 @@ def test_erased_defect_is_not_found(lines):
     image, mask = lines
     erased = damage.apply("defect erased", image, 1.0, seed=0, mask=mask)
     golden = damage.without_defect(image, mask)
-    assert visibility.recall(erased, mask, golden=golden) < 0.1
-    assert visibility.recall(image, mask, golden=golden) > 0.9
+    assert visibility.recall(erased, mask, golden) < 0.1
+    assert visibility.recall(image, mask, golden) > 0.9
 
 
-def test_acquire_has_more_noise_at_a_lower_dose(lines):
-    scans = [damage.acquire(lines[0], seed=0, dose=dose, jitter=0) for dose in (400, 100, 25)]
-    errors = [np.std(scan - lines[0]) for scan in scans]
+def test_acquire_has_more_noise_at_a_lower_dose():
+    flat = np.full((96, 112), 0.4, np.float32)
+    errors = [np.std(damage.acquire(flat, seed=0, dose=dose)) for dose in (400, 100, 25)]
     assert errors[1] / errors[0] == pytest.approx(2, rel=0.1) and errors[2] > 1.8 * errors[1]
 
 

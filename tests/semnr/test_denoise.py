@@ -6,20 +6,15 @@ import pytest
 from semlib.semnr import denoise, metrics
 
 
-@pytest.mark.parametrize("name", [*denoise.CLASSICAL, *denoise.LEARNED])
-def test_shape_range_and_less_noise(name, lines, noisy):
+@pytest.mark.parametrize("name", denoise.names())
+def test_range_less_noise_same_bytes_and_a_constant_stays(name, lines, noisy):
     before = noisy.copy()
     restored = denoise.denoise(name, noisy)
     assert restored.shape == noisy.shape and restored.dtype == np.float32
-    assert restored.min() >= 0 and restored.max() <= 1
-    assert (noisy == before).all()
+    assert restored.min() >= 0 and restored.max() <= 1 and (noisy == before).all()
     gain = metrics.psnr(lines[0], restored) - metrics.psnr(lines[0], noisy)
     assert gain == 0 if name == "identity" else gain > 1
-
-
-@pytest.mark.parametrize("name", [*denoise.CLASSICAL, *denoise.LEARNED])
-def test_same_input_same_bytes_and_a_constant_stays(name, noisy):
-    assert (denoise.denoise(name, noisy) == denoise.denoise(name, noisy)).all()
+    assert (denoise.denoise(name, noisy) == restored).all()
     flat = np.full((40, 44), 0.4, np.float32)
     assert np.abs(denoise.denoise(name, flat) - flat).max() < 0.05
 
@@ -32,23 +27,30 @@ def test_calibration_takes_a_value_of_the_grid(name, lines, noisy):
     assert metrics.psnr(lines[0], restored) > metrics.psnr(lines[0], noisy)
 
 
-def test_calibration_filters_stronger_where_there_is_more_noise(lines):
-    rng = np.random.default_rng(0)
+def test_calibration_filters_stronger_where_there_is_more_noise():
     image = np.full((96, 96), 0.5) + 0.1 * np.sin(np.arange(96) / 6)
-    chosen = []
-    for sigma in (0.005, 0.15):
-        noisy = np.float32(np.clip(image + sigma * rng.normal(size=image.shape), 0, 1))
-        chosen.append(denoise.calibrate("Gaussian", noisy)["sigma"])
-    assert chosen[0] < chosen[1]
+    noise = np.random.default_rng(0).normal(size=image.shape)
+    weak, strong = (np.float32(np.clip(image + sigma * noise, 0, 1)) for sigma in (0.005, 0.15))
+    settings = [denoise.calibrate("Gaussian", noisy)["sigma"] for noisy in (weak, strong)]
+    assert settings[0] < settings[1]
 
 
-def test_bad_input(noisy):
-    with pytest.raises(ValueError, match="unknown denoiser 'magic'"):
-        denoise.denoise("magic", noisy)
-    with pytest.raises(ValueError, match="NaN"):
-        denoise.denoise("median", np.full((32, 32), np.nan))
-    with pytest.raises(ValueError, match="colour"):
-        denoise.denoise("median", np.zeros((32, 32, 3)))
+@pytest.mark.parametrize(
+    ("name", "image", "said"),
+    [
+        ("magic", np.zeros((32, 32)), "unknown denoiser 'magic'"),
+        ("median", np.full((32, 32), np.nan), "NaN"),
+        ("median", np.zeros((32, 32, 3)), "colour"),
+        ("median", np.zeros((2, 32, 32)), "one image"),
+        ("median", np.zeros((15, 32)), "fewer than 16"),
+    ],
+)
+def test_bad_input(name, image, said):
+    with pytest.raises(ValueError, match=said):
+        denoise.denoise(name, image)
+
+
+def test_what_cannot_be_calibrated_or_loaded(noisy):
     with pytest.raises(ValueError, match="nothing to calibrate"):
         denoise.calibrate("identity", noisy)
     with pytest.raises(FileNotFoundError, match="python -m training.denoisers mse"):
