@@ -1,6 +1,7 @@
 """The notebooks: how they are written, and one run of all with the quick profile."""
 
 import ast
+import contextlib
 import csv
 import fnmatch
 import io
@@ -138,7 +139,7 @@ def test_checks_what_it_made(file):
 
 @BY_NAME
 def test_has_plain_progress_bars(file):
-    assert not re.search(r"tqdm\.(auto|notebook)", nb.Notebook(file).text("code"))
+    assert not re.search(r"tqdm\.(auto|notebook)", nb.Notebook(file).code)
 
 
 @BY_NAME
@@ -194,9 +195,9 @@ def quick(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEMLIB_DATA", str(folder / "data"))
         patch.setenv("SEMLIB_FIGURES", str(folder / "figures"))
-        said = io.StringIO()
-        first = reproduce("synthetic", "quick", stream=said)
-        second = reproduce("synthetic", "quick", stream=said)
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            first = reproduce("synthetic", "quick")
+            second = reproduce("synthetic", "quick")
         yield first, second, said.getvalue(), paths.of("synthetic").figures
 
 
@@ -257,7 +258,7 @@ def test_three_real_images_pass_as_an_own_folder_without_labels(tmp_path):
     for image in REAL.glob("*.png"):
         shutil.copy(image, folder)
     clustering = [f"{n:02}" for n in range(1, 7)]
-    done = reproduce(folder, "quick", only=clustering, parameters={"k": "2"}, stream=io.StringIO())
+    done = reproduce(folder, "quick", only=clustering, parameters={"k": "2"})
     assert all(done.values())
     place = paths.of(folder)
     rows = list(csv.DictReader((place.figures / "table1.csv").open()))
