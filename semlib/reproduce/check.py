@@ -60,8 +60,8 @@ def _data():
             yield "missing", name, f"{command} ({size})"
         else:
             yield "missing", name, f"{command} (simulated)"
-        if place.archive.is_file():
-            yield _checksum(place, archive, command)
+        if archive and place.archive.is_file():
+            yield _checksum(place.archive, archive.sha256, command)
     for manifest in sorted(paths.data_root().glob("*/manifest.csv")):
         if manifest.parent.name not in paths.BUILT_IN:
             yield "ok", f"{manifest.parent.name} (an own folder): {_contents(manifest)}"
@@ -74,18 +74,10 @@ def _contents(manifest):
     return f"{count} images in the manifest" + (f"; {made}" if made else "")
 
 
-def _checksum(place, archive, command):
-    """data.zip against its published checksum, the synthetic one against its own record."""
-    record = place.raw / "simulation.json"
-    expected = archive.sha256 if archive else None
-    if not archive and record.is_file():
-        expected = json.loads(record.read_text(encoding="utf-8")).get("sha256")
-    if expected is None:
-        return "unknown", f"{place.archive}: no checksum on record", command
-    if paths.sha256(place.archive) != expected:
-        return "WRONG", f"{place.archive}: sha256 is not {expected}", f"remove it, then: {command}"
-    origin = "published" if archive else "recorded"
-    return "ok", f"{place.archive}: sha256 {expected[:12]}... as {origin}"
+def _checksum(file, expected, command):
+    if paths.sha256(file) != expected:
+        return "WRONG", f"{file}: sha256 is not {expected}", f"remove it, then: {command}"
+    return "ok", f"{file}: sha256 {expected[:12]}... as published"
 
 
 def _figures():
