@@ -32,7 +32,8 @@ def image_grid(images, titles, *, masks=None, columns=6, width=1.8, limits=None)
     for axis in axes.flat:
         axis.axis("off")
     for i, (axis, image, title) in enumerate(zip(axes.flat, images, titles, strict=False)):
-        low, high = limits or _own_range(image)
+        # Frames and borders do not count for an image's own range
+        low, high = limits or _range(image, min(image.shape) // 20)
         axis.imshow(image, vmin=low, vmax=high, interpolation="nearest" if limits else None)
         axis.set_title(title, fontsize=8)
         if masks is not None and masks[i] is not None and masks[i].any():
@@ -40,10 +41,9 @@ def image_grid(images, titles, *, masks=None, columns=6, width=1.8, limits=None)
     return figure
 
 
-def _own_range(image):
-    """Grey range of an image; frames and borders, within a twentieth of its side, do not count."""
-    margin = min(image.shape) // 20
-    inside = image[margin : image.shape[0] - margin, margin : image.shape[1] - margin]
+def _range(image, margin=0):
+    """Grey range of an image without a margin; never empty."""
+    inside = image[margin : len(image) - margin, margin : image.shape[1] - margin]
     low, high = np.percentile(inside, [0.2, 99.8])
     return low, max(high, low + 1)
 
@@ -91,8 +91,8 @@ def thumbnails(points, images, *, title, seed=0):
     for i in np.random.default_rng(seed).permutation(len(points)):
         if all((np.abs(points[i] - points[j]) > apart).any() for j in taken):
             taken.append(i)
-            low, high = np.percentile(images[i], [0.2, 99.8])
-            grey = np.clip((images[i] - low) / max(high - low, 1), 0, 1)
+            low, high = _range(images[i])
+            grey = np.clip((images[i] - low) / (high - low), 0, 1)
             shown = OffsetImage(grey, zoom=36 / len(grey), cmap="gray")
             axis.add_artist(AnnotationBbox(shown, points[i], pad=0.05, bboxprops={"lw": 0.5}))
     axis.set(title=title, xticks=[], yticks=[])

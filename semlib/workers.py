@@ -61,7 +61,7 @@ def threads(work, jobs, workers):
 
 
 def split(kernel, count, *arguments, grain=None):
-    """Call ``kernel(start, stop, *arguments)`` on parts of ``range(count)``, which are independent.
+    """Call ``kernel(start, stop, *arguments)`` on independent parts of ``range(count)``.
 
     It takes as many threads as PyTorch uses; one that is done takes the next part. `grain` is the
     length of a part, by default a quarter of a thread's share.
@@ -94,8 +94,7 @@ def side_by_side(jobs):
     """Call functions without arguments, up to four at a time; yields their results in order.
 
     Each gets its share of PyTorch's threads: work on small tensors gains more from company than
-    from a second thread. The first error stops what has not begun. The functions must not use
-    PyTorch's global generator, which they would share.
+    from a second thread. The functions must not use PyTorch's global generator, which they share.
     """
     import torch
     from threadpoolctl import threadpool_limits

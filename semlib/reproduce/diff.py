@@ -94,18 +94,12 @@ def _table_changes(name, one, other):
     both = one.index.intersection(other.index, sort=False)
     if len(both) < max(len(one), len(other)):
         yield "table", name, f"{len(both)} rows in both", *lengths, "rows differ"
-    one = one.loc[both]
-    other = other.loc[both]
-    numbers = [column for column in numbers if column not in keys]
-    for column in numbers:
-        ends = [f"{column}_lo", f"{column}_hi"]
-        if set(ends) <= set(numbers):
-            with_ends = (one[ends].notna() & other[ends].notna()).all(axis=1)
-            parts = [table.loc[with_ends, [column, *ends]] for table in (one, other)]
-            yield from _beyond(name, *parts)
-            yield from _largest(name, one.loc[~with_ends, column], other.loc[~with_ends, column])
-        elif column.removesuffix("_lo").removesuffix("_hi") not in set(numbers) - {column}:
-            yield from _largest(name, one[column], other[column])
+    scores = [column for column in numbers if column not in keys]
+    for column in scores:
+        if column.removesuffix("_lo").removesuffix("_hi") not in set(scores) - {column}:
+            columns = [column, f"{column}_lo", f"{column}_hi"]
+            parts = [table.reindex(both, columns=columns).astype(float) for table in (one, other)]
+            yield from _score_changes(name, *parts)
 
 
 def _keys(one, other, numbers):
@@ -127,23 +121,20 @@ def _keys(one, other, numbers):
     return None
 
 
-def _beyond(name, one, other):
-    """Rows whose intervals do not overlap."""
-    for key, a, b in zip(one.index, one.to_numpy(float), other.to_numpy(float), strict=True):
-        if a[2] < b[1] or b[2] < a[1]:
-            texts = ["{:.3f} [{:.3f}, {:.3f}]".format(*values) for values in (a, b)]
-            yield "value", name, f"{_text(key)}: {one.columns[0]}", *texts, "intervals apart"
-
-
-def _largest(name, one, other):
-    """The largest change of a column without intervals, if it is more than rounding."""
-    change = (one - other).abs().fillna(np.inf)
-    change[np.isclose(one, other, rtol=1e-6, atol=1e-12, equal_nan=True)] = -1
-    count = (change >= 0).sum()
-    if count:
-        i = int(np.argmax(change))
-        what = f"{_text(one.index[i])}: {one.name}, largest of {count}"
-        yield "column", name, what, f"{one.iloc[i]:.4g}", f"{other.iloc[i]:.4g}", "no interval"
+def _score_changes(name, one, other):
+    """Rows whose intervals lie apart; without intervals the largest change beyond rounding."""
+    column, low, high = one.columns
+    for key in one.index[(one[high] < other[low]) | (other[high] < one[low])]:
+        texts = ["{:.3f} [{:.3f}, {:.3f}]".format(*table.loc[key]) for table in (one, other)]
+        yield "value", name, f"{_text(key)}: {column}", *texts, "intervals apart"
+    no_interval = (one + other)[[low, high]].isna().any(axis=1)
+    a = one.loc[no_interval, column]
+    b = other.loc[no_interval, column]
+    differ = ~np.isclose(a, b, rtol=1e-6, atol=1e-12, equal_nan=True)
+    if differ.any():
+        key = (a - b).abs().fillna(np.inf)[differ].idxmax()
+        what = f"{_text(key)}: {column}, largest of {differ.sum()}"
+        yield "column", name, what, f"{a[key]:.4g}", f"{b[key]:.4g}", "no interval"
 
 
 def _text(key):

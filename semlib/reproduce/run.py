@@ -33,11 +33,9 @@ def reproduce(
 
     Parameters
     ----------
-    dataset : "synthetic", "carinthia", "carinthia-s", or a folder of images
     profile : name of a file in ``notebooks/profiles``
     only, start : run these notebooks only; leave out those before this one
     force : run also what is up to date
-    seed : seed of every notebook
     parameters : {name: value} for every selected notebook that declares the name
     """
     place = paths.of(dataset)

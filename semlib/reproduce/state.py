@@ -33,20 +33,17 @@ def fingerprint(notebook, parameters, place):
 
 
 def modules(code):
-    """Files of semlib that Python source imports, directly or through other semlib modules.
+    """Files of semlib that Python source imports, in functions, too, and their imports in turn.
 
-    Imports inside functions count. Of each subpackage that occurs, the files that are not code
-    (weights, tables of words) count, too.
+    Of each subpackage that occurs, the files that are not code (weights, words) count, too.
     """
     finder = _Finder()
     with contextlib.suppress(SyntaxError):
         finder.scan_code(compile(code, "cells", "exec"), finder.add_module("__main__"))
     files = {Path(m.__file__) for name, m in finder.modules.items() if name != "__main__"}
-    names = {file.relative_to(_PACKAGE) for file in files}
-    folders = {_PACKAGE / name.parts[0] for name in names if len(name.parts) > 1}
-    beside = [path for folder in folders for path in folder.rglob("*") if path.suffix in _DATA]
-    names |= {path.relative_to(_PACKAGE) for path in beside}
-    return sorted(name.as_posix() for name in names)
+    for folder in {file.parent for file in files} - {_PACKAGE}:
+        files |= {path for path in folder.rglob("*") if path.suffix in _DATA}
+    return sorted(file.relative_to(_PACKAGE).as_posix() for file in files)
 
 
 class _Finder(modulefinder.ModuleFinder):
@@ -82,22 +79,21 @@ def relative(path, place):
 
 def check_inputs(notebook, suite, place):
     """FileNotFoundError where an input is missing: which, what makes it, and the command for it."""
-    earlier = " ".join(book.name[:2] for book in suite if book.name < notebook.name)
-    command = f'python -m semlib reproduce --dataset "{place.dataset}" --only {earlier}'
     for pattern in notebook.inputs:
         if not files(pattern, place) and not pattern.startswith("source/"):
             root, _, rest = pattern.partition("/")
             makers = [book.name for book in suite if fnmatch.filter(book.outputs, pattern)]
+            earlier = " ".join(book.name[:2] for book in suite if book.name < notebook.name)
             raise FileNotFoundError(
                 f"{notebook.name} needs {getattr(place, root) / rest}, which does not exist; "
-                f"{', '.join(makers)} makes it: {command} (--profile quick for a first look)"
+                f"{', '.join(makers)} makes it: python -m semlib reproduce "
+                f'--dataset "{place.dataset}" --only {earlier} (--profile quick for a first look)'
             )
 
 
 def digest(path):
     """SHA-256 of a file, read once as long as its size and time of change stay the same."""
-    stat = path.stat()
-    return _sha256(path, stat.st_size, stat.st_mtime_ns)
+    return _sha256(*_version(path))
 
 
 @functools.cache
@@ -105,17 +101,20 @@ def _sha256(path, size, mtime_ns):
     return paths.sha256(path)
 
 
-def _short_digest(items):
-    return hashlib.sha256(json.dumps(items).encode()).hexdigest()[:16]
+def _version(path):
+    stat = path.stat()
+    return str(path), stat.st_size, stat.st_mtime_ns
 
 
 def _content(pattern, place):
     """Digest of the files of a glob: by content; an own folder by names, sizes and times."""
-    matching = files(pattern, place)
     if pattern.startswith("source/"):
-        stats = [(str(path), path.stat()) for path in matching]
-        return _short_digest([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])
-    return _short_digest([(relative(path, place), digest(path)) for path in matching])
+        return _short_digest([_version(path) for path in files(pattern, place)])
+    return _short_digest([(relative(path, place), digest(path)) for path in files(pattern, place)])
+
+
+def _short_digest(items):
+    return hashlib.sha256(json.dumps(items).encode()).hexdigest()[:16]
 
 
 class Record:
@@ -139,14 +138,17 @@ class Record:
         if before is None:
             return ["no finished run on record"]
         said = ["notebook changed"] if before["source"] != fingerprint["source"] else []
-        for what, key in (("semlib", "semlib"), ("input", "inputs")):
-            if names := _differing(before[key], fingerprint[key]):
-                said.append(f"{what} changed: {', '.join(names)}")
         old = before["parameters"]
         new = json.loads(json.dumps(fingerprint["parameters"]))  # as a record has them
-        if names := _differing(old, new):
-            changes = [f"{n} {old.get(n, 'default')} -> {new.get(n, 'default')}" for n in names]
-            said.append(f"parameters changed: {', '.join(changes)}")
+        changes = {
+            "semlib": _differing(before["semlib"], fingerprint["semlib"]),
+            "input": _differing(before["inputs"], fingerprint["inputs"]),
+            "parameters": [
+                f"{name} {old.get(name, 'default')} -> {new.get(name, 'default')}"
+                for name in _differing(old, new)
+            ],
+        }
+        said += [f"{what} changed: {', '.join(names)}" for what, names in changes.items() if names]
         if gone := [name for name in before["outputs"] if not files(name, self.place)]:
             said.append(f"output missing: {', '.join(gone)}")
         return said
