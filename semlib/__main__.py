@@ -39,41 +39,38 @@ class _Group(click.Group):
         return super().command(epilog=_ENVIRONMENT, **options)
 
 
-@click.group(
-    cls=_Group, epilog=_ENVIRONMENT, context_settings={"help_option_names": ["-h", "--help"]}
-)
+_HELP = {"help_option_names": ["-h", "--help"]}
+
+
+@click.group(cls=_Group, epilog=_ENVIRONMENT, context_settings=_HELP)
 @click.version_option(semlib.__version__, prog_name="semlib")
 def main():
     """Reproduce three works on scanning-electron-microscope images of semiconductors."""
 
 
-def _option(name, default=None, text=None, **more):
-    """An option with its default shown; without one, a path."""
-    if default is None:
-        return click.option(name, type=click.Path(), help=text, **more)
-    return click.option(name, default=default, show_default=True, help=text, **more)
+def _path(name, text, **more):
+    return click.option(name, type=click.Path(), help=text, **more)
 
 
-_dataset = _option("--dataset", "synthetic", "The images to search, or their folder.")
-_training = _option("--seed", 0, "Training of notebook 04.")
+def _value(name, default, text):
+    return click.option(name, default=default, show_default=True, help=text)
+
+
+_dataset = _value("--dataset", "synthetic", "The images to search, or their folder.")
+_training = _value("--seed", 0, "Training of notebook 04.")
+
+_PARAMETERS = "A parameter of each selected notebook that has it; VALUE is YAML. Repeatable."
 
 
 @main.command()
-@_option("--dataset", "synthetic", "synthetic, carinthia, carinthia-s, or a folder of images.")
-@_option("--profile", "standard", "Sizes: quick, standard or paper.")
+@_value("--dataset", "synthetic", "synthetic, carinthia, carinthia-s, or a folder of images.")
+@_value("--profile", "standard", "Sizes: quick, standard or paper.")
 @click.option("--only", multiple=True, metavar="NN", help="Only these: --only 04 05, or 04,05.")
 @click.argument("more", nargs=-1, metavar="[NN]...")
 @click.option("--from", "start", metavar="NN", help="Leave out the notebooks before this one.")
 @click.option("--force", is_flag=True, help="Run also the notebooks that are up to date.")
-@_option("--seed", 0, "Seed of every notebook.")
-@click.option(
-    "-p",
-    "parameters",
-    nargs=2,
-    multiple=True,
-    metavar="NAME VALUE",
-    help="A notebook parameter, in each selected notebook that has it; VALUE is YAML. Repeatable.",
-)
+@_value("--seed", 0, "Seed of every notebook.")
+@click.option("-p", "parameters", nargs=2, multiple=True, metavar="NAME VALUE", help=_PARAMETERS)
 def reproduce(dataset, profile, only, more, start, force, seed, parameters):
     """Run the notebooks in order; figures and tables go to figures/DATASET/.
 
@@ -86,9 +83,9 @@ def reproduce(dataset, profile, only, more, start, force, seed, parameters):
     python -m semlib reproduce --dataset carinthia --profile paper
     python -m semlib reproduce --only 04 05 -p epochs 3
     """
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # a background job of a shell may ignore SIGINT
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.default_int_handler)
+    # A background job of a shell may ignore SIGINT; Windows has no SIGHUP
+    for name in {"SIGINT", "SIGTERM", "SIGHUP"} & set(dir(signal)):
+        signal.signal(getattr(signal, name), signal.default_int_handler)
     names = [name for value in (*only, *more) for name in value.split(",") if name]
     options = {"only": names, "start": start, "force": force, "seed": seed}
     run_notebooks(dataset, profile, parameters=dict(parameters), **options)
@@ -114,9 +111,9 @@ def fetch(names):
 @main.command()
 @click.argument("reference", type=click.Path())
 @click.argument("restored", type=click.Path())
-@_option("--mask", text="Image of the defect, white on black: for CNR, gCNR and recall.")
-@_option("--noisy", text="The image before the restoration: for conflicts and a verdict.")
-@_option("--out", text="Name of the results without ending. [default: RESTORED_profile]")
+@_path("--mask", "Image of the defect, white on black: for CNR, gCNR and recall.")
+@_path("--noisy", "The image before the restoration: for conflicts and a verdict.")
+@_path("--out", "Name of the results without ending. [default: RESTORED_profile]")
 def profile(reference, restored, mask, noisy, out):
     """The trust profile of one restored image file: one page as PNG, the numbers as CSV.
 
@@ -130,13 +127,13 @@ def profile(reference, restored, mask, noisy, out):
 
 
 @main.command()
-@_option("--shots", text="Folder of labelled images to learn from: labels.csv, masks/.")
-@_option("--images", text="Folder of the images to look at.", required=True)
-@_option("--out", text="Folder of the results.", required=True)
+@_path("--shots", "Folder of labelled images to learn from: labels.csv, masks/.")
+@_path("--images", "Folder of the images to look at.", required=True)
+@_path("--out", "Folder of the results.", required=True)
 @click.option("--backbone", metavar="NAME", help="A ViT of open_clip. [default: our SEM-VLM]")
 @click.option("--pretrained", metavar="FILE_OR_TAG", help="Its weights: a file, or a tag.")
-@_option("--prompts", text="CSV of the classes: label,class,state.")
-@_option("--model", text="OUT/model of an earlier run, in place of --shots.")
+@_path("--prompts", "CSV of the classes: label,class,state.")
+@_path("--model", "OUT/model of an earlier run, in place of --shots.")
 def detect(out, images, **options):
     """Learn defect classes from a few labelled images (SEM-CLIP), then look at a folder of images.
 
@@ -160,10 +157,10 @@ def detect(out, images, **options):
 @main.command()
 @click.argument("image", type=click.Path())
 @_dataset
-@_option("--count", 11, "Images to show.")
-@_option("--border", 4, "Pixels cropped from each side, as in notebook 02.")
+@_value("--count", 11, "Images to show.")
+@_value("--border", 4, "Pixels cropped from each side, as in notebook 02.")
 @_training
-@_option("--out", text="Results without ending. [default: figures/DATASET/similar_IMAGE]")
+@_path("--out", "Results without ending. [default: figures/DATASET/similar_IMAGE]")
 def similar(image, dataset, **options):
     """The images of a data set nearest to IMAGE in the learned embedding: a PNG and a CSV.
 
@@ -177,10 +174,10 @@ def similar(image, dataset, **options):
 
 @main.command()
 @_dataset
-@_option("--count", 18, "Images to show.")
-@_option("--neighbours", 5, "Nearest images whose mean distance counts.")
+@_value("--count", 18, "Images to show.")
+@_value("--neighbours", 5, "Nearest images whose mean distance counts.")
 @_training
-@_option("--out", text="Results without ending. [default: figures/DATASET/outliers]")
+@_path("--out", "Results without ending. [default: figures/DATASET/outliers]")
 def outliers(dataset, **options):
     """The images of a data set that are least like any other: a contact sheet and a CSV."""
     from semlib.morphology import search

@@ -7,18 +7,13 @@ from semlib.paths import atomic
 
 
 def keep(file, config, parts, progress):
-    """Write the state of a training.
+    """Write the state of a training into a ``.pt`` file, whole or not at all.
 
     Parameters
     ----------
-    file : path
-        Ends in ``.pt``; written whole or not at all.
-    config : dict
-        All that the training depends on, JSON types only.
-    parts : dict of str to object with ``state_dict``
-        Model, optimiser, schedule.
-    progress : JSON type
-        What was done so far, such as the losses of the steps.
+    config : dict of all that the training depends on, JSON types only
+    parts : dict of str to object with ``state_dict``: model, optimiser, schedule
+    progress : what was done so far, such as the losses of the steps; JSON types only
     """
     import torch
 
@@ -30,10 +25,8 @@ def keep(file, config, parts, progress):
 def resume(file, config, parts, start):
     """Bring `parts` to the state that `keep` wrote for the same `config`.
 
-    Returns
-    -------
-    progress
-        As it was kept, or `start` where there is no file or it is of another training.
+    Returns the progress as it was kept, or `start` where there is no file or it is of another
+    training.
     """
     import torch
 

@@ -19,8 +19,9 @@ from semlib.morphology import search
 from semlib.saving import PALETTE, source
 
 _AXES = ("x1", "y1"), ("x2", "y2")
-_RANKS = "highest 1 %", "next 4 %", "next 15 %", "other 80 %"
-_HEAT = dict(zip(_RANKS, ("#000000", "#D55E00", "#E69F00", "#C0C0C0"), strict=True))
+_NEIGHBOURS = 8  # shown after a click
+_HEAT = {"highest 1 %": "#000000", "next 4 %": "#D55E00"}
+_HEAT |= {"next 15 %": "#E69F00", "other 80 %": "#C0C0C0"}
 _PAGE = """{% block preamble %}
 <meta name="viewport" content="width=device-width, initial-scale=1">{% endblock %}"""
 _TOOLTIP = """<img src="@thumb" width="128" style="image-rendering: pixelated">
@@ -67,7 +68,7 @@ const show = (i, more) => `<figure style="display: inline-block; margin: 2px 6px
 const near = (i, {indices, distances}) => Array.from({length: count}, (_, j) => i * count + j)
   .map(at => show(indices[at], "<br>" + distances[at].toPrecision(3))).join("")
 if (chosen.length == 1) {
-  const i = chosen[0], names = new Set([method[first.value], method[second.value]])
+  const i = chosen[0], names = new Set([first, second].map(view => view.value.split(": ")[0]))
   out.text = [...names].map(name => `<h3>Nearest in ${name}</h3>${show(i, "<br><b>clicked</b>")}`
     + near(i, neighbours[name])).join("")
 } else if (chosen.length > 1) {
@@ -77,11 +78,11 @@ if (chosen.length == 1) {
 """
 
 
-def write(dataset, *, seed=0, neighbours=8):
+def write(dataset, *, seed=0):
     """Write ``figures/<dataset>/explorer.html`` from what notebooks 01 to 06 left on disk.
 
-    `seed` names the training of notebook 04, `neighbours` says how many a click shows.
-    FileNotFoundError if a notebook has not run, ValueError if the files are of different runs.
+    `seed` names the training of notebook 04. FileNotFoundError if a notebook has not run,
+    ValueError if the files are of different runs.
     """
     place = paths.of(dataset)
     coordinates = place.figures / "embedding_2d.csv"
@@ -96,69 +97,67 @@ def write(dataset, *, seed=0, neighbours=8):
     if len(sizes) > 1 or table["image_id"].tolist() != manifest["image_id"].tolist():
         raise ValueError(f"{coordinates} shows other images than the data: run notebook 06")
     views = {
-        (name, view): table[[f"{name} {view} 1", f"{name} {view} 2"]].to_numpy()
+        f"{name}: {view}": table[[f"{name} {view} 1", f"{name} {view} 2"]].to_numpy()
         for view in ("UMAP", "t-SNE")
         for name in spaces
     }
     groups = {f"cluster: {name}": table[f"{name} cluster"] for name in spaces}
-    options = {"ids": manifest["image_id"].str[:12], "labels": datasets.labels(dataset)}
-    options |= {"neighbours": neighbours, "note": source(dataset)}
-    layout = build(images, views, spaces, groups, **options)
+    words = {"ids": manifest["image_id"].str[:12], "labels": datasets.labels(dataset)}
+    layout = build(images, views, spaces, groups, **words, note=source(dataset))
     page = file_html(layout, INLINE, f"Explorer: {place.name}", template=_PAGE)
     with paths.atomic(place.figures / "explorer.html") as temporary:
         temporary.write_text(page, encoding="utf-8")
     return place.figures / "explorer.html"
 
 
-def widget(dataset, *, height=1000):
+def widget(dataset):
     """The written page as the output of a cell: in a frame, so that it needs no extension."""
     from IPython.display import HTML
 
     page = html.escape((paths.of(dataset).figures / "explorer.html").read_text(encoding="utf-8"))
-    look = f'width="100%" height="{height}" style="border: 0"'
+    look = 'width="100%" height="1000" style="border: 0"'
     return HTML(f'<div><iframe srcdoc="{page}" {look}></iframe></div>')
 
 
-def build(images, views, spaces, groups, *, ids, labels=None, neighbours=8, note=""):
+def build(images, views, spaces, groups, *, ids, labels, note):
     """Two linked views of the same images as a Bokeh layout.
 
     Parameters
     ----------
     images : uint8 array (N, H, W)
-    views : {(method, view): array (N, 2)}; the first is shown on the left, the second on the right
+    views : {"method: view": array (N, 2)}; the first is shown on the left, the second on the right
     spaces : {method: array (N, D)}, for nearest neighbours (Euclidean) and outlier scores
     groups : {name: array (N,)}, what else to colour by, for example clusters
-    ids, labels : sequences of N texts
-    neighbours, note : how many a click shows; where the images come from
+    ids, labels : sequences of N texts; labels may be None
+    note : where the images come from
     """
     names = ["–"] * len(images) if labels is None else [str(label) or "–" for label in labels]
-    points = {
-        f"{name}: {view}": [*np.asarray(values, dtype=np.float32).T.copy()]
-        for (name, view), values in views.items()
-    }
-    start = [*points][:2] if len(points) > 1 else [*points] * 2
-    data = dict(zip(("x1", "y1", "x2", "y2"), (*points[start[0]], *points[start[1]]), strict=True))
-    data["thumb"] = [thumbnail(image) for image in images]
-    data["id"] = [html.escape(str(name)) for name in ids]
-    data["label"] = [html.escape(name) for name in names]
+    points = {view: [*np.float32(values).T.copy()] for view, values in views.items()}
+    shown = [*points][:2]
+    data = {"thumb": [thumbnail(image) for image in images]}
+    data |= {"id": [html.escape(str(name)) for name in ids], "label": [*map(html.escape, names)]}
+    for view, axes in zip(shown, _AXES, strict=True):
+        data |= dict(zip(axes, points[view], strict=True))
     dots = models.ColumnDataSource(data)
     colourings = {} if labels is None else {"label": _by_value(names)}
     colourings |= {name: _by_value(values) for name, values in groups.items()}
     for name, space in spaces.items():
         colourings[f"outlier score: {name}"] = _by_rank(search.unusualness(space))
-    filters, plots = _plots(dots, colourings, start)
+    filters, plots = _plots(dots, colourings, shown)
     colour = models.Select(title="Colour", value=[*colourings][0], options=[*colourings])
     sides = [{"dots": plot.renderers, "items": plot.legend[0].items} for plot in plots]
     given = {"colour": colour, "colourings": colourings, "filters": filters, "sides": sides}
     colour.js_on_change("value", models.CustomJS(args=given, code=_RECOLOUR))
 
-    first = models.Select(title="Left", value=start[0], options=[*points])
-    second = models.Select(title="Right", value=start[1], options=[*points])
+    first = models.Select(title="Left", value=shown[0], options=[*points])
+    second = models.Select(title="Right", value=shown[1], options=[*points])
     out = models.Div(text=_HELP, name="neighbours", sizing_mode="stretch_width")
+    count = min(_NEIGHBOURS, len(images) - 1)
     given = {"dots": dots, "out": out, "hint": _HELP, "first": first, "second": second}
-    given["method"] = {f"{name}: {view}": name for name, view in views}
-    given["count"] = count = min(neighbours, len(images) - 1)
-    given["neighbours"] = {name: _nearest(space, count) for name, space in spaces.items()}
+    given |= {
+        "count": count,
+        "neighbours": {name: _nearest(s, count) for name, s in spaces.items()},
+    }
     tell = models.CustomJS(args=given, code=_TELL)
     dots.selected.js_on_change("indices", tell)
     for select, plot, axes in zip((first, second), plots, _AXES, strict=True):

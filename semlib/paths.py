@@ -5,7 +5,6 @@ import hashlib
 import os
 import re
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 _HERE = Path(__file__).resolve().parent.parent
@@ -25,29 +24,20 @@ def figures_root():
     return Path(os.environ.get("SEMLIB_FIGURES", ROOT / "figures"))
 
 
-@dataclass(frozen=True)
 class Paths:
     """The files of one data set: what a run needs (`data`) and what it shows (`figures`)."""
 
-    name: str
-    raw: Path
-
-    @property
-    def dataset(self):
-        """What `of` was asked for: the name of a built-in set, or the folder."""
-        return self.name if self.name in BUILT_IN else str(self.raw)
-
-    @property
-    def data(self):
-        return data_root() / self.name
-
-    @property
-    def archive(self):
-        return self.raw / "data.zip"
-
-    @property
-    def manifest(self):
-        return self.data / "manifest.csv"
+    def __init__(self, name, raw):
+        self.name = name
+        self.raw = raw
+        self.dataset = name if name in BUILT_IN else str(raw)  # what `of` was asked for
+        self.archive = raw / "data.zip"
+        self.data = data_root() / name
+        self.manifest = self.data / "manifest.csv"
+        self.variants = self.data / "variants"
+        self.figures = figures_root() / name
+        self.notebooks = self.figures / "notebooks"
+        self.run_json = self.figures / "run.json"
 
     def level(self, k):
         return self.data / f"level{k}.npy"
@@ -55,49 +45,24 @@ class Paths:
     def ssl(self, seed, method="paper"):
         return self.data / ("ssl" if method == "paper" else f"ssl-{method}") / f"seed-{seed}"
 
-    @property
-    def variants(self):
-        return self.data / "variants"
-
     def features(self, method):
         return self.data / "features" / f"{method}.npy"
 
-    @property
-    def figures(self):
-        return figures_root() / self.name
-
-    @property
-    def notebooks(self):
-        return self.figures / "notebooks"
-
-    @property
-    def run_json(self):
-        return self.figures / "run.json"
-
 
 def of(dataset):
-    """Paths of a built-in data set or of a folder with one's own images.
+    """Paths of a data set: "synthetic", "carinthia", "carinthia-s" or a folder with own images.
 
-    Parameters
-    ----------
-    dataset : str or Path
-        "synthetic", "carinthia", "carinthia-s" or a folder. A folder is only read; its results go
-        to ``data/<folder name>-<hash of its path>``.
-
-    Raises
-    ------
-    ValueError
-        If `dataset` is neither a known name nor an existing folder.
+    A folder is only read; its results go to ``data/<folder name>-<hash of its path>``. ValueError
+    if `dataset` is neither a known name nor an existing folder.
     """
     if str(dataset) in BUILT_IN:
         return Paths(str(dataset), data_root() / str(dataset) / "raw")
-    folder = Path(dataset).expanduser()
+    folder = Path(dataset).expanduser().resolve()
     if not folder.is_dir():
         names = ", ".join(BUILT_IN)
         raise ValueError(
             f"unknown dataset {str(dataset)!r}: use one of {names}, or a folder of images"
         )
-    folder = folder.resolve()
     slug = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-") or "folder"
     mark = hashlib.sha256(str(folder).encode()).hexdigest()[:6]  # tells folders of one name apart
     return Paths(f"{slug}-{mark}", folder)

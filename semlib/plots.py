@@ -9,7 +9,9 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from semlib.saving import PALETTE
 
 MARKERS = "osD^vPX*<>ph"
-_BESIDE = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "fontsize": 8}  # legend at the right
+# Legends at the right of an axis
+_BESIDE = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "fontsize": 8}
+_CORNER = {"loc": "upper left", "bbox_to_anchor": (1, 1), "fontsize": 8}
 
 
 def image_grid(images, titles, *, masks=None, columns=6, width=1.8, limits=None):
@@ -30,7 +32,8 @@ def image_grid(images, titles, *, masks=None, columns=6, width=1.8, limits=None)
     for axis in axes.flat:
         axis.axis("off")
     for i, (axis, image, title) in enumerate(zip(axes.flat, images, titles, strict=False)):
-        low, high = limits or _own_range(image)
+        # Frames and borders do not count for an image's own range
+        low, high = limits or _range(image, min(image.shape) // 20)
         axis.imshow(image, vmin=low, vmax=high, interpolation="nearest" if limits else None)
         axis.set_title(title, fontsize=8)
         if masks is not None and masks[i] is not None and masks[i].any():
@@ -38,10 +41,9 @@ def image_grid(images, titles, *, masks=None, columns=6, width=1.8, limits=None)
     return figure
 
 
-def _own_range(image):
-    """Grey range of an image; frames and borders, within a twentieth of its side, do not count."""
-    margin = min(image.shape) // 20
-    inside = image[margin : image.shape[0] - margin, margin : image.shape[1] - margin]
+def _range(image, margin=0):
+    """Grey range of an image without a margin; never empty."""
+    inside = image[margin : len(image) - margin, margin : image.shape[1] - margin]
     low, high = np.percentile(inside, [0.2, 99.8])
     return low, max(high, low + 1)
 
@@ -55,15 +57,18 @@ def scatter(axis, points, groups, *, title):
     values, counts = np.unique(groups, return_counts=True)
     handles = [None] * len(values)
     for i in np.argsort(-counts, kind="stable"):
-        rare = counts[i] < 0.1 * len(groups)
-        look = {"c": PALETTE[i % len(PALETTE)], "marker": MARKERS[i % len(MARKERS)]}
-        look |= {"s": 36, "alpha": 1, "linewidths": 0.5} if rare else {"s": 18, "alpha": 0.65}
-        look = {"linewidths": 0, "edgecolors": "black"} | look
-        handles[i] = axis.scatter(*points[groups == values[i]].T, **look)
+        rare = {"s": 36, "alpha": 1, "linewidths": 0.5, "edgecolors": "black"}
+        common = {"s": 18, "alpha": 0.65, "linewidths": 0}
+        look = rare if counts[i] < 0.1 * len(groups) else common
+        handles[i] = axis.scatter(*points[groups == values[i]].T, **_kind(i), **look)
     names = [f"{value} ({count})" for value, count in zip(values, counts, strict=True)]
-    corner = {"loc": "upper left", "bbox_to_anchor": (1, 1)}
-    axis.legend(handles, names, fontsize=8, handletextpad=0.2, **corner)
+    axis.legend(handles, names, handletextpad=0.2, **_CORNER)
     axis.set(title=title, xticks=[], yticks=[])
+
+
+def _kind(i):
+    """Marker and colour of the i-th group."""
+    return {"marker": MARKERS[i % len(MARKERS)], "color": PALETTE[i % len(PALETTE)]}
 
 
 def label_and_cluster(points, labels, clusters, *, title, view):
@@ -86,8 +91,8 @@ def thumbnails(points, images, *, title, seed=0):
     for i in np.random.default_rng(seed).permutation(len(points)):
         if all((np.abs(points[i] - points[j]) > apart).any() for j in taken):
             taken.append(i)
-            low, high = np.percentile(images[i], [0.2, 99.8])
-            grey = np.clip((images[i] - low) / max(high - low, 1), 0, 1)
+            low, high = _range(images[i])
+            grey = np.clip((images[i] - low) / (high - low), 0, 1)
             shown = OffsetImage(grey, zoom=36 / len(grey), cmap="gray")
             axis.add_artist(AnnotationBbox(shown, points[i], pad=0.05, bboxprops={"lw": 0.5}))
     axis.set(title=title, xticks=[], yticks=[])
@@ -98,13 +103,13 @@ def table1_bars(table):
     """Table 1 as bars: silhouette and NMI with intervals, the paper's values as diamonds."""
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), sharey=True)
     heights = np.arange(len(table))[::-1]
-    for axis, name, title in zip(
-        axes, ("silhouette", "nmi"), ("silhouette score", "NMI"), strict=True
-    ):
-        span = np.abs(table[[f"{name}_lo", f"{name}_hi"]].to_numpy() - table[[name]].to_numpy()).T
-        bars = {"height": 0.6, "error_kw": {"lw": 1, "capsize": 3}, "label": "ours"}
-        axis.barh(heights, table[name], xerr=span, color=PALETTE[0], **bars)
-        paper = {"marker": "D", "color": PALETTE[3], "zorder": 3, "label": "paper (Carinthia)"}
+    bars = {"height": 0.6, "color": PALETTE[0], "label": "ours"}
+    bars |= {"error_kw": {"lw": 1, "capsize": 3}}
+    paper = {"marker": "D", "color": PALETTE[3], "zorder": 3, "label": "paper (Carinthia)"}
+    titles = {"silhouette": "silhouette score", "nmi": "NMI"}
+    for axis, (name, title) in zip(axes, titles.items(), strict=True):
+        ends = table[[f"{name}_lo", f"{name}_hi"]].to_numpy()
+        axis.barh(heights, table[name], xerr=np.abs(ends - table[[name]].to_numpy()).T, **bars)
         axis.scatter(table[f"paper_{name}"], heights, **paper)
         left = min(0, axis.get_xlim()[0])
         axis.set(yticks=heights, yticklabels=table["method"], xlabel=title, xlim=(left, None))
@@ -122,10 +127,10 @@ def collapse_map(table):
     names = list(table["method"].unique())
     spaces = list(table["space"].unique())
     for _, row in table.iterrows():
-        i = names.index(row["method"])
-        colour = PALETTE[i % len(PALETTE)]
-        look = {"marker": MARKERS[i % len(MARKERS)], "s": 70, "edgecolors": colour, "alpha": 0.9}
+        kind = _kind(names.index(row["method"]))
+        colour = kind.pop("color")
         filled = row["space"] == spaces[0]
+        look = {"s": 70, "alpha": 0.9, "edgecolors": colour} | kind
         look["facecolors"] = colour if filled else "none"
         axes[0].scatter(row["rankme"], row["silhouette"], **look)
         label = row["method"] if filled else None
@@ -147,24 +152,22 @@ def curves(table, x, panels, *, by="method"):
     There is a panel for each score in `panels`: its column, and what its axis is called.
     """
     figure, axes = plt.subplots(1, len(panels), figsize=(3.6 * len(panels), 3.4), squeeze=False)
-    for i, (name, part) in enumerate(table.groupby(by, sort=False)):
-        look = {"marker": MARKERS[i % len(MARKERS)], "color": PALETTE[i % len(PALETTE)]}
-        for axis, column in zip(axes[0], panels, strict=True):
-            axis.plot(part[x], part[column], label=str(name), ms=4, lw=1.2, **look)
-    for axis, label in zip(axes[0], panels.values(), strict=True):
+    for axis, (column, label) in zip(axes[0], panels.items(), strict=True):
+        for i, (name, part) in enumerate(table.groupby(by, sort=False)):
+            axis.plot(part[x], part[column], label=str(name), ms=4, lw=1.2, **_kind(i))
         axis.set(xlabel=x, ylabel=label)
         axis.xaxis.get_major_locator().set_params(integer=True)
     axes[0, -1].legend(**_BESIDE)
     return figure
 
 
-def heat(table, values, *, rows="change", columns="method"):
-    """Numbers between 0 and 1 as colours, one panel for each of `values` (column: its title)."""
+def heat(table, values):
+    """Numbers between 0 and 1 by change and method as colours, a panel for each column: title."""
     figure, axes = plt.subplots(1, len(values), figsize=(6 * len(values), 4), squeeze=False)
     look = {"vmin": 0, "vmax": 1, "cmap": "cividis", "annot": True, "annot_kws": {"size": 9}}
     for axis, (name, title) in zip(axes[0], values.items(), strict=True):
-        wide = table.pivot(index=rows, columns=columns, values=name)
-        wide = wide.loc[table[rows].unique(), table[columns].unique()]
+        wide = table.pivot(index="change", columns="method", values=name)
+        wide = wide.loc[table["change"].unique(), table["method"].unique()]
         seaborn.heatmap(wide, ax=axis, cbar=axis is axes[0, -1], fmt=".2f", **look)
         axis.set(title=title, xlabel="", ylabel="")
         axis.tick_params(length=0)
@@ -182,32 +185,27 @@ def architecture(size=512):
     image = "SEM image\n480 x 480\nborder crop,\nbicubic resize,\nrange [0, 1]"
     encoder = "encoder $f_\\theta$ (shared)\nconv 32-64-128,\npool, linear 128"
     loss = "loss\n$-\\cos(p^{(a)},$\n$\\mathrm{sg}\\ z^{(b)})$\nmean over\n$a \\neq b$"
-    _box(axis, (0.75, 2.2), (1.2, 1.5), image, PALETTE[2])
+    boxes = [(0.75, 2.2, 1.2, 1.5, image, PALETTE[2])]  # x, y, width, height, text, colour
+    arrows = []
     for k, y in enumerate((3.5, 2.2, 0.9)):
-        _box(axis, (2.6, y), (1.1, 0.8), f"L{k}\n{size >> k} x {size >> k}", PALETTE[6])
-        _box(axis, (4.75, y), (1.9, 0.8), encoder, PALETTE[0])
-        _box(axis, (6.85, y), (1.0, 0.8), f"$z^{{({k})}}$\n128", PALETTE[5])
-        _box(axis, (8.55, y), (1.25, 0.8), f"projection\nhead $g$: $p^{{({k})}}$", PALETTE[1])
-        _arrow(axis, (1.37, 2.2), (2.02, y))
-        for start, end in ((3.18, 3.77), (5.73, 6.32), (7.38, 7.9)):
-            _arrow(axis, (start, y), (end, y))
-        _arrow(axis, (9.2, y), (9.72, 2.2 + 0.35 * (1 - k)))
-    _box(axis, (10.3, 2.2), (1.15, 1.5), loss, PALETTE[3])
+        boxes.append((2.6, y, 1.1, 0.8, f"L{k}\n{size >> k} x {size >> k}", PALETTE[6]))
+        boxes.append((4.75, y, 1.9, 0.8, encoder, PALETTE[0]))
+        boxes.append((6.85, y, 1.0, 0.8, f"$z^{{({k})}}$\n128", PALETTE[5]))
+        boxes.append((8.55, y, 1.25, 0.8, f"projection\nhead $g$: $p^{{({k})}}$", PALETTE[1]))
+        arrows.append(((1.37, 2.2), (2.02, y)))
+        arrows += [((x, y), (end, y)) for x, end in ((3.18, 3.77), (5.73, 6.32), (7.38, 7.9))]
+        arrows.append(((9.2, y), (9.72, 2.2 + 0.35 * (1 - k))))
+    boxes.append((10.3, 2.2, 1.15, 1.5, loss, PALETTE[3]))
+    for x, y, width, height, text, colour in boxes:
+        look = {"boxstyle": "round,pad=0.03", "fc": colour + "33", "ec": colour}
+        axis.add_patch(FancyBboxPatch((x - width / 2, y - height / 2), width, height, **look))
+        axis.text(x, y, text, ha="center", va="center", fontsize=8.5)
+    for start, end in arrows:
+        look = {"arrowstyle": "-|>", "mutation_scale": 10, "color": "0.3", "lw": 1}
+        axis.add_patch(FancyArrowPatch(start, end, **look))
     target = "embedding;\ntarget: stop-gradient (sg)"
     use = "after training: $z^{(0)}$ of every image -> k-means, silhouette, NMI, UMAP, t-SNE"
     axis.text(2.6, 4.25, "area downsampling", ha="center", fontsize=9)
     axis.text(6.85, 4.25, target, ha="center", va="center", fontsize=9)
     axis.text(6.85, 0.2, use, ha="center", fontsize=9)
     return figure
-
-
-def _box(axis, centre, size, text, colour):
-    corner = centre[0] - size[0] / 2, centre[1] - size[1] / 2
-    look = {"boxstyle": "round,pad=0.03", "fc": colour + "33", "ec": colour}
-    axis.add_patch(FancyBboxPatch(corner, *size, **look))
-    axis.text(*centre, text, ha="center", va="center", fontsize=8.5)
-
-
-def _arrow(axis, start, end):
-    look = {"arrowstyle": "-|>", "mutation_scale": 10, "color": "0.3", "lw": 1}
-    axis.add_patch(FancyArrowPatch(start, end, **look))

@@ -52,8 +52,6 @@ def save_figure(figure, dataset, name, *, stamp=True, data=None):
 
     Parameters
     ----------
-    figure : matplotlib Figure
-    dataset : str or path
     name : file name without ending, such as "fig2_umap"
     stamp : whether to say below it where its data come from; False for a drawing without data
     data : where the data come from, when that is not the data set
@@ -61,18 +59,16 @@ def save_figure(figure, dataset, name, *, stamp=True, data=None):
     origin = data or source(dataset)
     if stamp:
         figure.text(0.995, -0.005, origin, ha="right", va="top", fontsize=7, color="0.35")
-    formats = {
-        "svg": {"metadata": {"Date": None}},
-        "png": {"metadata": {"Software": None} | ({"Source": origin} if stamp else {})},
-    }
+    svg = {"metadata": {"Date": None}}
+    png = {"metadata": {"Software": None} | ({"Source": origin} if stamp else {})}
     # Noisy images get as small with compression 3 as with 6, in a third of the time
-    formats["png"]["pil_kwargs"] = {"compress_level": 3}
+    png["pil_kwargs"] = {"compress_level": 3}
     # One layout for both files: each savefig would else compute it anew before it draws
     figure.draw_without_rendering()
     with plt.rc_context({"figure.constrained_layout.use": False}):
         figure.set_layout_engine(None)
         box = figure.get_tightbbox().padded(plt.rcParams["savefig.pad_inches"])
-        for ending, options in formats.items():
+        for ending, options in ("svg", svg), ("png", png):
             path = paths.of(dataset).figures / f"{name}.{ending}"
             with atomic(path) as temporary:
                 figure.savefig(temporary, bbox_inches=box, **options)
@@ -86,8 +82,6 @@ def save_table(table, dataset, name, caption, *, digits=3, csv=None, data=None):
 
     Parameters
     ----------
-    table : DataFrame
-    dataset : str or path
     name : file name without ending, such as "table1"
     caption : one sentence; the source of the data is added to it
     digits : decimals in Markdown and LaTeX
@@ -96,12 +90,12 @@ def save_table(table, dataset, name, caption, *, digits=3, csv=None, data=None):
     """
     caption = f"{caption} Data: {data or source(dataset)}."
     shown = table.apply(lambda column: column.map(lambda value: _text(value, digits)))
-    folder = paths.of(dataset).figures
-    with atomic(folder / f"{name}.csv") as temporary:
+    file = paths.of(dataset).figures / name
+    with atomic(file.with_suffix(".csv")) as temporary:
         (table if csv is None else csv).to_csv(temporary, index=False)
-    with atomic(folder / f"{name}.md") as temporary:
+    with atomic(file.with_suffix(".md")) as temporary:
         temporary.write_text(f"{markdown(shown)}\n\n{caption}\n", encoding="utf-8")
-    with atomic(folder / f"{name}.tex") as temporary:
+    with atomic(file.with_suffix(".tex")) as temporary:
         escaped = re.sub(r"([&%_#$])", r"\\\1", caption)  # pandas escapes cells only
         unique = shown.reset_index(drop=True)  # which pandas needs for LaTeX
         unique.to_latex(temporary, index=False, escape=True, caption=escaped, label=f"tab:{name}")

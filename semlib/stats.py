@@ -8,17 +8,9 @@ VERDICTS = ("wins", "loses", "cannot be told apart")
 
 
 def mean_interval(values):
-    """Mean with its 95 % interval by Student's t.
+    """Mean, low and high end of its 95 % interval by Student's t; NaN among `values` are left out.
 
-    Parameters
-    ----------
-    values : sequence of float
-        NaN are left out.
-
-    Returns
-    -------
-    mean, low, high : float
-        The interval of one value is NaN, and so is all of none. It is not cut to the range of a score.
+    The interval of one value is NaN, and so is all of none. It is not cut to the range of a score.
     """
     values = np.asarray(values, dtype=np.float64)
     values = values[np.isfinite(values)]
@@ -32,7 +24,7 @@ def mean_interval(values):
 
 
 def share_interval(hits, count):
-    """95 % interval of a share by Wilson's score, which stays within 0 and 1; (NaN, NaN) without cases."""
+    """95 % interval of a share by Wilson's score, within 0 and 1; (NaN, NaN) without cases."""
     if not count:
         return np.nan, np.nan
     interval = stats.binomtest(hits, count).proportion_ci(LEVEL, method="wilson")
@@ -51,15 +43,8 @@ def verdict(low, high):
 def paired(ours, theirs):
     """Mean difference of pairs with its 95 % interval by Student's t, and what it says.
 
-    Parameters
-    ----------
-    ours, theirs : sequence of float (N,)
-        Of the same episodes, images or seeds in the same order; pairs with NaN are left out.
-
-    Returns
-    -------
-    dict
-        difference (mean of ours - theirs), lo, hi, verdict.
+    `ours` and `theirs` (N,) are of the same episodes, images or seeds in the same order; pairs with
+    NaN are left out. Returns a dict: difference (mean of ours - theirs), lo, hi, verdict.
     """
     difference = np.asarray(ours, dtype=np.float64) - np.asarray(theirs, dtype=np.float64)
     mean, low, high = mean_interval(difference)
@@ -67,20 +52,10 @@ def paired(ours, theirs):
 
 
 def summarise(table, by, columns):
-    """Mean and 95 % interval of columns by group.
+    """Mean and 95 % interval of columns of a table by group, in the table's order of groups.
 
-    Parameters
-    ----------
-    table : DataFrame
-    by : sequence of str
-        Columns that name a group; groups keep the order of the table.
-    columns : sequence of str
-
-    Returns
-    -------
-    DataFrame
-        The columns `by`, count (rows of the group) and for each of `columns` its mean, ``<name>_sd``,
-        ``<name>_lo`` and ``<name>_hi``.
+    Returns the columns `by`, count (rows of the group) and for each of `columns` its mean,
+    ``<name>_sd``, ``<name>_lo`` and ``<name>_hi``.
     """
     import pandas as pd
 
@@ -96,16 +71,9 @@ def summarise(table, by, columns):
 
 
 def holm(p):
-    """Holm's step-down correction of p-values for many tests (Holm 1979); NaN are no tests.
+    """P-values (N,) after Holm's step-down correction for many tests (Holm 1979), at most 1.
 
-    Parameters
-    ----------
-    p : array (N,)
-
-    Returns
-    -------
-    array (N,)
-        At most 1, in the order of `p`.
+    NaN are no tests and stay.
     """
     p = np.asarray(p, dtype=np.float64)
     order = np.argsort(p)[: np.isfinite(p).sum()]

@@ -5,7 +5,6 @@ over jobs (`threads`), a compiled loop over a range (`split`), small networks (`
 """
 
 import ctypes
-import itertools
 import math
 import multiprocessing
 import os
@@ -21,8 +20,8 @@ def spread(work, jobs, workers, chunk):
 
     `work` is a function that can be pickled. None workers are one per CPU, one is this process.
     """
-    workers = min(workers or os.cpu_count() or 1, math.ceil(len(jobs) / chunk) or 1)
-    if workers == 1:
+    workers = min(workers or os.cpu_count(), math.ceil(len(jobs) / chunk))
+    if workers <= 1:
         yield from map(work, jobs)
         return
     # spawn: a forked copy of a process with threads may hang in a lock that nobody frees
@@ -46,24 +45,23 @@ def parts_folder(path, key):
     return folder
 
 
-def threads(work, jobs, workers, chunk=4):
-    """Results of `work` on each job, in order, from threads that get `chunk` jobs at a time.
+def threads(work, jobs, workers):
+    """Results of `work` on each job, in order, from threads.
 
-    Never more than two batches of ``4 * workers`` chunks are ahead of the reader, so that results
+    Never more than two batches of ``16 * workers`` jobs are ahead of the reader, so that results
     do not fill the memory.
     """
-    chunks = [jobs[start : start + chunk] for start in range(0, len(jobs), chunk)]
-    batch = 4 * workers
+    batch = 16 * workers
     with ThreadPoolExecutor(workers) as pool:
         ready = ()
-        for start in range(0, len(chunks) + batch, batch):
-            begun = pool.map(lambda part: [*map(work, part)], chunks[start : start + batch])
-            yield from itertools.chain.from_iterable(ready)
+        for start in range(0, len(jobs) + batch, batch):
+            begun = pool.map(work, jobs[start : start + batch])
+            yield from ready
             ready = begun
 
 
 def split(kernel, count, *arguments, grain=None):
-    """Call ``kernel(start, stop, *arguments)`` on parts of ``range(count)``, which are independent.
+    """Call ``kernel(start, stop, *arguments)`` on independent parts of ``range(count)``.
 
     It takes as many threads as PyTorch uses; one that is done takes the next part. `grain` is the
     length of a part, by default a quarter of a thread's share.
@@ -71,7 +69,7 @@ def split(kernel, count, *arguments, grain=None):
     import torch
 
     workers = max(1, min(torch.get_num_threads(), count))
-    grain = grain or -(-count // (4 * workers))
+    grain = grain or math.ceil(count / (4 * workers))
     starts = iter(range(0, count, grain))
 
     def work():
@@ -92,18 +90,17 @@ def _pool(workers):
 os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
 
 
-def side_by_side(jobs, limit=4):
-    """Call functions without arguments, up to `limit` at a time; yields their results in order.
+def side_by_side(jobs):
+    """Call functions without arguments, up to four at a time; yields their results in order.
 
     Each gets its share of PyTorch's threads: work on small tensors gains more from company than
-    from a second thread. The first error stops what has not begun. The functions must not use
-    PyTorch's global generator, which they would share.
+    from a second thread. The functions must not use PyTorch's global generator, which they share.
     """
     import torch
     from threadpoolctl import threadpool_limits
 
     available = torch.get_num_threads()
-    workers = max(1, min(limit, available, len(jobs)))
+    workers = max(1, min(4, available, len(jobs)))
     share = available // workers
     try:
         with (
@@ -123,10 +120,7 @@ def keep_memory():
     arithmetic on them. Does nothing without glibc.
     """
     if platform.libc_ver()[0] == "glibc":
-        mmap_max = -4  # names and numbers of malloc.h
-        trim_threshold = -1
-        top_pad = -2
         libc = ctypes.CDLL(None)
-        libc.mallopt(mmap_max, 0)
-        libc.mallopt(trim_threshold, 2**31 - 1)
-        libc.mallopt(top_pad, 2**28)
+        libc.mallopt(-4, 0)  # M_MMAP_MAX in malloc.h
+        libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
+        libc.mallopt(-2, 2**28)  # M_TOP_PAD

@@ -24,7 +24,9 @@ def parts():
     return {
         "images": rng.integers(0, 255, (40, 96, 96), dtype=np.uint8),
         "views": {
-            (name, v): space[:, :2] for v in ("UMAP", "t-SNE") for name, space in spaces.items()
+            f"{name}: {v}": space[:, :2]
+            for v in ("UMAP", "t-SNE")
+            for name, space in spaces.items()
         },
         "spaces": spaces,
         "groups": {"cluster: GLCM": np.arange(40) % 3},
@@ -98,7 +100,7 @@ def test_hover_click_colour_and_toggle_in_a_browser(browser, parts, tmp_path):
     assert browser.ask(visible) == ["0 (14)", "1 (13)", "2 (13)"]
     browser.ask('models("Select")[2].setv({value: "GLCM: t-SNE"}) ?? true')
     moved = browser.ask("[...data().x2]")
-    np.testing.assert_allclose(moved, parts["views"]["GLCM", "t-SNE"][:, 0], rtol=1e-6)
+    np.testing.assert_allclose(moved, parts["views"]["GLCM: t-SNE"][:, 0], rtol=1e-6)
     browser.picture(tmp_path / "explorer.png")
     assert browser.said == [], "no error, no warning, nothing asked of a network"
 
@@ -135,8 +137,9 @@ def stored(parts, monkeypatch):
     rows.to_csv(place.manifest, index=False)
     np.save(place.level(0), parts["images"])
     table = pd.DataFrame({"image_id": ids})
-    for (name, view), points in parts["views"].items():
-        table[[f"{name} {view} 1", f"{name} {view} 2"]] = points
+    for view, points in parts["views"].items():
+        name = view.replace(":", "")
+        table[[f"{name} 1", f"{name} 2"]] = points
     for name in parts["spaces"]:
         table[f"{name} cluster"] = 0
     table.to_csv(place.figures / "embedding_2d.csv", index=False)

@@ -1,6 +1,7 @@
 """The notebooks: how they are written, and one run of all with the quick profile."""
 
 import ast
+import contextlib
 import csv
 import fnmatch
 import io
@@ -21,7 +22,7 @@ from semlib.reproduce.run import reproduce
 FILES = sorted(paths.NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
 BY_NAME = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 REAL = paths.ROOT.parent / "shared" / "real-sem" / "carinthia"
-CLUSTERING = "download", "preprocess", "pyramid", "ssl_training", "baselines", "umap_tsne"
+CLUSTERING = ["01", "02", "03", "04", "05", "06"]
 MOST_CELLS = 20  # of code, beside those for Colab and the answers to exercises
 MOST_LINES = 25  # of a code cell
 MEDIAN_LINES = 8  # of a notebook's code cells; 6 is the aim
@@ -47,10 +48,6 @@ def lines(cell):
     return [line for line in source(cell).splitlines() if line.strip()]
 
 
-def test_the_clustering_paper_is_complete():
-    assert tuple(file.stem[3:] for file in FILES)[:6] == CLUSTERING
-
-
 @BY_NAME
 def test_is_stored_without_outputs_for_the_python3_kernel(file):
     content = json.loads(file.read_text(encoding="utf-8"))
@@ -64,26 +61,24 @@ def test_is_stored_without_outputs_for_the_python3_kernel(file):
 
 
 @BY_NAME
-def test_colab_fetches_the_repository_that_citation_names(file):
+def test_colab_runs_the_same_cell_and_fetches_the_repository_that_citation_names(file):
     citation = (paths.ROOT / "CITATION.cff").read_text(encoding="utf-8")
     (name,) = re.findall(r"^repository-code: https://github.com/(\S+)$", citation, re.M)
-    text = file.read_text(encoding="utf-8")
-    assert f"/github/{name}/blob/main/notebooks/{file.name}" in text, "make colab REPO=owner/name"
-    assert f"https://github.com/{name} /content/semlib" in text
+    address = f"colab.research.google.com/github/{name}/blob/main/notebooks/{file.name})"
+    assert address in source(cells(file)[0]), "make colab REPO=owner/name"
+    first = source(cells(file, "code")[0])
+    assert 'if "google.colab" in sys.modules' in first and f"github.com/{name} /content" in first
+    assert first == source(cells(FILES[0], "code")[0])
 
 
 @BY_NAME
-def test_cell_ids_are_readable_and_unique(file):
-    ids = [cell["id"] for cell in cells(file)]
-    assert len(set(ids)) == len(ids)
-    assert [i for i in ids if not re.fullmatch(file.stem[:2] + r"(-[a-z0-9]+)+", i)] == []
-
-
-@BY_NAME
-def test_opens_with_a_title_and_its_question(file):
+def test_opens_with_a_title_and_its_question_and_has_readable_cell_ids(file):
     first = cells(file)[0]
     assert first["cell_type"] == "markdown"
     assert source(first).startswith("# ") and "?" in source(first)
+    ids = [cell["id"] for cell in cells(file)]
+    assert len(set(ids)) == len(ids)
+    assert [i for i in ids if not re.fullmatch(file.stem[:2] + r"(-[a-z0-9]+)+", i)] == []
 
 
 @BY_NAME
@@ -106,6 +101,7 @@ def test_cells_are_few_and_short(file):
     assert len(code) <= MOST_CELLS
     assert {cell["id"]: len(lines(cell)) for cell in code if len(lines(cell)) > MOST_LINES} == {}
     assert statistics.median(len(lines(cell)) for cell in code) <= MEDIAN_LINES
+    assert not re.search(r"tqdm\.(auto|notebook)", nb.Notebook(file).code), "plain bars"
     for cell in code:
         python = re.sub(r"^\s*[%!].*$", "", source(cell), flags=re.MULTILINE)
         for node in ast.walk(ast.parse(python)):
@@ -137,11 +133,6 @@ def test_checks_what_it_made(file):
 
 
 @BY_NAME
-def test_has_plain_progress_bars(file):
-    assert not re.search(r"tqdm\.(auto|notebook)", nb.Notebook(file).text("code"))
-
-
-@BY_NAME
 def test_ends_with_three_to_five_exercises_without_answers(file):
     number = file.stem[:2]
     after = [cell["id"] for cell in cells(file)]
@@ -160,14 +151,6 @@ def test_says_what_is_missing(file):
     first = next(source(cell) for cell in cells(file, "code") if "-imports" in cell["id"])
     needed = [name for name in nb.Notebook(file).inputs if not name.startswith("source/")]
     assert (f'teaching.ready("{file.stem[:2]}", dataset)' in first) == bool(needed)
-
-
-def test_colab_gets_the_same_cell_in_every_notebook():
-    first = {source(cells(file, "code")[0]) for file in FILES}
-    assert len(first) == 1 and 'if "google.colab" in sys.modules' in first.pop()
-    for file in FILES:
-        address = rf"colab\.research\.google\.com/github/\S+/notebooks/{file.name}\)"
-        assert re.search(address, source(cells(file)[0]))
 
 
 def test_every_input_is_an_output_of_an_earlier_notebook():
@@ -194,22 +177,25 @@ def quick(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEMLIB_DATA", str(folder / "data"))
         patch.setenv("SEMLIB_FIGURES", str(folder / "figures"))
-        said = io.StringIO()
-        first = reproduce("synthetic", "quick", stream=said)
-        second = reproduce("synthetic", "quick", stream=said)
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            first = reproduce("synthetic", "quick")
+            second = reproduce("synthetic", "quick")
         yield first, second, said.getvalue(), paths.of("synthetic").figures
 
 
 @pytest.mark.slow
-def test_quick_run_executes_every_notebook(quick):
-    first, _, said, figures = quick
-    assert list(first) == [file.stem for file in FILES]
+def test_quick_run_executes_every_notebook_and_a_second_run_none(quick):
+    first, second, said, figures = quick
+    names = [file.stem for file in FILES]
+    assert list(first) == names and second == {name: [] for name in names}
     copies = sorted((figures / "notebooks").iterdir())
-    assert [copy.name for copy in copies] == [file.name for file in FILES]
+    assert [copy.stem for copy in copies] == names
     for copy in copies:
         counts = [cell["execution_count"] for cell in cells(copy, "code") if source(cell).strip()]
         assert all(counts), copy.stem
     assert "made no" not in said
+    record = json.loads((figures / "run.json").read_text())
+    assert list(record["notebooks"]) == names and len(record["data_sha256"]) == 64
     page = (figures / "report.html").read_text(encoding="utf-8")
     assert len(page) < 15e6 and page.count("<img") > 30 and "<script" not in page
 
@@ -226,12 +212,6 @@ def test_quick_run_makes_table_1_and_all_figures_of_the_paper(quick):
 
 
 @pytest.mark.slow
-def test_second_run_skips_every_notebook(quick):
-    _, second, _, _ = quick
-    assert second == {file.stem: [] for file in FILES}
-
-
-@pytest.mark.slow
 @BY_NAME
 def test_solutions_are_right(file, quick, capsys, monkeypatch):
     figures = quick[-1].parent
@@ -243,21 +223,13 @@ def test_solutions_are_right(file, quick, capsys, monkeypatch):
 
 
 @pytest.mark.slow
-def test_quick_run_is_on_record(quick):
-    record = json.loads((quick[-1] / "run.json").read_text())
-    assert list(record["notebooks"]) == [file.stem for file in FILES]
-    assert len(record["data_sha256"]) == 64
-
-
-@pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_dir(), reason="../shared/real-sem is not here")
 def test_three_real_images_pass_as_an_own_folder_without_labels(tmp_path):
     folder = tmp_path / "real images"
     folder.mkdir()
     for image in REAL.glob("*.png"):
         shutil.copy(image, folder)
-    clustering = [f"{n:02}" for n in range(1, 7)]
-    done = reproduce(folder, "quick", only=clustering, parameters={"k": "2"}, stream=io.StringIO())
+    done = reproduce(folder, "quick", only=CLUSTERING, parameters={"k": "2"})
     assert all(done.values())
     place = paths.of(folder)
     rows = list(csv.DictReader((place.figures / "table1.csv").open()))

@@ -28,15 +28,12 @@ def _machine():
     import torch
 
     memory = psutil.virtual_memory()
-    yield (
-        "ok",
-        f"Python {platform.python_version()}, {os.cpu_count()} cores, "
-        f"{memory.total / 2**30:.0f} GiB memory ({memory.available / 2**30:.0f} free)",
-    )
+    size = f"{memory.total / 2**30:.0f} GiB memory ({memory.available / 2**30:.0f} free)"
+    yield "ok", f"Python {platform.python_version()}, {os.cpu_count()} cores, {size}"
     folder = paths.data_root().absolute()
-    free = shutil.disk_usage(next(above for above in (folder, *folder.parents) if above.exists()))
-    status = "ok" if free.free > 10 * 2**30 else "LOW"
-    yield status, f"{free.free / 2**30:.0f} GiB disk free at {folder}"
+    existing = next(above for above in (folder, *folder.parents) if above.exists())
+    free = shutil.disk_usage(existing).free / 2**30
+    yield "ok" if free > 10 else "LOW", f"{free:.0f} GiB disk free at {folder}"
     cpu = torch.cpu.get_capabilities()
     native = cpu.get("avx512_bf16") or cpu.get("amx_bf16")
     yield "device", f"cpu, bf16 {'native' if native else 'emulated: float32 is faster'}"
@@ -55,7 +52,7 @@ def _data():
         archive = ARCHIVES.get(name)
         command = f"python -m semlib fetch {name}"
         if place.manifest.is_file():
-            yield "ok", f"{name}: {_contents(place.data)}"
+            yield "ok", f"{name}: {_contents(place.manifest)}"
         elif place.archive.is_file() or (place.raw / "data").is_dir():
             yield "partly", f"{name}: raw files, no manifest yet", command
         elif archive:
@@ -63,34 +60,24 @@ def _data():
             yield "missing", name, f"{command} ({size})"
         else:
             yield "missing", name, f"{command} (simulated)"
-        if place.archive.is_file():
-            yield _checksum(place, archive, command)
+        if archive and place.archive.is_file():
+            yield _checksum(place.archive, archive.sha256, command)
     for manifest in sorted(paths.data_root().glob("*/manifest.csv")):
-        folder = manifest.parent
-        if folder.name not in paths.BUILT_IN:
-            yield "ok", f"{folder.name} (an own folder): {_contents(folder)}"
+        if manifest.parent.name not in paths.BUILT_IN:
+            yield "ok", f"{manifest.parent.name} (an own folder): {_contents(manifest)}"
 
 
-def _contents(folder):
-    with open(folder / "manifest.csv", encoding="utf-8") as lines:
-        count = sum(1 for _ in lines) - 1
+def _contents(manifest):
+    count = len(manifest.read_text(encoding="utf-8").splitlines()) - 1
     names = ("level0.npy", "level1.npy", "level2.npy", "ssl", "features")
-    made = [name for name in names if (folder / name).exists()]
-    return "; ".join([f"{count} images in the manifest", *([", ".join(made)] if made else [])])
+    made = ", ".join(name for name in names if manifest.with_name(name).exists())
+    return f"{count} images in the manifest" + (f"; {made}" if made else "")
 
 
-def _checksum(place, archive, command):
-    """data.zip against its published checksum, the synthetic one against its own record."""
-    record = place.raw / "simulation.json"
-    expected = archive.sha256 if archive else None
-    if not archive and record.is_file():
-        expected = json.loads(record.read_text(encoding="utf-8")).get("sha256")
-    if expected is None:
-        return "unknown", f"{place.archive}: no checksum on record", command
-    if paths.sha256(place.archive) != expected:
-        return "WRONG", f"{place.archive}: sha256 is not {expected}", "remove it, then: " + command
-    origin = "published" if archive else "recorded"
-    return "ok", f"{place.archive}: sha256 {expected[:12]}... as {origin}"
+def _checksum(file, expected, command):
+    if paths.sha256(file) != expected:
+        return "WRONG", f"{file}: sha256 is not {expected}", f"remove it, then: {command}"
+    return "ok", f"{file}: sha256 {expected[:12]}... as published"
 
 
 def _figures():
@@ -98,13 +85,14 @@ def _figures():
     runs = sorted(paths.figures_root().glob("*/run.json"))
     for file in runs:
         run = json.loads(file.read_text(encoding="utf-8"))
+        name = file.parent.name
         done = f"{len(run['notebooks'])} notebooks run, profile {run['profile']}, {run['started']}"
-        if left := sorted(suite - set(run["notebooks"])):
+        if left := ", ".join(sorted(suite - set(run["notebooks"]))):
             options = f'--dataset "{run["dataset"]}" --profile {run["profile"]}'
-            what = f"{file.parent.name}: {done}; not run: {', '.join(left)}"
-            yield "partly", what, f"python -m semlib reproduce {options}"
+            command = f"python -m semlib reproduce {options}"
+            yield "partly", f"{name}: {done}; not run: {left}", command
         else:
-            yield "ok", f"{file.parent.name}: {done}"
+            yield "ok", f"{name}: {done}"
     if not runs:
         yield "missing", "no run yet", "make reproduce, or: python -m semlib reproduce"
 

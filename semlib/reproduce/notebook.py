@@ -6,13 +6,13 @@ import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import yaml
 
 from semlib import paths
 
 _TYPES = {"int": int, "bool": bool, "str": str, "list": list, "dict": dict}
+_OPTIONS = ("dataset", "seed")  # parameters that are options of the command
 
 
 @dataclass(frozen=True)
@@ -23,16 +23,14 @@ class Parameter:
     kind: str
     default: object
 
-    def convert(self, value, origin):
-        """`value` as this parameter's type; text is read as YAML unless the parameter is text."""
-        given = value
-        if isinstance(value, str) and self.kind != "str":
-            value = _read_yaml(value)
-        is_bool = isinstance(value, bool)  # which Python takes for an int
-        if self.kind == "float" and not is_bool:
+    def convert(self, given, origin):
+        """`given` as this parameter's type; text is read as YAML unless the parameter is text."""
+        is_yaml = isinstance(given, str) and self.kind != "str"
+        value = _read_yaml(given) if is_yaml else given
+        if self.kind == "float" and not isinstance(value, bool):
             with contextlib.suppress(TypeError, ValueError):
                 return float(value)  # also of the text "1e-3", which YAML 1.1 takes for text
-        elif isinstance(value, _TYPES.get(self.kind, ())) and is_bool == (self.kind == "bool"):
+        elif type(value) is _TYPES.get(self.kind):  # of isinstance True is an int
             return value
         raise ValueError(f"{origin}: parameter {self.name} is {self.kind}, not {given!r}")
 
@@ -41,31 +39,27 @@ class Notebook:
     """A numbered notebook file, read once."""
 
     def __init__(self, path):
-        self.path = Path(path)
-        self.name = self.path.stem
+        self.path = path
+        self.name = path.stem
         try:
-            content = json.loads(self.path.read_text(encoding="utf-8"))
+            content = json.loads(path.read_text(encoding="utf-8"))
             self.cells = [{**cell, "source": "".join(cell["source"])} for cell in content["cells"]]
             self.metadata = content["metadata"].get("semlib", {})
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{self.path} is not a notebook of format 4 ({error!r})") from error
+            raise ValueError(f"{path} is not a notebook of format 4 ({error!r})") from error
         self.inputs = self.metadata.get("inputs", [])
         self.outputs = self.metadata.get("outputs", [])
-
-    def text(self, kind):
-        """Source of all cells of a kind, "code" or "markdown"."""
-        return "\n".join(cell["source"] for cell in self.cells if cell["cell_type"] == kind)
 
     @property
     def code(self):
         """Source of all code cells, without lines of IPython magic."""
-        return re.sub(r"^\s*[%!?].*$", "", self.text("code"), flags=re.MULTILINE)
+        cells = [cell["source"] for cell in self.cells if cell["cell_type"] == "code"]
+        return re.sub(r"^\s*[%!?].*$", "", "\n".join(cells), flags=re.MULTILINE)
 
     @property
     def title(self):
         """The heading that a notebook opens with."""
-        heading = re.match(r"# *(.+)", self.text("markdown"))
-        return heading[1] if heading else self.name
+        return self.cells[0]["source"].partition("\n")[0].removeprefix("# ")
 
     @cached_property
     def parameters(self):
@@ -95,19 +89,19 @@ def numbered():
 
 def select(suite, only=(), start=None):
     """Those that `only` names, from `start` on; a name is "04", "4" or "04_ssl_training"."""
-    wanted = {_full_name(suite, name) for name in only} or {book.name for book in suite}
-    first = _full_name(suite, start) if start else ""
-    selected = [book for book in suite if book.name in wanted and book.name >= first]
+    wanted = [_find(suite, name) for name in only] or suite
+    first = suite.index(_find(suite, start)) if start else 0
+    selected = [book for book in suite[first:] if book in wanted]
     if not selected:
-        raise ValueError(f"nothing to run: {', '.join(sorted(wanted))} comes before {first}")
+        raise ValueError(f"nothing to run: {', '.join(only)} comes before {start}")
     return selected
 
 
-def _full_name(suite, name):
+def _find(suite, name):
     short = str(name).removesuffix(".ipynb")
     for notebook in suite:
         if short == notebook.name or short.zfill(2) == notebook.name[:2]:
-            return notebook.name
+            return notebook
     names = ", ".join(notebook.name for notebook in suite)
     raise ValueError(f"unknown notebook {name!r}: use one of {names}")
 
@@ -126,15 +120,11 @@ def assign(suite, selected, *, dataset, profile, seed, parameters):
         _refuse_unknown(values, declared[name], f"{file}: {name}")
     _refuse_unknown(parameters, {name for book in selected for name in book.parameters}, "-p")
     assigned = {}
-    for notebook in selected:
-        own = notebook.parameters
-        for name in ("dataset", "seed"):
-            if name not in own:
-                raise ValueError(f"{notebook.path} must declare the parameter {name}")
-        given = {**presets.get(notebook.name, {}), **parameters, "dataset": dataset, "seed": seed}
-        assigned[notebook.name] = {
-            name: line.convert(given[name], notebook.name) if name in given else line.default
-            for name, line in own.items()
+    for book in selected:
+        given = presets.get(book.name, {}) | parameters | {"dataset": dataset, "seed": seed}
+        assigned[book.name] = {
+            name: line.convert(given.get(name, line.default), book.name)
+            for name, line in book.parameters.items()
         }
     return assigned
 
@@ -153,10 +143,10 @@ def _profile(name):
 
 def _refuse_unknown(values, declared, origin):
     for name in values:
-        if name in ("dataset", "seed"):
+        if name in _OPTIONS:
             raise ValueError(f"{origin}: give {name} with --{name}, for all notebooks")
         if name not in declared:
-            others = ", ".join(sorted(set(declared) - {"dataset", "seed"})) or "none"
+            others = ", ".join(sorted(set(declared) - set(_OPTIONS))) or "none"
             raise ValueError(f"{origin}: unknown parameter {name!r}; known: {others}")
 
 

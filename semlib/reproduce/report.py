@@ -5,7 +5,6 @@ import html
 import io
 import json
 import re
-from pathlib import Path
 
 from semlib import paths
 from semlib.reproduce import notebook as nb
@@ -16,20 +15,19 @@ img, svg { max-width: 100%; height: auto } pre, math[display="block"] { overflow
 table { border-collapse: collapse; display: block; overflow-x: auto; font-size: .85rem }
 th, td { padding: .2rem .6rem; border-bottom: 1px solid #ddd; text-align: left }
 code { background: #f3f3f3; overflow-wrap: anywhere } section { border-top: 1px solid #ccc }"""
-_SYNTHETIC = """Everything here is <b>synthetic</b> unless its caption or stamp says otherwise:
+_SYNTHETIC = """<p>Everything here is <b>synthetic</b> unless its caption or stamp says otherwise:
 simulated images, which show that the methods run and how they compare on known ground, not what
-they reach on Carinthia."""
+they reach on Carinthia.</p>"""
+_EXPLORER = '<p>The embedding image by image: <a href="explorer.html">explorer</a>.</p>'
+_PAPER = "<p>The paper's numbers are of Carinthia: on other images a comparison, not a target.</p>"
 _LEFT_OUT = ("-colab", "-exercise", "-open")  # cells that are no part of the argument
 
 
 def write(dataset):
-    """Write the report if it is older than what it is made of; returns its path if it did."""
+    """Write the report of a run if a notebook has run since; returns its path if it did."""
     place = paths.of(dataset)
     page = place.figures / "report.html"
-    executed = place.notebooks.glob("*.ipynb")
-    sources = [place.run_json, Path(__file__), *executed, *place.figures.glob("*.csv")]
-    newest = max(path.stat().st_mtime_ns for path in sources if path.exists())
-    if page.exists() and page.stat().st_mtime_ns >= newest:
+    if page.exists() and page.stat().st_mtime_ns >= place.run_json.stat().st_mtime_ns:
         return None
     with paths.atomic(page) as temporary:
         temporary.write_text(_page(dataset, place), encoding="utf-8")
@@ -41,40 +39,34 @@ def _page(dataset, place):
 
     from semlib import saving
 
-    run = json.loads(place.run_json.read_text(encoding="utf-8")) if place.run_json.exists() else {}
+    run = json.loads(place.run_json.read_text(encoding="utf-8"))
+    records = run.pop("notebooks")
+    machine = pd.Series(run.pop("packages") | run, dtype=object).to_frame()
     suite = nb.numbered()
-    records = run.get("notebooks", {})
-    parts = [("run", "The run", "<h1>The run</h1>" + _runs(suite, records))]
+    facts = {book.name: records.get(book.name, {"started": "not run"}) for book in suite}
+    runs = pd.DataFrame(facts, index=["started", "seconds", "profile", "seed"]).T
+    parts = [("run", "The run", _headed("The run", runs.to_html(border=0, na_rep="–")))]
     if paper := _beside_the_paper(place.figures):
-        parts.append(("paper", "Paper and ours", "<h1>Paper and ours</h1>" + paper))
+        parts.append(("paper", "Paper and ours", _headed("Paper and ours", paper)))
     parts += [(book.name, book.title, _section(book, records, place)) for book in suite]
-    machine = {name: value for name, value in run.items() if not isinstance(value, dict)}
-    versions = pd.Series(machine | run.get("packages", {}), dtype=object).to_frame()
-    table = "<h1>Machine and versions</h1>" + versions.to_html(header=False, border=0)
-    parts.append(("machine", "Machine and versions", table))
-
-    title = f"Report: {html.escape(place.name)}"
+    title = "Machine and versions"
+    parts.append(("machine", title, _headed(title, machine.to_html(header=False, border=0))))
+    notes = _SYNTHETIC if place.name == "synthetic" else ""
+    notes += _EXPLORER if (place.figures / "explorer.html").exists() else ""
     links = [f'<li><a href="#{name}">{html.escape(text)}</a></li>' for name, text, _ in parts]
     sections = [f'<section id="{name}">{body}</section>\n' for name, _, body in parts]
-    explorer = ""
-    if (place.figures / "explorer.html").exists():
-        explorer = '<p>The embedding image by image: <a href="explorer.html">explorer</a>.</p>'
     return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<html lang="en"><head><meta charset="utf-8"><title>Report: {html.escape(place.name)}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>
-<body><h1>{title}</h1><p><b>Data: {html.escape(saving.source(dataset))}.</b></p>
-<p>{_SYNTHETIC if place.name == "synthetic" else ""}</p>{explorer}
+<body><h1>Report: {html.escape(place.name)}</h1>
+<p><b>Data: {html.escape(saving.source(dataset))}.</b></p>{notes}
 <nav><ul>{"".join(links)}</ul></nav>
 {"".join(sections)}</body></html>
 """
 
 
-def _runs(suite, records):
-    import pandas as pd
-
-    facts = {book.name: records.get(book.name, {"started": "not run"}) for book in suite}
-    table = pd.DataFrame(facts, index=["started", "seconds", "profile", "seed"]).T
-    return table.to_html(border=0, na_rep="–")
+def _headed(title, body):
+    return f"<h1>{html.escape(title)}</h1>{body}"
 
 
 def _beside_the_paper(folder):
@@ -95,9 +87,8 @@ def _beside_the_paper(folder):
             parts.append(part)
     if not parts:
         return ""
-    note = "The paper's numbers are of Carinthia: on other images a comparison, not a target."
     look = {"index": False, "border": 0, "na_rep": "–", "float_format": "%.3f"}
-    return f"{pd.concat(parts).to_html(**look)}<p>{note}</p>"
+    return pd.concat(parts).to_html(**look) + _PAPER
 
 
 def _section(book, records, place):
@@ -105,7 +96,7 @@ def _section(book, records, place):
     record = records.get(book.name)
     copy = place.notebooks / book.path.name
     if record is None or not copy.exists():
-        return f"<h1>{html.escape(book.title)}</h1><p><b>Not run</b>: none on record.</p>"
+        return _headed(book.title, "<p><b>Not run</b>: none on record.</p>")
     values = ", ".join(f"{name} = {value!r}" for name, value in record["parameters"].items())
     facts = f"Ran to its end, its own checks included, in {record['seconds']:.0f} s with {values}."
     return f'{_export(copy)}<p class="facts">{html.escape(facts)}</p>'
@@ -121,21 +112,16 @@ def _export(path):
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [_light(output) for output in cell.outputs if _is_shown(output)]
-    exporter = HTMLExporter(
-        template_name="basic",
-        exclude_input=True,
-        exclude_input_prompt=True,
-        exclude_output_prompt=True,
-        filters={"markdown2html": _markdown},
-    )
+    exporter = HTMLExporter(template_name="basic", filters={"markdown2html": _markdown})
+    exporter.exclude_input = exporter.exclude_output_prompt = True
     body, _ = exporter.from_notebook_node(notebook)
     return re.sub(r'href="(\d\d_\w+)\.ipynb"', r'href="#\1"', body)
 
 
 def _is_shown(output):
     """Neither progress bars nor widgets, which need a kernel."""
-    widget = "application/vnd.jupyter.widget-view+json" in output.get("data", {})
-    return not widget and output.get("name") != "stderr"
+    widget = "application/vnd.jupyter.widget-view+json"
+    return widget not in output.get("data", {}) and output.get("name") != "stderr"
 
 
 def _light(output):
@@ -148,7 +134,7 @@ def _light(output):
             image.thumbnail((1600, 8000), Image.Resampling.LANCZOS)
             image.save(file, "WEBP", quality=85)
         code = base64.b64encode(file.getvalue()).decode()
-        text = html.escape(output.data.get("text/plain", "picture"))
+        text = html.escape(output.data["text/plain"])
         tag = f'<img src="data:image/webp;base64,{code}" alt="{text}" loading="lazy">'
         output.data["text/html"] = tag
     return output

@@ -1,4 +1,7 @@
-"""Run the numbered notebooks in order with papermill, and skip what is unchanged."""
+"""Run the numbered notebooks in order with papermill, and skip what is unchanged.
+
+Progress goes to standard error.
+"""
 
 import contextlib
 import os
@@ -18,15 +21,7 @@ class NotebookError(RuntimeError):
 
 
 def reproduce(
-    dataset="synthetic",
-    profile="standard",
-    *,
-    only=(),
-    start=None,
-    force=False,
-    seed=0,
-    parameters=None,
-    stream=None,
+    dataset, profile="standard", *, only=(), start=None, force=False, seed=0, parameters=None
 ):
     """Run the notebooks that are not up to date, then write the report of the run.
 
@@ -38,15 +33,11 @@ def reproduce(
 
     Parameters
     ----------
-    dataset : "synthetic", "carinthia", "carinthia-s", or a folder of images
     profile : name of a file in ``notebooks/profiles``
     only, start : run these notebooks only; leave out those before this one
     force : run also what is up to date
-    seed : seed of every notebook
     parameters : {name: value} for every selected notebook that declares the name
-    stream : where progress goes; standard error by default
     """
-    stream = stream or sys.stderr
     place = paths.of(dataset)
     request = {"dataset": place.dataset, "profile": profile, "seed": seed}
     suite = nb.numbered()
@@ -56,49 +47,48 @@ def reproduce(
         _check_writable(folder)
     with _alone(place):
         record = state.Record(place, **request)
-        said = f"{place.dataset}, profile {profile}, seed {seed}"
-        print(f"semlib {semlib.__version__}: {said}", file=stream)
+        _say(f"semlib {semlib.__version__}: {place.dataset}, profile {profile}, seed {seed}")
         begin = time.monotonic()
         reasons = {}
         for number, notebook in enumerate(selected, 1):
             label = f"[{number}/{len(selected)}] {notebook.name}"
             state.check_inputs(notebook, suite, place)
-            own = values[notebook.name]
-            fingerprint = state.fingerprint(notebook, own, place)
+            fingerprint = state.fingerprint(notebook, values[notebook.name], place)
             why = ["--force"] if force else record.reasons(notebook.name, fingerprint)
             reasons[notebook.name] = why
             if why:
-                print(f"{label}  {'; '.join(why)}", file=stream)
-                seconds = _run(notebook, own, fingerprint, record, label, stream)
-                print(f"{label}  done in {seconds:.1f} s", file=stream)
+                _say(f"{label}  {'; '.join(why)}")
+                _run(notebook, fingerprint, record, label)
             else:
                 seconds = record.notebooks[notebook.name]["seconds"]
-                print(f"{label}  skipped: unchanged ({seconds:.1f} s when it ran)", file=stream)
+                _say(f"{label}  skipped: unchanged ({seconds:.1f} s when it ran)")
         ran = sum(map(bool, reasons.values()))
-        said = f"{ran} run, {len(reasons) - ran} skipped in {time.monotonic() - begin:.1f} s"
-        print(f"{said}: {place.figures}", file=stream)
+        spent = time.monotonic() - begin
+        _say(f"{ran} run, {len(reasons) - ran} skipped in {spent:.1f} s: {place.figures}")
         if page := report.write(dataset):
-            print(f"report: {page}", file=stream)
+            _say(f"report: {page}")
     return reasons
 
 
-def _run(notebook, values, fingerprint, record, label, stream):
-    """Execute one notebook and record it; returns the seconds it took."""
+def _say(text):
+    print(text, file=sys.stderr)
+
+
+def _run(notebook, fingerprint, record, label):
+    """Execute one notebook and record it."""
     place = record.place
     copy = place.notebooks / notebook.path.name
     record.forget(notebook.name)
     started = state.now()
     begin = time.monotonic()
-    execute(notebook, copy, values, label, stream)
-    seconds = time.monotonic() - begin
-    outputs = [state.relative(copy, place)]
-    for pattern in notebook.outputs:
-        made = state.files(pattern, place)
-        outputs += [state.relative(path, place) for path in made]
-        if not made:
-            print(f"{label}  made no {pattern}", file=stream)
-    record.finish(notebook.name, fingerprint, outputs=outputs, seconds=seconds, started=started)
-    return seconds
+    execute(notebook, copy, fingerprint["parameters"], label)
+    seconds = round(time.monotonic() - begin, 2)
+    made = {pattern: state.files(pattern, place) for pattern in notebook.outputs}
+    for pattern in [pattern for pattern in made if not made[pattern]]:
+        _say(f"{label}  made no {pattern}")
+    outputs = [state.relative(path, place) for path in sum(made.values(), [copy])]
+    record.finish(notebook.name, fingerprint, started=started, seconds=seconds, outputs=outputs)
+    _say(f"{label}  done in {seconds:.1f} s")
 
 
 def _check_writable(folder):
@@ -128,7 +118,7 @@ def _alone(place):
         ) from None
 
 
-def execute(notebook, target, values, label, stream):
+def execute(notebook, target, values, label):
     """Run a notebook with papermill and write its executed copy to `target`.
 
     A notebook that fails leaves ``NAME.failed.ipynb`` instead; one that is interrupted, nothing.
@@ -139,24 +129,22 @@ def execute(notebook, target, values, label, stream):
     failed = target.with_suffix(".failed.ipynb")
     for old in (target, failed):
         old.unlink(missing_ok=True)
-    line = Line(label, stream)
+    line = Line(label)
     # The "\r" at the end tells Line that whatever comes next stands in place of the count
     count = {"file": line, "bar_format": "cell {n}/{total}\r", "mininterval": 0, "leave": False}
+    options = {"kernel_name": "python3", "progress_bar": count, "stderr_file": line}
+    options |= {"coalesce_streams": True, "extra_arguments": ["--log-level=ERROR"]}
     os.environ["TQDM_NCOLS"] = str(line.width - len(label) - 2)  # for the bars of the kernel
     with paths.atomic(target) as copy:
         try:
-            options = {"kernel_name": "python3", "progress_bar": count, "stderr_file": line}
-            options |= {"coalesce_streams": True, "extra_arguments": ["--log-level=ERROR"]}
             execute_notebook(notebook.path, copy, values, **options)
-        except PapermillExecutionError as error:
+        except (PapermillExecutionError, DeadKernelError) as error:
             os.replace(copy, failed)
-            said = " ".join(f"{error.ename}: {error.evalue}".split())
-            place = f"{notebook.name}, cell [{error.exec_count}]"
-            raise NotebookError(f"{place}: {said} (see {failed})") from None
-        except DeadKernelError:
-            os.replace(copy, failed)
-            said = "its kernel died, perhaps for lack of memory"
-            raise NotebookError(f"{notebook.name}: {said} (see {failed})") from None
+            said = f"{notebook.name}: its kernel died, perhaps for lack of memory"
+            if isinstance(error, PapermillExecutionError):
+                what = " ".join(f"{error.ename}: {error.evalue}".split())
+                said = f"{notebook.name}, cell [{error.exec_count}]: {what}"
+            raise NotebookError(f"{said} (see {failed})") from None
         finally:
             line.show("")
 
@@ -168,9 +156,8 @@ class Line:
     What ends in a line feed stays. Where the output is no terminal, only that is written.
     """
 
-    def __init__(self, label, stream):
+    def __init__(self, label):
         self.label = label
-        self.stream = stream
         self.width = shutil.get_terminal_size((100, 24)).columns - 1
         self.moving = ""
 
@@ -179,15 +166,15 @@ class Line:
         for line in finished:
             if stays := line.rpartition("\r")[2].rstrip():
                 self.show("")
-                self.stream.write(f"      {stays}\n")
+                _say(f"      {stays}")
         # Of several redrawings only the last counts; its own final "\r" does not begin another
         self.moving = last[max(last.rstrip("\r ").rfind("\r"), 0) :]
         self.show(f"{self.label}  {self.moving.strip()}")
 
     def show(self, text):
-        if self.stream.isatty():
-            self.stream.write(f"\r{text[: self.width].ljust(self.width)}\r{text[: self.width]}")
-            self.stream.flush()
+        if sys.stderr.isatty():
+            text = text[: self.width]
+            print(f"\r{text.ljust(self.width)}\r{text}", end="", file=sys.stderr, flush=True)
 
     def flush(self):
-        self.stream.flush()
+        """Nothing waits to be written."""

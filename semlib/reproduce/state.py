@@ -17,8 +17,8 @@ import semlib
 from semlib import paths
 
 _DATA = (".csv", ".json", ".safetensors")
-_PACKAGE = Path(__file__).resolve().parent.parent
-_VERSIONS = "numpy scipy pandas scikit-image scikit-learn PyWavelets torch umap-learn openTSNE"
+_PACKAGE = Path(semlib.__file__).parent
+_VERSIONS = "numpy scipy pandas scikit-image scikit-learn PyWavelets torch umap-learn"
 
 
 def fingerprint(notebook, parameters, place):
@@ -26,27 +26,24 @@ def fingerprint(notebook, parameters, place):
     cells = [(cell["cell_type"], cell["source"]) for cell in notebook.cells]
     return {
         "source": _short_digest([notebook.metadata, *cells]),
-        "parameters": json.loads(json.dumps(parameters)),
+        "parameters": parameters,
         "semlib": {module: digest(_PACKAGE / module)[:16] for module in modules(notebook.code)},
         "inputs": {pattern: _content(pattern, place) for pattern in notebook.inputs},
     }
 
 
 def modules(code):
-    """Files of semlib that Python source imports, directly or through other semlib modules.
+    """Files of semlib that Python source imports, in functions, too, and their imports in turn.
 
-    Imports inside functions count. Of each subpackage that occurs, the files that are not code
-    (weights, tables of words) count, too.
+    Of each subpackage that occurs, the files that are not code (weights, words) count, too.
     """
     finder = _Finder()
     with contextlib.suppress(SyntaxError):
         finder.scan_code(compile(code, "cells", "exec"), finder.add_module("__main__"))
     files = {Path(m.__file__) for name, m in finder.modules.items() if name != "__main__"}
-    names = {file.relative_to(_PACKAGE) for file in files}
-    folders = {_PACKAGE / name.parts[0] for name in names if len(name.parts) > 1}
-    beside = [path for folder in folders for path in folder.rglob("*") if path.suffix in _DATA]
-    names |= {path.relative_to(_PACKAGE) for path in beside}
-    return sorted(name.as_posix() for name in names)
+    for folder in {file.parent for file in files} - {_PACKAGE}:
+        files |= {path for path in folder.rglob("*") if path.suffix in _DATA}
+    return sorted(file.relative_to(_PACKAGE).as_posix() for file in files)
 
 
 class _Finder(modulefinder.ModuleFinder):
@@ -63,51 +60,40 @@ def files(pattern, place):
 
     ``source/*`` is every file of an own folder, and nothing for a set whose files a run makes.
     """
-    if pattern.startswith("source/"):
+    root, _, rest = pattern.partition("/")
+    if root == "source":
         own = not place.raw.is_relative_to(place.data)
-        matching = place.raw.rglob(pattern.removeprefix("source/")) if own else []
+        matching = place.raw.rglob(rest) if own else []
+    elif root in ("data", "figures"):
+        matching = getattr(place, root).glob(rest)
     else:
-        root, rest = _split(pattern, place)
-        matching = root.glob(rest)
+        raise ValueError(f"{pattern!r} of a notebook must start with data/, figures/ or source/")
     return sorted(path for path in matching if path.is_file() and not path.name.startswith("."))
 
 
-def _split(name, place):
-    root, _, rest = name.partition("/")
-    if root not in ("data", "figures") or not rest:
-        raise ValueError(f"{name!r} of a notebook must start with data/, figures/ or source/")
-    return getattr(place, root), rest
-
-
-def locate(name, place):
-    """Path of a file named as notebooks name it: "data/level0.npy", "figures/table1.csv"."""
-    root, rest = _split(name, place)
-    return root / rest
-
-
 def relative(path, place):
-    """The name of a file as notebooks name it; `locate` the other way round."""
+    """The name of a file as notebooks name it: "data/level0.npy", "figures/table1.csv"."""
     root = "data" if path.is_relative_to(place.data) else "figures"
     return f"{root}/{path.relative_to(getattr(place, root)).as_posix()}"
 
 
 def check_inputs(notebook, suite, place):
     """FileNotFoundError where an input is missing: which, what makes it, and the command for it."""
-    earlier = " ".join(book.name[:2] for book in suite if book.name < notebook.name)
-    command = f'python -m semlib reproduce --dataset "{place.dataset}" --only {earlier}'
     for pattern in notebook.inputs:
-        if not pattern.startswith("source/") and not files(pattern, place):
+        if not files(pattern, place) and not pattern.startswith("source/"):
+            root, _, rest = pattern.partition("/")
             makers = [book.name for book in suite if fnmatch.filter(book.outputs, pattern)]
+            earlier = " ".join(book.name[:2] for book in suite if book.name < notebook.name)
             raise FileNotFoundError(
-                f"{notebook.name} needs {locate(pattern, place)}, which does not exist; "
-                f"{', '.join(makers)} makes it: {command} (--profile quick for a first look)"
+                f"{notebook.name} needs {getattr(place, root) / rest}, which does not exist; "
+                f"{', '.join(makers)} makes it: python -m semlib reproduce "
+                f'--dataset "{place.dataset}" --only {earlier} (--profile quick for a first look)'
             )
 
 
 def digest(path):
     """SHA-256 of a file, read once as long as its size and time of change stay the same."""
-    stat = path.stat()
-    return _sha256(path, stat.st_size, stat.st_mtime_ns)
+    return _sha256(*_version(path))
 
 
 @functools.cache
@@ -115,16 +101,20 @@ def _sha256(path, size, mtime_ns):
     return paths.sha256(path)
 
 
-def _short_digest(items):
-    return hashlib.sha256(json.dumps(items).encode()).hexdigest()[:16]
+def _version(path):
+    stat = path.stat()
+    return str(path), stat.st_size, stat.st_mtime_ns
 
 
 def _content(pattern, place):
     """Digest of the files of a glob: by content; an own folder by names, sizes and times."""
     if pattern.startswith("source/"):
-        stats = [(str(path), path.stat()) for path in files(pattern, place)]
-        return _short_digest([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])
+        return _short_digest([_version(path) for path in files(pattern, place)])
     return _short_digest([(relative(path, place), digest(path)) for path in files(pattern, place)])
+
+
+def _short_digest(items):
+    return hashlib.sha256(json.dumps(items).encode()).hexdigest()[:16]
 
 
 class Record:
@@ -148,15 +138,18 @@ class Record:
         if before is None:
             return ["no finished run on record"]
         said = ["notebook changed"] if before["source"] != fingerprint["source"] else []
-        for what, key in (("semlib", "semlib"), ("input", "inputs")):
-            if names := _differing(before[key], fingerprint[key]):
-                said.append(f"{what} changed: {', '.join(names)}")
         old = before["parameters"]
-        new = fingerprint["parameters"]
-        if names := _differing(old, new):
-            changes = [f"{n} {old.get(n, 'default')} -> {new.get(n, 'default')}" for n in names]
-            said.append(f"parameters changed: {', '.join(changes)}")
-        if gone := [out for out in before["outputs"] if not locate(out, self.place).exists()]:
+        new = json.loads(json.dumps(fingerprint["parameters"]))  # as a record has them
+        changes = {
+            "semlib": _differing(before["semlib"], fingerprint["semlib"]),
+            "input": _differing(before["inputs"], fingerprint["inputs"]),
+            "parameters": [
+                f"{name} {old.get(name, 'default')} -> {new.get(name, 'default')}"
+                for name in _differing(old, new)
+            ],
+        }
+        said += [f"{what} changed: {', '.join(names)}" for what, names in changes.items() if names]
+        if gone := [name for name in before["outputs"] if not files(name, self.place)]:
             said.append(f"output missing: {', '.join(gone)}")
         return said
 
@@ -165,9 +158,8 @@ class Record:
         if self.notebooks.pop(name, None):
             self._write()
 
-    def finish(self, name, fingerprint, *, outputs, seconds, started):
-        """Record a notebook that ran to its end; `outputs` as in "data/level0.npy"."""
-        facts = {"started": started, "seconds": round(seconds, 2), "outputs": outputs}
+    def finish(self, name, fingerprint, **facts):
+        """Record a notebook that ran to its end: started, seconds, outputs."""
         self.notebooks[name] = {**self.request, **facts, **fingerprint}
         self._write()
 
@@ -192,10 +184,6 @@ def now():
 
 
 def _machine():
-    versions = {}
-    for package in _VERSIONS.split():
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[package] = importlib.metadata.version(package)
     return {
         "semlib": semlib.__version__,
         "git": _git("rev-parse", "HEAD"),
@@ -203,15 +191,14 @@ def _machine():
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu_count": os.cpu_count(),
-        "packages": versions,
+        "packages": {name: importlib.metadata.version(name) for name in _VERSIONS.split()},
     }
 
 
 def _git(*arguments):
     """What git says about the project's folder; None without git or outside a clone."""
     command = ["git", "-C", str(paths.ROOT), *arguments]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        return subprocess.check_output(
+            command, text=True, timeout=10, stderr=subprocess.DEVNULL
+        ).strip()

@@ -23,16 +23,16 @@ class Run:
     place: Paths
     seed: int
 
-    def table(self, name):
-        """A table with full precision."""
-        return pd.read_csv(self.place.figures / f"{name}.csv")
+    def table(self, name, rows="index >= 0"):
+        """The chosen rows of a table, with full precision."""
+        return pd.read_csv(self.place.figures / f"{name}.csv").query(rows)
 
     def labels(self):
         """The labels of the labelled images."""
         labels = pd.read_csv(self.place.manifest, dtype=str, keep_default_na=False)["label"]
-        if not labels.ne("").any():
+        if not labels.any():
             raise ValueError(f"this exercise needs labels, and {self.place.manifest} has none")
-        return labels[labels.ne("")]
+        return labels[labels != ""]
 
     def level(self, k):
         """A level of the pyramid, (N, S, S)."""
@@ -42,21 +42,17 @@ class Run:
         """Embeddings (N, 128) of the paper's recipe, of the first training or a later one."""
         return np.load(self.place.ssl(self.seed + later) / "embeddings.npy").astype(float)
 
-    def controls(self):
-        """The scores of methods and controls in their own dimensions."""
-        return self.table("table1_controls").query("space == 'as it is'").set_index("method")
+
+# Answers that are read from a table
+def extreme(run, which, table, name, column, rows="index >= 0"):
+    """All names that reach the "max" or "min" of a column, in the chosen rows of a table."""
+    chosen = run.table(table, rows)
+    return set(chosen.loc[chosen[column] == chosen[column].agg(which), name])
 
 
-def highest(run, table, name, column, rows="index >= 0"):
-    """All names that reach the maximum of a column, in the chosen rows of a table."""
-    chosen = run.table(table).query(rows)
-    return set(chosen.loc[chosen[column] == chosen[column].max(), name])
-
-
-def lowest(run, table, name, column, rows="index >= 0"):
-    """All names that reach the minimum of a column, in the chosen rows of a table."""
-    chosen = run.table(table).query(rows)
-    return set(chosen.loc[chosen[column] == chosen[column].min(), name])
+def every(run, table, name, rows):
+    """All names in the chosen rows of a table."""
+    return frozenset(run.table(table, rows)[name])
 
 
 def _clusters(points, seed):
@@ -107,13 +103,12 @@ def border_energy_ratio(run):
 
 def stretch_factor(run):
     """What stretching each image does to the spread of mean grey levels."""
-    before = []
-    after = []
-    for image in run.level(0):
+    images = run.level(0)
+    stretched = []
+    for image in images:
         low, high = np.percentile(image, [1, 99])
-        before.append(image.mean())
-        after.append(np.clip((image - low) / max(high - low, 1) * 255, 0, 255).mean())
-    return np.std(after) / np.std(before)
+        stretched.append(np.clip((image - low) / max(high - low, 1) * 255, 0, 255).mean())
+    return np.std(stretched) / np.std(images.mean(axis=(1, 2)))
 
 
 # Notebook 03: the pyramid
@@ -121,19 +116,14 @@ def pyramid_memory(run):
     return (run.level(1).nbytes + run.level(2).nbytes) / run.level(0).nbytes
 
 
-def noise_ratio(run):
-    """Standard deviation in the upper left corner, L0 over L2, each a mean over images."""
-    return _corner_noise(run.level(0)) / _corner_noise(run.level(2))
-
-
-def decimated_ratio(run):
-    """The same with every fourth pixel of L0 in place of L2."""
-    return _corner_noise(run.level(0)) / _corner_noise(run.level(0)[:, ::4, ::4])
+def noise_ratio(run, k, step):
+    """Deviation in the upper left corner of L0, over that of each `step`-th pixel of level k."""
+    return _corner_noise(run.level(0)) / _corner_noise(run.level(k)[:, ::step, ::step])
 
 
 def _corner_noise(level):
     side = level.shape[1] // 8
-    return np.mean([image[:side, :side].std() for image in level])
+    return level[:, :side, :side].std(axis=(1, 2)).mean()
 
 
 def aliasing(run):
@@ -165,18 +155,14 @@ def clusters_of_a_line(run):
 
 # Notebook 05: Table 1 and its controls
 def above_noise(run):
-    scores = run.controls()["silhouette"]
+    scores = run.table("table1_controls", "space == 'as it is'").set_index("method")["silhouette"]
     return frozenset(scores.index[scores > scores["noise, 1-D"]])
 
 
 def silhouette_and_rankme(run):
-    """Spearman's rank correlation over the methods and controls."""
-    table = run.controls()
+    """Spearman's rank correlation over the methods and controls, in their own dimensions."""
+    table = run.table("table1_controls", "space == 'as it is'")
     return table["silhouette"].corr(table["rankme"], method="spearman")
-
-
-def no_better_than_chance(run):
-    return frozenset(run.table("nmi_null").query("nmi <= null_q95")["method"])
 
 
 def uniform_line(run):
@@ -213,19 +199,12 @@ def neighbours_kept_by_training(run):
 # Notebook 07: few shots
 def gain_of_shots(run):
     """Image AUROC of SEM-CLIP with the most shots minus that with the fewest."""
-    table = run.table("semclip_segmentation").query("method == 'SEM-CLIP'").sort_values("k")
-    return table["iAUROC"].iloc[-1] - table["iAUROC"].iloc[0]
+    scores = run.table("semclip_segmentation", "method == 'SEM-CLIP'").set_index("k")["iAUROC"]
+    return scores[scores.index.max()] - scores[scores.index.min()]
 
 
 # Notebook 08: denoisers
 def error_factor(run):
     """By how much the best PSNR's root mean squared error is below that of the noisy image."""
-    psnr = run.table("semnr_profile").query("input == 'noisy'").set_index("denoiser")["psnr"]
+    psnr = run.table("semnr_profile", "input == 'noisy'").set_index("denoiser")["psnr"]
     return 10 ** ((psnr.max() - psnr["identity"]) / 20)
-
-
-def praised_while_losing(run):
-    """Damages that at full severity raise PSNR and lower the recall of the defect, on average."""
-    table = run.table("semnr_stress")
-    hardest = table[table["severity"] == table["severity"].max()]
-    return frozenset(hardest.query("d_psnr > 0 and d_recall < 0")["stress"])

@@ -44,29 +44,32 @@ def check(exercise, answer=None, dataset="synthetic", *, seed=0):
     if exercise not in exercises:
         raise ValueError(f"no exercise {exercise!r}: there are {', '.join(exercises)}")
     words = exercises[exercise]
-    hints = words["hints"]
     if answer is None:
-        print(f"{exercise} is open. Hint: {hints[0]}")
+        print(f"{exercise} is open. Hint: {words['hints'][0]}")
         return None
     try:
-        run = answers.Run(paths.of(dataset), seed)
-        expected = getattr(answers, words["answer"])(run, *words.get("of", []))
+        expected = solution(words, answers.Run(paths.of(dataset), seed))
     except FileNotFoundError as error:
         said = f"{error.filename} is missing: run notebook {exercise[:2]} first"
         raise FileNotFoundError(said) from None
-    tolerances = {name: words.get(name, 0) for name in ("relative", "absolute")}
-    if matches(answer, expected, **tolerances):
+    right = matches(answer, expected, words.get("relative", 0), words.get("absolute", 0))
+    if right:
         _wrong[exercise] = 0
         exact = "" if isinstance(expected, set | frozenset) else f" ({expected:.5g})"
         print(f"{exercise} is right{exact}. {words['why']}")
-        return True
-    hint = hints[min(_wrong[exercise], len(hints) - 1)]
-    _wrong[exercise] += 1
-    print(f"{exercise}: {answer!r} is not it ({_wanted(expected, words)}). Hint: {hint}")
-    return False
+    else:
+        hint = words["hints"][min(_wrong[exercise], len(words["hints"]) - 1)]
+        _wrong[exercise] += 1
+        print(f"{exercise}: {answer!r} is not it ({_wanted(expected, words)}). Hint: {hint}")
+    return right
 
 
-def matches(answer, expected, *, relative=0.0, absolute=0.0):
+def solution(words, run):
+    """What is right, by the words of an exercise."""
+    return getattr(answers, words["answer"])(run, *words.get("of", []))
+
+
+def matches(answer, expected, relative=0.0, absolute=0.0):
     """Whether an answer is right.
 
     `expected` is a number, which the answer must meet within the larger tolerance, a set of names

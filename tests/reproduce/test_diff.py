@@ -11,7 +11,8 @@ from semlib import paths
 from semlib.__main__ import main
 from semlib.reproduce.diff import compare
 
-ENTRY = {"seed": 0, "profile": "quick", "started": "now", "seconds": 1.0, "outputs": []}
+ENTRY = {"dataset": "synthetic", "seed": 0, "profile": "quick"}
+ENTRY |= {"started": "now", "seconds": 1.0, "outputs": []}
 ENTRY |= {"source": "aa", "parameters": {"k": 6}, "inputs": {"data/level0.npy": "33"}}
 ENTRY |= {"semlib": {"paths.py": "11", "plots.py": "22"}}
 RECORD = {"python": "3.11", "started": "now", "packages": {"torch": "2.1"}}
