@@ -1,4 +1,4 @@
-"""Solutions of notebook 07, on the files of your run: `python notebooks/solutions/07_sem_clip_few_shot.py`."""
+"""Solutions of notebook 07, on the files of your run: this file, run by python, prints them."""
 
 import pandas as pd
 
