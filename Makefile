@@ -70,5 +70,5 @@ lint: $(STAMP)
 	$(PY) -m ruff format --check .
 
 clean:
-	rm -rf data/synthetic figures/synthetic docs/_build docs/api docs/notebooks .pytest_cache .ruff_cache *.egg-info
+	rm -rf data/synthetic figures/synthetic docs/_build docs/api docs/notebooks .benchmarks .pytest_cache .ruff_cache *.egg-info
 	find . -path ./.venv -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
