@@ -58,10 +58,7 @@ def radial_spectrum(images):
     (side // 2,) each. White noise of variance v gives v / side^2 at every frequency; levels of a
     pyramid compare mode by mode.
     """
-    images = np.asarray(images)
     side = images.shape[-1]
-    if images.ndim not in (2, 3) or images.shape[-2] != side:
-        raise ValueError(f"expected images (N, side, side) or (side, side), got {images.shape}")
     stack = images.reshape(-1, side, side)
     # a Hann window of mean square 1: edges that do not meet would leak into all frequencies
     taper = np.hanning(side + 1)[:-1]

@@ -98,8 +98,3 @@ def test_levels_share_their_low_frequencies():
     full, *smaller = (radial_spectrum(level)[1][:4] for level in levels)
     for spectrum in smaller:
         np.testing.assert_allclose(spectrum, full, rtol=0.15)
-
-
-def test_spectra_need_squares():
-    with pytest.raises(ValueError, match=r"\(2, 64, 32\)"):
-        radial_spectrum(np.zeros((2, 64, 32)))
