@@ -14,8 +14,6 @@ TEACHING_MINIMUM = 12
 
 @dataclass
 class SimulatedBatch:
-    """`n` images of `s` x `s` pixels."""
-
     images: np.ndarray  # uint8 (n, s, s)
     clean: np.ndarray  # uint8 (n, s, s), without noise
     labels: np.ndarray  # int (n,)
@@ -57,21 +55,17 @@ def sample(n, *, seed, preset="carinthia", size=480, mix="preset", labels=None):
 
 def labels_of(n, seed, preset, size, mix="preset", labels=None):
     """Labels of a set, int (n,), after a check of all arguments; see `sample`."""
-    if n < 1:
-        raise ValueError(f"n={n}: at least one image must be asked for")
-    if seed < 0:
-        raise ValueError(f"seed={seed}: a seed is not negative")
-    if size < SMALLEST:
-        raise ValueError(f"size={size}: the smallest simulated image has {SMALLEST} pixels a side")
+    if n < 1 or seed < 0 or size < SMALLEST:
+        needed = f"n of 1, a seed of 0 and a size of {SMALLEST} at least"
+        raise ValueError(f"n={n}, seed={seed}, size={size}: expected {needed}")
     if labels is None:
         return mixture(n, seed, preset.totals, mix)
     labels = np.asarray(labels, int)
     classes = preset.totals.keys()
     if labels.shape != (n,) or not set(labels.tolist()) <= classes:
-        raise ValueError(
-            f"labels: expected {n} integers from {min(classes)} to {max(classes)}, "
-            f"got shape {labels.shape}, values {np.unique(labels).tolist()}"
-        )
+        expected = f"{n} integers from {min(classes)} to {max(classes)}"
+        values = np.unique(labels).tolist()
+        raise ValueError(f"labels: expected {expected}, got shape {labels.shape}, values {values}")
     return labels
 
 
@@ -82,9 +76,7 @@ def mixture(n, seed, totals, mix="preset"):
         raise ValueError(f"unknown mix {mix!r}: use one of {', '.join(least)}")
     smallest = least[mix] * len(totals)
     if n < smallest:
-        raise ValueError(
-            f"n={n}: mix {mix!r} needs at least {smallest} images, {least[mix]} of each class"
-        )
+        raise ValueError(f"n={n}: mix {mix!r} needs {smallest} images, {least[mix]} of each class")
     share = n * np.array(list(totals.values())) / sum(totals.values())
     counts = np.maximum(np.floor(share + 1e-9).astype(int), least[mix])
     # what rounding down left goes to the largest remainders; the largest class pays for `least`

@@ -36,10 +36,7 @@ class Preset:
 def unpatterned(rng, label, size):
     """A film under a review microscope: side detector, high dose, dark border.
 
-    Returns
-    -------
-    tuple
-        Noisy image and noise-free image, uint8 (size, size), mask, caption.
+    Returns the noisy and the noise-free image, uint8 (size, size), mask and caption.
     """
     scene = film.scene(rng, label, size)
     level = microscope.FILM_GREY * rng.normal(1, 0.058) * microscope.shading(size, rng)
@@ -75,9 +72,9 @@ def line_layer(rng, label, size, setting=layers.EVALUATION, caption=words.plain_
     images = microscope.to_8bit([noisy, clean])
     mask = scene.mask
     if written:
-        marks = words.overlay(rng, size, mask)
-        images = marks.on(images)
-        mask = mask & ~marks.covered
+        grey, covered = words.overlay(rng, size, mask)
+        images = np.where(covered, grey, images)
+        mask = mask & ~covered
     return *images, mask, caption(rng, facts, mask, written)
 
 

@@ -35,7 +35,8 @@ def write_archive(path, n, *, seed, mix="preset", workers=None):
     """
     path = Path(path)
     labels = labels_of(n, seed, presets.CARINTHIA, SIZE, mix).tolist()
-    names = [image_name(seed, i, label) for i, label in enumerate(labels)]
+    keys = (f"{seed} {i} {label}".encode() for i, label in enumerate(labels))
+    names = [hashlib.blake2b(key, digest_size=16).hexdigest() for key in keys]
     parts = parts_folder(path, sources_digest())
     jobs = [(i, label, parts / names[i]) for i, label in enumerate(labels)]
     left = [job for job in jobs if not job[2].with_suffix(".jpg").exists()]
@@ -46,11 +47,6 @@ def write_archive(path, n, *, seed, mix="preset", workers=None):
         _zip(temporary, parts, names, labels)
     shutil.rmtree(parts)
     return path
-
-
-def image_name(seed, index, label):
-    """32 hexadecimal digits that name an image."""
-    return hashlib.blake2b(f"{seed} {index} {label}".encode(), digest_size=16).hexdigest()
 
 
 def _write_image(seed, job):
@@ -102,10 +98,7 @@ def write_arrays(folder, n, *, seed, preset="semclip", size=240, workers=None):
     if (folder / f"{key}.set").exists():
         return folder
     if folder.exists():
-        raise ValueError(
-            f"{folder} holds something else, or is of another simulator: "
-            "name a new folder or remove it"
-        )
+        raise ValueError(f"{folder} holds something else: name a new folder or remove it")
     parts = parts_folder(folder, key)
     progress = parts / "captions.json"  # of the images whose pixels are in place
     captions = json.loads(progress.read_text()) if progress.exists() else []
