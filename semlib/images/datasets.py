@@ -32,14 +32,9 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 def fetch(dataset, *, n=4591, seed=0, mix="preset"):
     """Make the raw files of a data set available, if they are not, and return their folder.
 
-    Parameters
-    ----------
-    dataset : str or Path
-        "carinthia" and "carinthia-s" are downloaded (or taken from a ``data.zip`` placed by hand),
-        "synthetic" is simulated, a folder of own images is taken as it is.
-    n, seed, mix
-        Only for "synthetic": see `semlib.images.simulator.sample`. The set is made anew when they,
-        or the simulator, differ from what ``raw/simulation.json`` records.
+    "carinthia" and "carinthia-s" are downloaded (or taken from a ``data.zip`` placed by hand), a
+    folder of own images is taken as it is. "synthetic" is simulated with n, seed and mix, see
+    `simulator.sample`, and anew when these or the simulator differ from ``raw/simulation.json``.
     """
     place = paths.of(dataset)
     if place.name == "synthetic":

@@ -25,10 +25,8 @@ def preprocess(image, *, border=4, size=512, intensity="full"):
     Parameters
     ----------
     image : ndarray, uint8, (H, W)
-    border : int
-        Pixels cropped from each side.
-    size : int
-        Side of the result in pixels.
+    border, size : int
+        Pixels cropped from each side; side of the result in pixels.
     intensity : {"full", "stretch"}
         "full" keeps the values (0 to 255; divide by 255 for [0, 1]), "stretch" maps the 1st and the
         99th percentile of the result to 0 and 255 and clips.
@@ -36,7 +34,9 @@ def preprocess(image, *, border=4, size=512, intensity="full"):
     Returns uint8 (size, size). An image of another type or shape, too small for the border, or
     constant, is a ValueError.
     """
-    _check_options(border, size, intensity)
+    if border < 0 or size < 1 or intensity not in INTENSITIES:
+        given = f"border {border}, size {size}, intensity {intensity!r}"
+        raise ValueError(f"{given}: need border >= 0, size >= 1, intensity in {INTENSITIES}")
     image = np.asarray(image)
     if image.dtype != np.uint8 or image.ndim != 2:
         raise ValueError(f"expected a uint8 image (H, W), got {image.dtype} {image.shape}")
@@ -51,13 +51,6 @@ def preprocess(image, *, border=4, size=512, intensity="full"):
         raise ValueError(f"constant (all {square[0, 0]})")
     resized = Image.fromarray(square).resize((size, size), Image.Resampling.BICUBIC)
     return np.asarray(_stretched(resized) if intensity == "stretch" else resized)
-
-
-def _check_options(border, size, intensity):
-    if intensity not in INTENSITIES:
-        raise ValueError(f"intensity {intensity!r}: use one of {', '.join(INTENSITIES)}")
-    if border < 0 or size < 1:
-        raise ValueError(f"border {border} and size {size}: expected border >= 0 and size >= 1")
 
 
 def _stretched(image):
@@ -77,7 +70,6 @@ def preprocess_dataset(dataset, *, border=4, size=512, intensity="full", skip_ba
     cannot be used are an error that names the first ten, and nothing is written; with `skip_bad`
     they are left out and listed, with the reason, in ``skipped.csv``.
     """
-    _check_options(border, size, intensity)
     place = paths.of(dataset)
     table = datasets.load_manifest(dataset)
     files = [place.raw / path for path in table["path"]]

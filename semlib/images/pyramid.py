@@ -18,15 +18,10 @@ def pyramid(images):
     downsampling), rounded half up. H and W must be divisible by 4.
     """
     images = np.asarray(images)
-    if images.dtype != np.uint8 or images.ndim not in (2, 3):
-        raise ValueError(
-            f"expected uint8 images (N, H, W) or (H, W), got {images.dtype} {images.shape}"
-        )
     *stack, height, width = images.shape
-    if height % 4 or width % 4 or not images.size:
-        raise ValueError(
-            f"images of {height} x {width} pixels cannot be halved twice: use a size divisible by 4"
-        )
+    if images.dtype != np.uint8 or height % 4 or width % 4 or not images.size:
+        given = f"{images.dtype} images {images.shape}"
+        raise ValueError(f"{given}: expected uint8 (N, H, W) or (H, W), H and W divisible by 4")
     # no area crosses from one image to the next, so the stack is reduced as one tall image
     tall = Image.fromarray(images.reshape(-1, width))
     smaller = [np.asarray(tall.reduce(f)).reshape(*stack, height // f, width // f) for f in FACTORS]

@@ -29,9 +29,9 @@ def sample(n, *, seed, preset="carinthia", size=480, mix="preset", labels=None):
     n, seed : int
         At least 1; not negative.
     preset : str or presets.Preset
-        "carinthia": unpatterned film, labels 1 to 6 for `defects.FAMILIES`. "semnr": lines, contact
-        holes, vias and film at a low dose, labels 0 to 5 for `patterns.FAMILIES`. "semclip": dense
-        upright lines, labels 0 to 6 for `lines.FAMILIES`, some with text (`presets.has_text`).
+        "carinthia": unpatterned film, labels 1 to 6, `defects.FAMILIES`. "semnr": lines, contact
+        holes, vias and film at a low dose, 0 to 5, `patterns.FAMILIES`. "semclip": dense upright
+        lines, 0 to 6, `lines.FAMILIES`, some with text.
     size : int
         Pixels per side, at least 64; the field of view stays the same.
     mix : str

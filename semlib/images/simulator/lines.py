@@ -62,13 +62,13 @@ class Facts:
 def bridge(site, rng):
     """A short between two neighbours, as high as they are or lower."""
     layer = site.layer
-    reach = 0.5 * (layer.pitch - layer.width) + 0.3 * layer.width
-    reach += layer.pitch * (rng.random() < 0.15)
+    space = layer.pitch - layer.width
+    reach = 0.5 * space + 0.3 * layer.width + layer.pitch * (rng.random() < 0.15)
     patch = site.blob(site.u, site.v, max(reach, 0.8 * site.r), site.r, 0.1)
     joined = np.maximum(site.field, patch)
-    footprint = (joined > 0) & (site.field <= 0)
-    cover = 0.25 * (1 - site.strength) * footprint
-    return Change(joined, footprint, cover=cover, tint=min(layer.yields))
+    added = (joined > 0) & (site.field <= 0)
+    cover = 0.25 * (1 - site.strength) * added
+    return Change(joined, added, cover=cover, tint=min(layer.yields))
 
 
 def residue(site, rng):
@@ -91,8 +91,8 @@ def hole(site, rng):
     inside = smoothstep(patch / 4 + 0.5)
     lift = -inside * rng.uniform(0.2, 0.8) * abs(site.layer.step)
     cover = inside * (0.5 + 0.5 * site.strength)
-    tint = rng.uniform(*site.layer.void)
-    return Change(np.minimum(site.field, -patch), patch > 0, lift, cover, tint)
+    field = np.minimum(site.field, -patch)
+    return Change(field, patch > 0, lift, cover, tint=rng.uniform(*site.layer.void))
 
 
 def infilm(site, rng):
@@ -114,8 +114,7 @@ def particle(site, rng):
     """A grain on top, or some grown together, rough or faceted, with its shadow."""
     step = site.layer.step
     area = math.pi * (site.r / FIELD) ** 2
-    ramp = rock(rng, site.u, site.v, area, 1 + int(rng.binomial(2, 0.3)))
-    ramp += 0.06 * site.rough(10.0)
+    ramp = rock(rng, site.u, site.v, area, 1 + int(rng.binomial(2, 0.3))) + 0.06 * site.rough(10.0)
     body = ramp > 0
     round_top = np.sqrt(np.clip(ramp, 0, 1) * (0.5 + 0.5 * site.strength))
     dome = site.r * rng.uniform(0.6, 1.0) * round_top
@@ -141,7 +140,7 @@ def scratch(site, rng):
 
 NAMES = ("defect-free", "bridge", "copper residue", "hole", "infilm", "particle", "scratch")
 FAMILIES = dict(enumerate(NAMES))
-DEFECTS = (bridge, residue, hole, infilm, particle, scratch)  # of families 1 to 6
+DEFECTS = (None, bridge, residue, hole, infilm, particle, scratch)
 
 
 def _defect(rng, grid, layer, rough, field, kind, sizes, strength):
@@ -166,13 +165,13 @@ def scene(rng, label, size, setting):
     Returns a `Scene`, whose mask is the footprint of the defects without shadows, and `Facts`.
     """
     grid = grid_of(size)
-    kind = DEFECTS[label - 1] if label else None
+    kind = DEFECTS[label]
     layer = layers.draw(rng, setting, setting.bridged if kind is bridge else setting.kinds)
     rough = grid.surfaces(rng)
     field = layer.field(*layer.frame(grid.x, grid.y)) + layer.rough * rough(8.0)
-    count = 0
-    if label:
-        count = int(rng.integers(2, 4)) if rng.random() < setting.several else 1
+    count = int(label > 0)
+    if label and rng.random() < setting.several:
+        count = int(rng.integers(2, 4))
     strength = rng.uniform(0, 1)
     flaw = grid.surfaces(rng)
     footprint = np.zeros((grid.n, grid.n), bool)

@@ -83,9 +83,7 @@ def has_text(seed, index, label):
     return bool(np.random.default_rng([seed, index, label]).random() < words.TEXT_SHARE)
 
 
-CARINTHIA = Preset(
-    "carinthia", {1: 55, 2: 8, 3: 4008, 4: 289, 5: 4, 6: 227}, unpatterned, quality=80
-)
+CARINTHIA = Preset("carinthia", {1: 55, 2: 8, 3: 4008, 4: 289, 5: 4, 6: 227}, unpatterned, 80)
 SEMNR = Preset("semnr", dict.fromkeys(patterns.FAMILIES, 1), patterned)
 SEMCLIP = Preset("semclip", {0: 226, 1: 59, 2: 141, 3: 230, 4: 77, 5: 455, 6: 144}, line_layer)
 PRESETS = {preset.name: preset for preset in (CARINTHIA, SEMNR, SEMCLIP)}
