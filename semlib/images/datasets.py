@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +10,7 @@ from tqdm import tqdm
 
 from semlib import paths
 from semlib.images.download import Archive, download, extract
+from semlib.workers import threads
 
 ARCHIVES = {
     "carinthia": Archive(
@@ -76,9 +76,8 @@ def manifest(dataset):
     own = place.name not in paths.BUILT_IN
     table = pd.DataFrame(list_folder(place.raw)) if own else _published(place)
     files = [place.raw / path for path in table["path"]]
-    with ThreadPoolExecutor() as pool:
-        digests = pool.map(paths.sha256, files)
-        table["sha256"] = list(tqdm(digests, total=len(files), unit="image", desc="checksums"))
+    digests = threads(paths.sha256, files, os.cpu_count())
+    table["sha256"] = list(tqdm(digests, "checksums", len(files), unit="image"))
     table = table[COLUMNS]
     with paths.atomic(place.manifest) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")

@@ -46,8 +46,7 @@ def sample(n, *, seed, preset="carinthia", size=480, mix="preset", labels=None):
     images, clean = np.empty((2, n, size, size), np.uint8)
     masks = np.empty((n, size, size), bool)
     captions = []
-    bar = tqdm(labels.tolist(), "simulating", unit="image", disable=n < 50)
-    for i, label in enumerate(bar):
+    for i, label in enumerate(tqdm(labels.tolist(), "simulating", unit="image", disable=n < 50)):
         images[i], clean[i], masks[i], caption = preset.finished(seed, size, (i, label))
         captions.append(caption)
     return SimulatedBatch(images, clean, labels, masks, captions)

@@ -1,8 +1,7 @@
 """Six families of simulated defects on a thin film: relief, footprint and darkness.
 
-They are named for what is simulated. The real classes have no published names; only their mask
-statistics (area, parts, bounding box) are taken over. Each function takes a grid, a generator and
-`Grid.surfaces` and returns a `Defect`.
+The names are ours: the real classes have none; only the statistics of their masks are taken over.
+Each function takes a grid, a generator and `Grid.surfaces` and returns a `Defect`.
 """
 
 import math

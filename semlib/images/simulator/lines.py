@@ -1,7 +1,6 @@
-"""Patterned layers with the six defects of SEM-CLIP, as height and material with exact masks.
+"""Patterned layers with the six defects of SEM-CLIP: functions of a `Site`, which give a `Change`.
 
-The classes are the paper's (arXiv 2502.14884); how each looks is our choice, since its images are
-not public. Every defect is a function of a `Site` and a generator, and returns a `Change`.
+The classes are the paper's (arXiv 2502.14884); how each looks is our choice: no images are public.
 """
 
 import math
@@ -145,14 +144,13 @@ DEFECTS = (None, bridge, residue, hole, infilm, particle, scratch)
 
 def _defect(rng, grid, layer, rough, field, kind, sizes, strength):
     """One defect at a random place; as often as it comes out empty, another one."""
-    smallest, largest = sizes
     u, v = layer.frame(grid.x, grid.y)
     while True:
         at = layer.frame(*rng.uniform(-REACH, REACH, 2))
         if kind in (bridge, hole):
             # a hole is where material stands: if the elements are recessed, between them
             at = layer.nearest(*at, between=kind is bridge or layer.step < 0)
-        r = smallest * (largest / smallest) ** rng.uniform()
+        r = sizes[0] * (sizes[1] / sizes[0]) ** rng.uniform()
         site = Site(rough, layer, field, at, u - at[0], v - at[1], r, strength)
         change = kind(site, rng)
         if change.footprint[grid.inside].any():

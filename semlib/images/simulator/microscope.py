@@ -41,8 +41,7 @@ def signal(scene, size, rng, detector=SIDE):
     ``S = material (1 + e (1/cos - 1)) (1 + d n.u + c convexity) (1 - s sin(horizon)) + halo``, with
     the detector in direction u, at the upper left:
 
-    - more electrons leave inclined surfaces (the 1/cos law);
-    - those that leave towards the detector are collected best;
+    - inclined surfaces emit more (the 1/cos law), and those facing the detector are seen best;
     - convex edges bloom, since electrons also leave through the side wall;
     - where something high hides the detector it is dark. The horizon is taken over a cone that
       widens with distance, so that shadows are soft, and as long as the thing is high;

@@ -40,8 +40,7 @@ def unpatterned(rng, label, size):
     """
     scene = film.scene(rng, label, size)
     level = microscope.FILM_GREY * rng.normal(1, 0.058) * microscope.shading(size, rng)
-    signal = microscope.signal(scene, size, rng)
-    clean = microscope.probe(signal, size, rng) * level
+    clean = microscope.probe(microscope.signal(scene, size, rng), size, rng) * level
     dose = rng.lognormal(math.log(2600), 0.12)
     noisy = microscope.acquire(clean, rng, dose=dose, jitter=0.12, correlation=0.36)
     noisy, clean = microscope.to_8bit(microscope.framed([noisy, clean], rng))

@@ -43,8 +43,10 @@ def write_archive(path, n, *, seed, mix="preset", workers=None):
     with tqdm(total=n, initial=n - len(left), desc="simulating", unit="image") as bar:
         for _ in spread(partial(_write_image, seed), left, workers, 8):
             bar.update()
-    with atomic(path) as temporary:
-        _zip(temporary, parts, names, labels)
+    with atomic(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name, content in _members(parts, names, labels):
+            # stored, with a fixed date, so that equal content means equal bytes
+            archive.writestr(zipfile.ZipInfo(f"data/{name}"), content)
     shutil.rmtree(parts)
     return path
 
@@ -69,26 +71,20 @@ def csv_bytes(names, labels, *, masks=False):
     return "".join(f"{line}\r\n" for line in lines).encode()
 
 
-def _zip(target, parts, names, labels):
-    """Stored members with a fixed date, so that equal content means equal bytes."""
-
-    def put(name, content):
-        archive.writestr(zipfile.ZipInfo(f"data/{name}"), content)
-
-    with zipfile.ZipFile(target, "w") as archive:
-        put("carinthia.csv", csv_bytes(names, labels))
-        put("carinthia-s.csv", csv_bytes(names, labels, masks=True))
-        for name in names:
-            put(f"images/{name}.jpg", (parts / f"{name}.jpg").read_bytes())
-            put(f"masks/{name}.png", (parts / f"{name}.png").read_bytes())
+def _members(parts, names, labels):
+    yield "carinthia.csv", csv_bytes(names, labels)
+    yield "carinthia-s.csv", csv_bytes(names, labels, masks=True)
+    for name in names:
+        yield f"images/{name}.jpg", (parts / f"{name}.jpg").read_bytes()
+        yield f"masks/{name}.png", (parts / f"{name}.png").read_bytes()
 
 
 def write_arrays(folder, n, *, seed, preset="semclip", size=240, workers=None):
     """Write the images of `sample` as arrays that need not fit in memory.
 
     `folder` receives ``images.npy`` uint8 (n, s, s), ``masks.npy`` bool (n, s, s), ``labels.npy``
-    int (n,) and ``captions.json``, n sentences. If it holds this very set, nothing is done; if
-    anything else, it is a ValueError. `workers`: processes; by default one per CPU.
+    int (n,) and ``captions.json``. If it holds this very set, nothing is done; if anything else, it
+    is a ValueError. `workers`: processes; by default one per CPU.
     """
     folder = Path(folder)
     preset = presets.of(preset)
