@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +10,7 @@ from tqdm import tqdm
 
 from semlib import paths
 from semlib.images.download import Archive, download, extract
+from semlib.workers import threads
 
 ARCHIVES = {
     "carinthia": Archive(
@@ -32,14 +32,9 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 def fetch(dataset, *, n=4591, seed=0, mix="preset"):
     """Make the raw files of a data set available, if they are not, and return their folder.
 
-    Parameters
-    ----------
-    dataset : str or Path
-        "carinthia" and "carinthia-s" are downloaded (or taken from a ``data.zip`` placed by hand),
-        "synthetic" is simulated, a folder of own images is taken as it is.
-    n, seed, mix
-        Only for "synthetic": see `semlib.images.simulator.sample`. The set is made anew when they,
-        or the simulator, differ from what ``raw/simulation.json`` records.
+    "carinthia" and "carinthia-s" are downloaded (or taken from a ``data.zip`` placed by hand), a
+    folder of own images is taken as it is. "synthetic" is simulated with n, seed and mix, see
+    `simulator.sample`, and anew when these or the simulator differ from ``raw/simulation.json``.
     """
     place = paths.of(dataset)
     if place.name == "synthetic":
@@ -73,24 +68,16 @@ def _simulate(place, n, seed, mix):
 def manifest(dataset):
     """List every image of a fetched data set, check it, and write ``manifest.csv``.
 
-    Returns
-    -------
-    DataFrame
-        Columns image_id (str), path and mask_path (str, relative to the raw folder; mask_path empty
-        if there is none), label (int 1 to 6; for an own folder str, "" without one), sha256.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        If a file is missing, or a column, label, id or class total is not as published.
+    Columns of the DataFrame: image_id (str), path and mask_path (str, relative to the raw folder;
+    mask_path empty if there is none), label (int 1 to 6; for an own folder str, "" without one),
+    sha256. What is missing or not as published is a FileNotFoundError or ValueError.
     """
     place = paths.of(dataset)
-    built_in = place.name in paths.BUILT_IN
-    table = _published(place) if built_in else pd.DataFrame(list_folder(place.raw))
+    own = place.name not in paths.BUILT_IN
+    table = pd.DataFrame(list_folder(place.raw)) if own else _published(place)
     files = [place.raw / path for path in table["path"]]
-    with ThreadPoolExecutor() as pool:
-        digests = pool.map(paths.sha256, files)
-        table["sha256"] = list(tqdm(digests, total=len(files), unit="image", desc="checksums"))
+    digests = threads(paths.sha256, files, os.cpu_count())
+    table["sha256"] = list(tqdm(digests, "checksums", len(files), unit="image"))
     table = table[COLUMNS]
     with paths.atomic(place.manifest) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
@@ -123,27 +110,19 @@ def skipped(place):
 
 def _published(place):
     """Images of an archive, masks joined where Carinthia-S lies at hand."""
-    main = place.raw / "data" / "carinthia.csv"
-    masks = main.with_name("carinthia-s.csv")
-    if place.name == "carinthia-s":
-        return _check_totals(_listed(masks, place.raw), masks)
-    table = _listed(main, place.raw)
-    if place.name == "carinthia":
-        _check_totals(table, main)
-        masks = paths.of("carinthia-s").raw / "data" / "carinthia-s.csv"
-    if masks.exists():
-        paths_by_id = _listed(masks, place.raw).set_index("image_id")["mask_path"]
-        table["mask_path"] = table["image_id"].map(paths_by_id).fillna("")
-    return table
-
-
-def _check_totals(table, file):
-    totals = {label: int((table["label"] == label).sum()) for label in CLASS_TOTALS}
-    if totals != CLASS_TOTALS:
+    masked = paths.of("carinthia-s") if place.name == "carinthia" else place
+    masks = masked.raw / "data" / "carinthia-s.csv"
+    file = masks if place.name == "carinthia-s" else place.raw / "data" / "carinthia.csv"
+    table = _listed(file, place.raw)
+    totals = table["label"].value_counts().reindex(CLASS_TOTALS, fill_value=0).to_dict()
+    if place.name != "synthetic" and totals != CLASS_TOTALS:
         raise ValueError(
             f"{file}: {len(table)} images, per class {totals}; "
             f"published are {sum(CLASS_TOTALS.values())}, per class {CLASS_TOTALS}"
         )
+    if masks != file and masks.exists():
+        paths_by_id = _listed(masks, place.raw).set_index("image_id")["mask_path"]
+        table["mask_path"] = table["image_id"].map(paths_by_id).fillna("")
     return table
 
 
@@ -153,19 +132,14 @@ def _listed(file, raw):
         raise FileNotFoundError(f"{file} is missing: fetch the data set first")
     masked = file.name == "carinthia-s.csv"
     name = "filename" if masked else "file_name"
-    table = _read_csv(file, ";", ["image_path", *["mask_path"] * masked, name, "label"])
-    if table.empty:
-        raise ValueError(f"{file} lists no image")
-    ids = table[name].str.removesuffix(".jpg")
-    if ids.duplicated().any():
-        raise ValueError(f"{file}: duplicate id {ids[ids.duplicated()].iloc[0]!r}")
-    wrong = table["label"][~table["label"].isin(list(map(str, CLASS_TOTALS)))]
+    table = _read_csv(file, ";", [name, "label", "image_path", *["mask_path"] * masked])
+    wrong = table[~table["label"].isin(list(map(str, CLASS_TOTALS)))]
     if len(wrong):
-        raise ValueError(f"{file}, line {wrong.index[0] + 2}: label {wrong.iloc[0]!r}, not 1 to 6")
+        first = wrong.iloc[0]
+        raise ValueError(f"{file}: label {first['label']!r} of {first[name]!r} is not 1 to 6")
     images = [_locate(path, "images", file, raw) for path in table["image_path"]]
-    masks = ""
-    if masked:
-        masks = [_locate(path, "masks", file, raw) for path in table["mask_path"]]
+    masks = [_locate(path, "masks", file, raw) for path in table["mask_path"]] if masked else ""
+    ids = table[name].str.removesuffix(".jpg")
     columns = {"image_id": ids, "path": images, "label": table["label"].astype(int)}
     return pd.DataFrame(columns | {"mask_path": masks})
 
@@ -180,18 +154,18 @@ def _locate(name, kind, file, raw):
 
 
 def _read_csv(file, separator, columns):
-    """A CSV as text, which must have these columns."""
+    """A CSV as text, which must have these columns, and no value of the first one twice."""
     options = {"dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}
     try:
         table = pd.read_csv(file, sep=separator, skipinitialspace=True, **options)
     except (ValueError, OSError) as error:
         raise ValueError(f"{file} is no readable UTF-8 CSV file: {error}") from error
-    expected = separator.join(columns)
-    if not isinstance(table.index, pd.RangeIndex):  # pandas takes the first of too many for names
-        raise ValueError(f"{file}, line 2: more columns than in line 1; expected {expected}")
-    for column in columns:
-        if column not in table:
-            raise ValueError(f"{file}: no column {column!r} in {list(table)}; expected {expected}")
+    if missing := [column for column in columns if column not in table]:
+        expected = separator.join(columns)
+        raise ValueError(f"{file}: no column {missing[0]!r} in {list(table)}; expected {expected}")
+    names = table[columns[0]]
+    if names.duplicated().any():
+        raise ValueError(f"{file}: {names[names.duplicated()].iloc[0]!r} is listed twice")
     return table
 
 
@@ -199,12 +173,8 @@ def list_folder(folder):
     """List the images of a folder (top level, sorted by name) with their labels and masks.
 
     ``labels.csv`` (columns ``file,label``; free text, not every image needs a line) and ``masks/``
-    (a mask has its image's stem) are optional. The folder is only read, never written to.
-
-    Returns
-    -------
-    list of dict
-        Keys image_id (the stem), path, label and mask_path; the last two empty where unknown.
+    (a mask has its image's stem) are optional. The folder is only read, never written to. Returns
+    dicts of image_id (the stem), path, label and mask_path, the last two empty where unknown.
     """
     folder = Path(folder)
     images = _images(folder)
@@ -214,7 +184,10 @@ def list_folder(folder):
     if masks and not masks.keys() & images.keys():
         raise ValueError(f"{folder / 'masks'}: no image has the name of a mask, as {min(masks)!r}")
     file = folder / "labels.csv"
-    labels = _read_labels(file) if file.exists() else {}
+    labels = {}
+    if file.exists():
+        table = _read_csv(file, ",", ["file", "label"])
+        labels = dict(zip(table["file"].str.strip(), table["label"].str.strip(), strict=True))
     if unknown := labels.keys() - {image.name for image in images.values()}:
         raise FileNotFoundError(f"{file} names {min(unknown)!r}, which is no image there")
     return [
@@ -239,12 +212,3 @@ def _images(folder):
             raise ValueError(f"{folder}: duplicate id {file.stem!r} ({both}); rename one")
         images[file.stem] = file
     return images
-
-
-def _read_labels(file):
-    """Labels by file name."""
-    table = _read_csv(file, ",", ["file", "label"])
-    if table["file"].duplicated().any():
-        name = table["file"][table["file"].duplicated()].iloc[0]
-        raise ValueError(f"{file}: {name!r} is listed twice")
-    return dict(zip(table["file"].str.strip(), table["label"].str.strip(), strict=True))

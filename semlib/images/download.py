@@ -62,14 +62,14 @@ def extract(archive, folder):
 
     A damaged archive, or a member that would land outside ``folder/ROOT``, is a ValueError.
     """
-    target = Path(folder) / ROOT
+    target = folder / ROOT
     if target.exists():
         return
     try:
         with zipfile.ZipFile(archive) as source, atomic(target) as temporary:
             temporary.mkdir()
             members = [member for member in source.infolist() if not member.is_dir()]
-            for member in tqdm(members, f"extracting {Path(archive).name}", unit="file"):
+            for member in tqdm(members, f"extracting {archive.name}", unit="file"):
                 root, *inside = Path(member.filename).parts
                 if root != ROOT or ".." in inside:
                     name = member.filename

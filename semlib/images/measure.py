@@ -52,22 +52,18 @@ def statistics(images):
     ``border_max``: 99th percentile of the three rightmost columns, largest over the images.
     ``set_mean``, ``set_std``: over all pixels, on [0, 1].
     """
-    if len(images) == 0:
-        raise ValueError("no image to measure")
-    each = np.array([_one(np.asarray(image)) for image in images])
+    each = []
+    for image in images:
+        image = np.asarray(image, float)
+        body = image[:, :-BORDER]
+        border = np.percentile(image[:, -BORDER:], 99)
+        moments = (image.mean(), (image**2).mean())
+        each.append((body.mean(), body.std(), *noise(image), border, *moments))
+    each = np.array(each)
     mean, square = each[:, 6:].mean(axis=0)
     over_set = (each[:, 5].max(), mean / 255, np.sqrt(square - mean**2) / 255)
     values = (*np.median(each[:, :5], axis=0), *over_set)
     return dict(zip(DOCUMENTED, map(float, values), strict=True))
-
-
-def _one(image):
-    if image.ndim != 2 or min(image.shape) < SMALLEST:
-        raise ValueError(f"image of shape {image.shape}: need {SMALLEST} pixels a side or more")
-    image = image.astype(float)
-    body = image[:, :-BORDER]
-    border_max = np.percentile(image[:, -BORDER:], 99)
-    return body.mean(), body.std(), *noise(image), border_max, image.mean(), (image**2).mean()
 
 
 def noise(image):
@@ -126,7 +122,6 @@ def mask_table(masks, labels, documented=True):
 
 def _extent(mask):
     """Area fraction, number of 8-connected parts, width and height of the bounding box."""
-    mask = np.asarray(mask)
     if not mask.any():
         return (np.nan,) * 4
     return mask.mean(), ndimage.label(mask, np.ones((3, 3)))[1], *bounding_box(mask)
@@ -141,17 +136,14 @@ def bounding_box(mask):
 
 def border_table(versions):
     """What the border of images adds, by name of a version of the same images (N, H, W)."""
-    lines = []
+    table = []
     for name, images in versions.items():
         stack = np.asarray(images, dtype=np.float32)
         energy = np.square(np.diff(stack, axis=2)).mean(axis=(0, 1))  # of each column's gradient
         profiles = stack.mean(axis=1) - stack.mean(axis=(1, 2))[:, None]
         alike = np.atleast_2d(np.corrcoef(profiles))[np.triu_indices(len(stack), 1)]
-        added = {
-            "images": name,
-            "gradient energy in the last 4 columns %": 100 * energy[-4:].sum() / energy.sum(),
-            "GLCM contrast": energy.mean(),
-            "correlation of column profiles": alike.mean() if alike.size else np.nan,
-        }
-        lines.append(added)
-    return pd.DataFrame(lines)
+        share = 100 * energy[-4:].sum() / energy.sum()
+        table.append((name, share, energy.mean(), alike.mean() if alike.size else np.nan))
+    share = "gradient energy in the last 4 columns %"
+    columns = ["images", share, "GLCM contrast", "correlation of column profiles"]
+    return pd.DataFrame(table, columns=columns)

@@ -25,24 +25,18 @@ def preprocess(image, *, border=4, size=512, intensity="full"):
     Parameters
     ----------
     image : ndarray, uint8, (H, W)
-    border : int
-        Pixels cropped from each side.
-    size : int
-        Side of the result in pixels.
+    border, size : int
+        Pixels cropped from each side; side of the result in pixels.
     intensity : {"full", "stretch"}
         "full" keeps the values (0 to 255; divide by 255 for [0, 1]), "stretch" maps the 1st and the
         99th percentile of the result to 0 and 255 and clips.
 
-    Returns
-    -------
-    ndarray, uint8, (size, size)
-
-    Raises
-    ------
-    ValueError
-        If the image is not uint8 (H, W), too small for the border, or constant.
+    Returns uint8 (size, size). An image of another type or shape, too small for the border, or
+    constant, is a ValueError.
     """
-    _check_options(border, size, intensity)
+    if border < 0 or size < 1 or intensity not in INTENSITIES:
+        given = f"border {border}, size {size}, intensity {intensity!r}"
+        raise ValueError(f"{given}: need border >= 0, size >= 1, intensity in {INTENSITIES}")
     image = np.asarray(image)
     if image.dtype != np.uint8 or image.ndim != 2:
         raise ValueError(f"expected a uint8 image (H, W), got {image.dtype} {image.shape}")
@@ -57,13 +51,6 @@ def preprocess(image, *, border=4, size=512, intensity="full"):
         raise ValueError(f"constant (all {square[0, 0]})")
     resized = Image.fromarray(square).resize((size, size), Image.Resampling.BICUBIC)
     return np.asarray(_stretched(resized) if intensity == "stretch" else resized)
-
-
-def _check_options(border, size, intensity):
-    if intensity not in INTENSITIES:
-        raise ValueError(f"intensity {intensity!r}: use one of {', '.join(INTENSITIES)}")
-    if border < 0 or size < 1:
-        raise ValueError(f"border {border} and size {size}: expected border >= 0 and size >= 1")
 
 
 def _stretched(image):
@@ -83,7 +70,6 @@ def preprocess_dataset(dataset, *, border=4, size=512, intensity="full", skip_ba
     cannot be used are an error that names the first ten, and nothing is written; with `skip_bad`
     they are left out and listed, with the reason, in ``skipped.csv``.
     """
-    _check_options(border, size, intensity)
     place = paths.of(dataset)
     table = datasets.load_manifest(dataset)
     files = [place.raw / path for path in table["path"]]
@@ -101,7 +87,14 @@ def preprocess_dataset(dataset, *, border=4, size=512, intensity="full", skip_ba
         table["reason"] = _write(temporary, results, len(files), size)
         bad = table[table["reason"] != ""]
         if len(bad) and (not skip_bad or len(bad) == len(table)):
-            raise ValueError(_listing(bad["reason"].tolist(), len(table), skip_bad))
+            advice = "repair or remove them, or leave them out with skip_bad=True"
+            if skip_bad:
+                advice = "no image is left"
+            listed = [f"{len(bad)} of {len(table)} images cannot be used: {advice}"]
+            listed.extend(bad["reason"][:LISTED])
+            if len(bad) > LISTED:
+                listed.append(f"and {len(bad) - LISTED} more")
+            raise ValueError("\n  ".join(listed))
         if len(bad):
             _leave_out(place, bad)
     return place.level(0)
@@ -109,32 +102,19 @@ def preprocess_dataset(dataset, *, border=4, size=512, intensity="full", skip_ba
 
 def _write(path, results, count, size):
     """Write the good images as a .npy file, row by row; return one reason (or "") per image."""
+    header = {"descr": "|u1", "fortran_order": False, "shape": (count, size, size)}
     reasons = []
     with open(path, "wb") as file, tqdm(results, "preprocessing", count, unit="image") as bar:
-        _write_header(file, (count, size, size))
+        np.lib.format.write_array_header_1_0(file, header)
         for image, reason in bar:
             reasons.append(reason)
             if image is not None:
                 file.write(image)
         # how many are good is known only now; NumPy pads headers to one length, whatever the number
         file.seek(0)
-        _write_header(file, (reasons.count(""), size, size))
+        header["shape"] = (reasons.count(""), size, size)
+        np.lib.format.write_array_header_1_0(file, header)
     return reasons
-
-
-def _write_header(file, shape):
-    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(file, header)
-
-
-def _listing(reasons, count, skip_bad):
-    advice = "repair or remove them, or leave them out with skip_bad=True"
-    if skip_bad:
-        advice = "no image is left"
-    lines = [f"{len(reasons)} of {count} images cannot be used: {advice}", *reasons[:LISTED]]
-    if len(reasons) > LISTED:
-        lines.append(f"and {len(reasons) - LISTED} more")
-    return "\n  ".join(lines)
 
 
 def _leave_out(place, bad):

@@ -18,15 +18,10 @@ def pyramid(images):
     downsampling), rounded half up. H and W must be divisible by 4.
     """
     images = np.asarray(images)
-    if images.dtype != np.uint8 or images.ndim not in (2, 3):
-        raise ValueError(
-            f"expected uint8 images (N, H, W) or (H, W), got {images.dtype} {images.shape}"
-        )
     *stack, height, width = images.shape
-    if height % 4 or width % 4 or not images.size:
-        raise ValueError(
-            f"images of {height} x {width} pixels cannot be halved twice: use a size divisible by 4"
-        )
+    if images.dtype != np.uint8 or height % 4 or width % 4 or not images.size:
+        given = f"{images.dtype} images {images.shape}"
+        raise ValueError(f"{given}: expected uint8 (N, H, W) or (H, W), H and W divisible by 4")
     # no area crosses from one image to the next, so the stack is reduced as one tall image
     tall = Image.fromarray(images.reshape(-1, width))
     smaller = [np.asarray(tall.reduce(f)).reshape(*stack, height // f, width // f) for f in FACTORS]
@@ -58,10 +53,7 @@ def radial_spectrum(images):
     (side // 2,) each. White noise of variance v gives v / side^2 at every frequency; levels of a
     pyramid compare mode by mode.
     """
-    images = np.asarray(images)
     side = images.shape[-1]
-    if images.ndim not in (2, 3) or images.shape[-2] != side:
-        raise ValueError(f"expected images (N, side, side) or (side, side), got {images.shape}")
     stack = images.reshape(-1, side, side)
     # a Hann window of mean square 1: edges that do not meet would leak into all frequencies
     taper = np.hanning(side + 1)[:-1]

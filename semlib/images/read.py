@@ -13,12 +13,8 @@ def image(path):
 
     Colour becomes luminance (ITU-R 601, alpha ignored; 16-bit colour by its high bytes). Grey of
     more than 8 bits is scaled from the image's own minimum and maximum to 0 and 255, since
-    detectors rarely fill 16 bits. Of a TIFF stack the first image counts.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        If there is no such file, or it is empty, truncated or no image.
+    detectors rarely fill 16 bits. Of a TIFF stack the first image counts. A missing file is a
+    FileNotFoundError, one that is empty, truncated or no image a ValueError.
     """
     try:
         with Image.open(path) as opened:

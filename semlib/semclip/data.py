@@ -95,9 +95,9 @@ def burn_text(images, *, seed=0):
     written = []
     places = []
     for i, image in enumerate(images):
-        marks = words.overlay(np.random.default_rng([seed, i]), len(image), free)
-        written.append(marks.on(image))
-        places.append(marks.covered)
+        grey, covered = words.overlay(np.random.default_rng([seed, i]), len(image), free)
+        written.append(np.where(covered, grey, image))
+        places.append(covered)
     return np.stack(written), np.stack(places)
 
 

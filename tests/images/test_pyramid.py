@@ -41,11 +41,10 @@ def test_one_image_a_stack_and_a_view_agree(images):
 @pytest.mark.parametrize(
     "bad, message",
     [
-        (np.zeros((2, 62, 64), np.uint8), "62 x 64"),
-        (np.zeros((64, 2), np.uint8), "64 x 2"),
-        (np.zeros((0, 64, 64), np.uint8), "cannot"),
+        (np.zeros((2, 62, 64), np.uint8), r"\(2, 62, 64\)"),
+        (np.zeros((64, 2), np.uint8), r"\(64, 2\)"),
+        (np.zeros((0, 64, 64), np.uint8), r"\(0, 64, 64\)"),
         (np.zeros((64, 64)), "float64"),
-        (np.zeros((1, 1, 64, 64), np.uint8), r"\(1, 1, 64, 64\)"),
     ],
 )
 def test_bad_input_is_named(bad, message):
@@ -71,7 +70,7 @@ def test_files_of_a_wrong_size_or_none_leave_nothing_behind(images):
         build_pyramid("synthetic")
     place.data.mkdir(parents=True)
     np.save(place.level(0), images[:, :62])
-    with pytest.raises(ValueError, match="62 x 48"):
+    with pytest.raises(ValueError, match=r"62, 48\)"):
         build_pyramid("synthetic")
     assert [file.name for file in place.data.iterdir()] == ["level0.npy"]
 
@@ -98,8 +97,3 @@ def test_levels_share_their_low_frequencies():
     full, *smaller = (radial_spectrum(level)[1][:4] for level in levels)
     for spectrum in smaller:
         np.testing.assert_allclose(spectrum, full, rtol=0.15)
-
-
-def test_spectra_need_squares():
-    with pytest.raises(ValueError, match=r"\(2, 64, 32\)"):
-        radial_spectrum(np.zeros((2, 64, 32)))

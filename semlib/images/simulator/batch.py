@@ -14,8 +14,6 @@ TEACHING_MINIMUM = 12
 
 @dataclass
 class SimulatedBatch:
-    """`n` images of `s` x `s` pixels."""
-
     images: np.ndarray  # uint8 (n, s, s)
     clean: np.ndarray  # uint8 (n, s, s), without noise
     labels: np.ndarray  # int (n,)
@@ -31,9 +29,9 @@ def sample(n, *, seed, preset="carinthia", size=480, mix="preset", labels=None):
     n, seed : int
         At least 1; not negative.
     preset : str or presets.Preset
-        "carinthia": unpatterned film, labels 1 to 6 for `defects.FAMILIES`. "semnr": lines, contact
-        holes, vias and film at a low dose, labels 0 to 5 for `patterns.FAMILIES`. "semclip": dense
-        upright lines, labels 0 to 6 for `lines.FAMILIES`, some with text (`presets.has_text`).
+        "carinthia": unpatterned film, labels 1 to 6, `defects.FAMILIES`. "semnr": lines, contact
+        holes, vias and film at a low dose, 0 to 5, `patterns.FAMILIES`. "semclip": dense upright
+        lines, 0 to 6, `lines.FAMILIES`, some with text.
     size : int
         Pixels per side, at least 64; the field of view stays the same.
     mix : str
@@ -48,8 +46,7 @@ def sample(n, *, seed, preset="carinthia", size=480, mix="preset", labels=None):
     images, clean = np.empty((2, n, size, size), np.uint8)
     masks = np.empty((n, size, size), bool)
     captions = []
-    bar = tqdm(labels.tolist(), "simulating", unit="image", disable=n < 50)
-    for i, label in enumerate(bar):
+    for i, label in enumerate(tqdm(labels.tolist(), "simulating", unit="image", disable=n < 50)):
         images[i], clean[i], masks[i], caption = preset.finished(seed, size, (i, label))
         captions.append(caption)
     return SimulatedBatch(images, clean, labels, masks, captions)
@@ -57,21 +54,17 @@ def sample(n, *, seed, preset="carinthia", size=480, mix="preset", labels=None):
 
 def labels_of(n, seed, preset, size, mix="preset", labels=None):
     """Labels of a set, int (n,), after a check of all arguments; see `sample`."""
-    if n < 1:
-        raise ValueError(f"n={n}: at least one image must be asked for")
-    if seed < 0:
-        raise ValueError(f"seed={seed}: a seed is not negative")
-    if size < SMALLEST:
-        raise ValueError(f"size={size}: the smallest simulated image has {SMALLEST} pixels a side")
+    if n < 1 or seed < 0 or size < SMALLEST:
+        needed = f"n of 1, a seed of 0 and a size of {SMALLEST} at least"
+        raise ValueError(f"n={n}, seed={seed}, size={size}: expected {needed}")
     if labels is None:
         return mixture(n, seed, preset.totals, mix)
     labels = np.asarray(labels, int)
     classes = preset.totals.keys()
     if labels.shape != (n,) or not set(labels.tolist()) <= classes:
-        raise ValueError(
-            f"labels: expected {n} integers from {min(classes)} to {max(classes)}, "
-            f"got shape {labels.shape}, values {np.unique(labels).tolist()}"
-        )
+        expected = f"{n} integers from {min(classes)} to {max(classes)}"
+        values = np.unique(labels).tolist()
+        raise ValueError(f"labels: expected {expected}, got shape {labels.shape}, values {values}")
     return labels
 
 
@@ -82,9 +75,7 @@ def mixture(n, seed, totals, mix="preset"):
         raise ValueError(f"unknown mix {mix!r}: use one of {', '.join(least)}")
     smallest = least[mix] * len(totals)
     if n < smallest:
-        raise ValueError(
-            f"n={n}: mix {mix!r} needs at least {smallest} images, {least[mix]} of each class"
-        )
+        raise ValueError(f"n={n}: mix {mix!r} needs {smallest} images, {least[mix]} of each class")
     share = n * np.array(list(totals.values())) / sum(totals.values())
     counts = np.maximum(np.floor(share + 1e-9).astype(int), least[mix])
     # what rounding down left goes to the largest remainders; the largest class pays for `least`

@@ -1,8 +1,7 @@
 """Six families of simulated defects on a thin film: relief, footprint and darkness.
 
-They are named for what is simulated. The real classes have no published names; only their mask
-statistics (area, parts, bounding box) are taken over. Each function takes a grid, a generator and
-`Grid.surfaces` and returns a `Defect`.
+The names are ours: the real classes have none; only the statistics of their masks are taken over.
+Each function takes a grid, a generator and `Grid.surfaces` and returns a `Defect`.
 """
 
 import math
@@ -61,7 +60,7 @@ def _cut(grid, field, area, smallest=np.inf):
 
 
 def _polyhedron(rng, x, y, radius, facets):
-    """A convex rock: the lowest of some inclined facets, 0 near its rim, about 1 in the middle."""
+    # the lowest of some inclined facets, 0 near the rim, about 1 in the middle
     count = int(rng.integers(facets, facets + 5))
     start = rng.uniform(0, 2 * math.pi)
     field = np.float32(np.inf)
@@ -143,18 +142,16 @@ def flake(grid, rng, rough):
     x = grid.x - rng.normal(0, 14)
     y = grid.y - rng.normal(0, 14)
     field = rock(rng, x / 1.17, y * 1.17, area, 1 + int(rng.binomial(2, 0.25)), 7, 0.12)
-    field += rng.uniform(0.04, 0.1) * rough(20.0, 1.3)
-    field, body = _cut(grid, field, area)
+    field, body = _cut(grid, field + rng.uniform(0.04, 0.1) * rough(20.0, 1.3), area)
     inward = np.maximum(field, 0) * radius
     high = rng.uniform(2.5, 9.0)
     curl = rng.uniform(-0.2, 0.7) * np.exp(-((inward - 5) ** 2) / 40)
-    folds = rng.uniform(0.05, 0.35)
-    wrinkles = folds * rough(pick(rng, (9.0, 14.0, 20.0)), 1.3)
+    wrinkles = rng.uniform(0.05, 0.35) * rough(pick(rng, (9.0, 14.0, 20.0)), 1.3)
     height = high * ((1 - np.exp(inward * (-1 / rng.uniform(1.5, 5)))) * (1 + wrinkles) + curl)
     height = np.where(body, np.maximum(height, 0.2), 0)
     height = np.maximum(height, _crumbs(grid, rng, x, y, int(rng.binomial(3, 0.1)), radius))
-    about = "one large thin flake with a ragged outline"
-    return Defect(height, height > 0, rng.normal(0.08, 0.1), about)
+    darkness = rng.normal(0.08, 0.1)
+    return Defect(height, height > 0, darkness, "one large thin flake with a ragged outline")
 
 
 def pit(grid, rng, rough):
@@ -165,8 +162,7 @@ def pit(grid, rng, rough):
     u, v = rotate(x / 1.16, y * 1.16, rng.uniform(0, math.pi))
     along = math.sqrt(rng.lognormal(0, 0.15))
     field = 1 - np.hypot(u / along, v * along) / _radius(area)
-    field = field + rng.uniform(0.03, 0.1) * rough(20.0, 1.6)
-    field, body = _cut(grid, field, area)
+    field, body = _cut(grid, field + rng.uniform(0.03, 0.1) * rough(20.0, 1.6), area)
     inward = np.maximum(field, 0)
     floor = rng.uniform(0.2, 1.0) * rough(6.0, 1.2) * smoothstep(inward * 6)
     wall = -rng.uniform(6, 18) * smoothstep(inward / rng.uniform(0.2, 0.6))
@@ -189,13 +185,12 @@ def scratches(grid, rng, rough):
         width = rng.lognormal(0, 0.35)
         width = width + gaps * np.sin(u * rng.uniform(0.008, 0.03) + rng.uniform(0, 7))
         field = np.maximum(field, 8 * width - np.abs(v))
-    field = field + rng.uniform(0.5, 2.0) * rough(6.0)
-    field, footprint = _cut(grid, field, area, 70 / grid.step**2)
+    smallest = 70 / grid.step**2
+    field, footprint = _cut(grid, field + rng.uniform(0.5, 2.0) * rough(6.0), area, smallest)
     inward = np.maximum(field, 0)
     wide = max(float(inward.max()), 1.0)
     groove = -rng.uniform(0.25, 0.6) * wide * smoothstep(inward * (1.6 / wide) - 0.3)
-    rims = rng.uniform(1.0, 3.5) * np.exp(-(((inward - 2.5) / 2.2) ** 2))
-    rims = rims * (1 + 0.3 * rough(9.0))
+    rims = rng.uniform(1.0, 3.5) * np.exp(-(((inward - 2.5) / 2.2) ** 2)) * (1 + 0.3 * rough(9.0))
     relief = groove + rims + rng.uniform(0.3, 1.2) * rough(4.0)
     relief = np.where(footprint, relief, 0)
     return Defect(relief, footprint, rng.normal(0.05, 0.08), "broad scratches across the field")
@@ -208,8 +203,7 @@ def crack(grid, rng, rough):
     v = v - rng.normal(0, 15) + rng.uniform(3, 7) * rough(40.0)
     width = 1 + 0.9 * np.sin(u * rng.uniform(0.015, 0.03) + rng.uniform(0, 7))
     field = 4 * width - np.abs(v) - 0.2 * np.maximum(np.abs(u) - 275, 0)
-    field = field + 0.4 * rough(4.0)
-    field, footprint = _cut(grid, field, area, 60 / grid.step**2)
+    field, footprint = _cut(grid, field + 0.4 * rough(4.0), area, 60 / grid.step**2)
     relief = np.where(footprint, -rng.uniform(1.2, 2.5) * field, 0)
     return Defect(relief, footprint, rng.uniform(0.02, 0.2), "one thin crack on the diagonal")
 

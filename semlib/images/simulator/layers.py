@@ -1,7 +1,6 @@
 """Patterned layers as functions of coordinates, and the setting they are drawn from.
 
-The numbers of `EVALUATION`, the "semclip" preset, are our choice: the SEM-CLIP paper (arXiv
-2502.14884) names the classes and the 55 nm lines, no more.
+The numbers of `EVALUATION` are our choice: the SEM-CLIP paper names classes and 55 nm lines only.
 """
 
 import math

@@ -1,7 +1,6 @@
-"""Patterned layers with the six defects of SEM-CLIP, as height and material with exact masks.
+"""Patterned layers with the six defects of SEM-CLIP: functions of a `Site`, which give a `Change`.
 
-The classes are the paper's (arXiv 2502.14884); how each looks is our choice, since its images are
-not public. Every defect is a function of a `Site` and a generator, and returns a `Change`.
+The classes are the paper's (arXiv 2502.14884); how each looks is our choice: no images are public.
 """
 
 import math
@@ -62,13 +61,13 @@ class Facts:
 def bridge(site, rng):
     """A short between two neighbours, as high as they are or lower."""
     layer = site.layer
-    reach = 0.5 * (layer.pitch - layer.width) + 0.3 * layer.width
-    reach += layer.pitch * (rng.random() < 0.15)
+    space = layer.pitch - layer.width
+    reach = 0.5 * space + 0.3 * layer.width + layer.pitch * (rng.random() < 0.15)
     patch = site.blob(site.u, site.v, max(reach, 0.8 * site.r), site.r, 0.1)
     joined = np.maximum(site.field, patch)
-    footprint = (joined > 0) & (site.field <= 0)
-    cover = 0.25 * (1 - site.strength) * footprint
-    return Change(joined, footprint, cover=cover, tint=min(layer.yields))
+    added = (joined > 0) & (site.field <= 0)
+    cover = 0.25 * (1 - site.strength) * added
+    return Change(joined, added, cover=cover, tint=min(layer.yields))
 
 
 def residue(site, rng):
@@ -91,8 +90,8 @@ def hole(site, rng):
     inside = smoothstep(patch / 4 + 0.5)
     lift = -inside * rng.uniform(0.2, 0.8) * abs(site.layer.step)
     cover = inside * (0.5 + 0.5 * site.strength)
-    tint = rng.uniform(*site.layer.void)
-    return Change(np.minimum(site.field, -patch), patch > 0, lift, cover, tint)
+    field = np.minimum(site.field, -patch)
+    return Change(field, patch > 0, lift, cover, tint=rng.uniform(*site.layer.void))
 
 
 def infilm(site, rng):
@@ -114,8 +113,7 @@ def particle(site, rng):
     """A grain on top, or some grown together, rough or faceted, with its shadow."""
     step = site.layer.step
     area = math.pi * (site.r / FIELD) ** 2
-    ramp = rock(rng, site.u, site.v, area, 1 + int(rng.binomial(2, 0.3)))
-    ramp += 0.06 * site.rough(10.0)
+    ramp = rock(rng, site.u, site.v, area, 1 + int(rng.binomial(2, 0.3))) + 0.06 * site.rough(10.0)
     body = ramp > 0
     round_top = np.sqrt(np.clip(ramp, 0, 1) * (0.5 + 0.5 * site.strength))
     dome = site.r * rng.uniform(0.6, 1.0) * round_top
@@ -141,19 +139,18 @@ def scratch(site, rng):
 
 NAMES = ("defect-free", "bridge", "copper residue", "hole", "infilm", "particle", "scratch")
 FAMILIES = dict(enumerate(NAMES))
-DEFECTS = (bridge, residue, hole, infilm, particle, scratch)  # of families 1 to 6
+DEFECTS = (None, bridge, residue, hole, infilm, particle, scratch)
 
 
 def _defect(rng, grid, layer, rough, field, kind, sizes, strength):
     """One defect at a random place; as often as it comes out empty, another one."""
-    smallest, largest = sizes
     u, v = layer.frame(grid.x, grid.y)
     while True:
         at = layer.frame(*rng.uniform(-REACH, REACH, 2))
         if kind in (bridge, hole):
             # a hole is where material stands: if the elements are recessed, between them
             at = layer.nearest(*at, between=kind is bridge or layer.step < 0)
-        r = smallest * (largest / smallest) ** rng.uniform()
+        r = sizes[0] * (sizes[1] / sizes[0]) ** rng.uniform()
         site = Site(rough, layer, field, at, u - at[0], v - at[1], r, strength)
         change = kind(site, rng)
         if change.footprint[grid.inside].any():
@@ -166,13 +163,13 @@ def scene(rng, label, size, setting):
     Returns a `Scene`, whose mask is the footprint of the defects without shadows, and `Facts`.
     """
     grid = grid_of(size)
-    kind = DEFECTS[label - 1] if label else None
+    kind = DEFECTS[label]
     layer = layers.draw(rng, setting, setting.bridged if kind is bridge else setting.kinds)
     rough = grid.surfaces(rng)
     field = layer.field(*layer.frame(grid.x, grid.y)) + layer.rough * rough(8.0)
-    count = 0
-    if label:
-        count = int(rng.integers(2, 4)) if rng.random() < setting.several else 1
+    count = int(label > 0)
+    if label and rng.random() < setting.several:
+        count = int(rng.integers(2, 4))
     strength = rng.uniform(0, 1)
     flaw = grid.surfaces(rng)
     footprint = np.zeros((grid.n, grid.n), bool)

@@ -41,8 +41,7 @@ def signal(scene, size, rng, detector=SIDE):
     ``S = material (1 + e (1/cos - 1)) (1 + d n.u + c convexity) (1 - s sin(horizon)) + halo``, with
     the detector in direction u, at the upper left:
 
-    - more electrons leave inclined surfaces (the 1/cos law);
-    - those that leave towards the detector are collected best;
+    - inclined surfaces emit more (the 1/cos law), and those facing the detector are seen best;
     - convex edges bloom, since electrons also leave through the side wall;
     - where something high hides the detector it is dark. The horizon is taken over a cone that
       widens with distance, so that shadows are soft, and as long as the thing is high;
@@ -54,7 +53,9 @@ def signal(scene, size, rng, detector=SIDE):
     azimuth = math.radians(rng.normal(222, 7))
     ux = math.cos(azimuth)
     uy = math.sin(azimuth)
-    dx, dy = (_slope(height, axis, grid.step) for axis in (1, 0))
+    # central differences, periodic
+    dx = (np.roll(height, -1, 1) - np.roll(height, 1, 1)) * (0.5 / grid.step)
+    dy = (np.roll(height, -1, 0) - np.roll(height, 1, 0)) * (0.5 / grid.step)
     inclined = np.sqrt(1 + dx * dx + dy * dy)  # 1 / cos
     facing = (dx * -ux + dy * -uy) / inclined
     hidden = np.zeros_like(height)  # tangent of the horizon
@@ -70,11 +71,6 @@ def signal(scene, size, rng, detector=SIDE):
     collected = np.maximum(1 + detector.facing * facing + detector.convex * convex, 0.2)
     lit = 1 - detector.shadow * hidden / np.sqrt(1 + hidden * hidden)  # sine from tangent
     return emitted * collected * lit + halo
-
-
-def _slope(height, axis, step):
-    """Central difference, periodic."""
-    return (np.roll(height, -1, axis) - np.roll(height, 1, axis)) * (0.5 / step)
 
 
 def probe(field, size, rng):
@@ -98,33 +94,26 @@ def shading(size, rng):
 
 
 def acquire(clean, rng, *, dose=2600.0, jitter=0.0, correlation=0.0):
-    """Scan a noise-free image once: float32 (H, W), neither clipped nor rounded.
+    """Scan a noise-free image, grey values (H, W): float32, neither clipped nor rounded.
 
     Every pixel receives N ~ Poisson(dose) primary electrons, which release Poisson(N delta)
     secondary ones, delta proportional to the grey value and `YIELD` at `FILM_GREY`. The variance in
     grey levels, ``clean^2 / dose + clean FILM_GREY / (YIELD dose)``, is larger than Poisson's.
-
-    Parameters
-    ----------
-    clean : array (H, W)
-        Grey values, 0 to 255.
-    dose : float
-        Mean number of primary electrons per pixel, > 0.
-    jitter : float
-        Standard deviation of the sideways displacement of the rows, pixels.
-    correlation : float
-        Lag-1 correlation of the noise along a row, 0 to below 1 (detector bandwidth).
+    `jitter`: standard deviation of the sideways displacement of the rows in pixels.
+    `correlation`: of the noise of neighbours in a row, 0 to below 1 (detector bandwidth).
     """
     if not dose > 0 or jitter < 0 or not 0 <= correlation < 1:
-        raise ValueError(
-            f"dose={dose}, jitter={jitter}, correlation={correlation}: "
-            "need dose > 0, jitter >= 0, 0 <= correlation < 1"
-        )
+        given = f"dose={dose}, jitter={jitter}, correlation={correlation}"
+        raise ValueError(f"{given}: need dose > 0, jitter >= 0, 0 <= correlation < 1")
     clean = np.asarray(clean, np.float32)
-    if clean.ndim != 2:
-        raise ValueError(f"clean has shape {clean.shape}: acquire takes one image (height, width)")
     if jitter:
-        clean = _displaced(clean, jitter * rng.standard_normal(len(clean)))
+        shifts = jitter * rng.standard_normal(len(clean))
+        columns = np.arange(clean.shape[1], dtype=np.float32)
+        # linear between the pixels of a row
+        rows = [
+            np.interp(columns + by, columns, row) for row, by in zip(clean, shifts, strict=True)
+        ]
+        clean = np.stack(rows).astype(np.float32)
     noise = _shot_noise(np.maximum(clean, 0), rng, dose)
     if correlation:
         # first-order autoregressive rows, made in the spectrum; the root keeps the variance
@@ -142,13 +131,6 @@ def _shot_noise(clean, rng, dose):
     primaries = rng.poisson(dose, clean.shape)
     secondaries = rng.poisson(primaries * (clean * per_grey)).astype(np.float32)
     return secondaries * (1 / (per_grey * dose)) - clean
-
-
-def _displaced(image, shifts):
-    """Rows moved sideways by `shifts` pixels, linear in between."""
-    columns = np.arange(image.shape[1], dtype=np.float32)
-    moved = [np.interp(columns + by, columns, row) for row, by in zip(image, shifts, strict=True)]
-    return np.stack(moved).astype(np.float32)
 
 
 def to_8bit(image):

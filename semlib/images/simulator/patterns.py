@@ -33,11 +33,11 @@ def lines(grid, rng, rough, pitch, width):
     """Upright lines and spaces with rough edges: field and sites."""
     phase = rng.uniform(0, pitch)
     offset = np.mod(grid.x - phase + pitch / 2, pitch) - pitch / 2
-    ragged = rng.uniform(0.4, 1.1) * rough(8.0)
+    field = width / 2 - np.abs(offset) + rng.uniform(0.4, 1.1) * rough(8.0)
     centres = phase + pitch * STEPS
     centres = centres[np.abs(centres) < REACH]
     sites = np.stack([centres, rng.uniform(-REACH, REACH, centres.size)], axis=1)
-    return width / 2 - np.abs(offset) + ragged, sites
+    return field, sites
 
 
 def array(grid, rng, rough, pitch, width):
@@ -48,12 +48,11 @@ def array(grid, rng, rough, pitch, width):
     shift = x0 + stagger * pitch * np.mod(row, 2)
     column = np.rint((grid.x - shift) / pitch)
     distance = np.hypot(grid.x - shift - column * pitch, grid.y - y0 - row * pitch)
-    ragged = rng.uniform(0.3, 0.9) * rough(6.0)
+    field = width / 2 - distance + rng.uniform(0.3, 0.9) * rough(6.0)
     rows, columns = np.meshgrid(STEPS, STEPS)
     x = x0 + pitch * (columns + stagger * np.mod(rows, 2))
     sites = np.stack([x, y0 + pitch * rows], axis=-1).reshape(-1, 2)
-    field = (width / 2 - distance + ragged).astype(np.float32)
-    return field, sites[np.abs(sites).max(1) < REACH]
+    return field.astype(np.float32), sites[np.abs(sites).max(1) < REACH]
 
 
 # field, ranges of pitch, width per pitch, yield of inside and of outside, signs and range of a step
@@ -77,41 +76,36 @@ def draw(grid, rng, kind):
     pitch = rng.uniform(*pitches)
     width = pitch * rng.uniform(*duties)
     field, sites = field_of(grid, rng, rough, pitch, width)
-    high = rng.uniform(*highs)
-    low = rng.uniform(*lows)
+    yields = (rng.uniform(*highs), rng.uniform(*lows))
     step = pick(rng, signs) * rng.uniform(*steps)
-    return Pattern(field, sites, width, pitch - width, high, low, step)
+    return Pattern(field, sites, width, pitch - width, *yields, step)
 
 
 def _blob(grid, rough, x, y, rx, ry):
     """Field of a rounded, slightly irregular patch."""
-    irregular = 0.12 * rough(6.0, 1.2)
     distance = np.hypot((grid.x - x) / rx, (grid.y - y) / ry)
-    return (1 - distance + irregular).astype(np.float32) * min(rx, ry)
+    return (1 - distance + 0.12 * rough(6.0, 1.2)).astype(np.float32) * min(rx, ry)
 
 
 def protrusion(grid, rng, rough, pattern, x, y):
     """The field with an outgrowth of an edge into the space beside it."""
     x += pick(rng, (-1, 1)) * (pattern.width / 2 - 1)
     out = rng.uniform(0.35, 0.75) * pattern.space
-    patch = _blob(grid, rough, x, y, out, rng.uniform(0.6, 1.5) * out)
-    return np.maximum(pattern.field, patch)
+    return np.maximum(pattern.field, _blob(grid, rough, x, y, out, rng.uniform(0.6, 1.5) * out))
 
 
 def bridge(grid, rng, rough, pattern, x, y):
     """The field with two neighbours joined."""
     x += pick(rng, (-1, 1)) * (pattern.width + pattern.space) / 2
-    neck = rng.uniform(0.25, 0.7) * pattern.space
-    patch = _blob(grid, rough, x, y, 0.5 * pattern.space + 8, neck + 2)
-    return np.maximum(pattern.field, patch)
+    neck = rng.uniform(0.25, 0.7) * pattern.space + 2
+    return np.maximum(pattern.field, _blob(grid, rough, x, y, 0.5 * pattern.space + 8, neck))
 
 
 def pinhole(grid, rng, rough, pattern, x, y):
     """The field with a small hole through an element, off its middle."""
     r = min(rng.uniform(0.13, 0.3) * pattern.width, 10.0) + 1
     x += rng.uniform(-0.2, 0.2) * pattern.width
-    patch = _blob(grid, rough, x, y, r, r * rng.uniform(0.8, 1.4))
-    return np.minimum(pattern.field, -patch)
+    return np.minimum(pattern.field, -_blob(grid, rough, x, y, r, r * rng.uniform(0.8, 1.4)))
 
 
 def missing(grid, rng, rough, pattern, x, y):
@@ -170,10 +164,9 @@ def scene(rng, label, size):
 def _particle(grid, rng, rough, x, y):
     """A rounded rough grain, its height."""
     r = rng.uniform(6, 20)
-    x = grid.x - x - rng.normal(0, 8)
-    y = grid.y - y - rng.normal(0, 8)
-    u, v = rotate(x, y, rng.uniform(0, math.pi))
-    dome = 1 - (u / r) ** 2 - (v / (r * rng.uniform(0.55, 1.0))) ** 2
-    dome = dome + 0.25 * rough(6.0, 1.0)
+    dx, dy = rng.normal(0, 8, 2).tolist()
+    u, v = rotate(grid.x - x - dx, grid.y - y - dy, rng.uniform(0, math.pi))
+    across = r * rng.uniform(0.55, 1.0)
+    dome = 1 - (u / r) ** 2 - (v / across) ** 2 + 0.25 * rough(6.0, 1.0)
     tall = rng.uniform(0.6, 1.1) * r * np.sqrt(np.maximum(dome, 0))
     return np.where(np.hypot(u, v) < 1.6 * r, tall, 0).astype(np.float32)

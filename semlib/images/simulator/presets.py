@@ -36,15 +36,11 @@ class Preset:
 def unpatterned(rng, label, size):
     """A film under a review microscope: side detector, high dose, dark border.
 
-    Returns
-    -------
-    tuple
-        Noisy image and noise-free image, uint8 (size, size), mask, caption.
+    Returns the noisy and the noise-free image, uint8 (size, size), mask and caption.
     """
     scene = film.scene(rng, label, size)
     level = microscope.FILM_GREY * rng.normal(1, 0.058) * microscope.shading(size, rng)
-    signal = microscope.signal(scene, size, rng)
-    clean = microscope.probe(signal, size, rng) * level
+    clean = microscope.probe(microscope.signal(scene, size, rng), size, rng) * level
     dose = rng.lognormal(math.log(2600), 0.12)
     noisy = microscope.acquire(clean, rng, dose=dose, jitter=0.12, correlation=0.36)
     noisy, clean = microscope.to_8bit(microscope.framed([noisy, clean], rng))
@@ -75,9 +71,9 @@ def line_layer(rng, label, size, setting=layers.EVALUATION, caption=words.plain_
     images = microscope.to_8bit([noisy, clean])
     mask = scene.mask
     if written:
-        marks = words.overlay(rng, size, mask)
-        images = marks.on(images)
-        mask = mask & ~marks.covered
+        grey, covered = words.overlay(rng, size, mask)
+        images = np.where(covered, grey, images)
+        mask = mask & ~covered
     return *images, mask, caption(rng, facts, mask, written)
 
 
@@ -86,9 +82,7 @@ def has_text(seed, index, label):
     return bool(np.random.default_rng([seed, index, label]).random() < words.TEXT_SHARE)
 
 
-CARINTHIA = Preset(
-    "carinthia", {1: 55, 2: 8, 3: 4008, 4: 289, 5: 4, 6: 227}, unpatterned, quality=80
-)
+CARINTHIA = Preset("carinthia", {1: 55, 2: 8, 3: 4008, 4: 289, 5: 4, 6: 227}, unpatterned, 80)
 SEMNR = Preset("semnr", dict.fromkeys(patterns.FAMILIES, 1), patterned)
 SEMCLIP = Preset("semclip", {0: 226, 1: 59, 2: 141, 3: 230, 4: 77, 5: 455, 6: 144}, line_layer)
 PRESETS = {preset.name: preset for preset in (CARINTHIA, SEMNR, SEMCLIP)}

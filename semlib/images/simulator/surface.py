@@ -1,7 +1,6 @@
 """Grids with random surfaces on them, and scenes: what every simulated image is made of.
 
-Lengths are nominal pixels: the field of view always measures 480 x 480 of them, `size` only says
-how finely it is sampled.
+Lengths are nominal pixels, 480 a side of the field of view, whatever its `size` in real ones.
 """
 
 import math
@@ -40,10 +39,9 @@ class Grid:
         return _gaussian(self.fy, sigma, shift[1]) * along
 
     def surfaces(self, rng):
-        """A function (length, hurst) that filters rough surfaces out of one white noise.
+        """A function (length, hurst) that filters self-affine surfaces out of one white noise.
 
-        They are self-affine and of unit variance, float32 (n, n), unrelated beyond `length` nominal
-        pixels and the smoother the larger `hurst`.
+        They are of unit variance, float32 (n, n), unrelated beyond `length`, smoother with `hurst`.
         """
         white = self.forward(rng.standard_normal((self.n, self.n), dtype=np.float32))
 

@@ -1,7 +1,5 @@
 """Words about simulated images and in them: captions, and the burnt-in text of a microscope."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -37,41 +35,27 @@ def plain_caption(rng, facts, mask, text):
     return f"Synthetic SEM image of {facts.layer}: {content}{note}."
 
 
-@dataclass
-class Overlay:
-    """What a microscope writes over a finished image."""
-
-    grey: np.ndarray  # uint8 (s, s)
-    covered: np.ndarray  # bool (s, s), where `grey` is shown
-
-    def on(self, image):
-        return np.where(self.covered, self.grey, image)
-
-
 def overlay(rng, size, mask):
-    """A data bar or a corner label, both with a scale bar, where they hide least of `mask`."""
+    """What a microscope writes over an image: grey values, uint8 (s, s), and where they are shown.
+
+    A data bar or a corner label, both with a scale bar, where they hide least of `mask`.
+    """
     bar = rng.random() < 0.5
-    words = _burnt_in(rng)
-    white = int(rng.integers(200, 256))
-    font = ImageFont.load_default(max(8, round(size * rng.uniform(0.04, 0.055))))
-    opaque = bar or rng.random() < 0.4
-    places = rng.permutation(2 if bar else 4)
-    drawn = [_drawn(size, words, font, white, opaque, bar, place) for place in places]
-    return min(drawn, key=lambda one: int((one.covered & mask).sum()))
-
-
-def _burnt_in(rng):
-    """Voltage and magnification in some form, and the length of the scale bar."""
     kv = pick(rng, ("0.5kV", "0.8kV", "1.0kV", "1.5kV", "3.0kV"))
     zoom = pick(rng, ("x50k", "x80k", "x100k", "x120k", "x150k"))
     scale = pick(rng, ("100nm", "200nm", "300nm", "500nm", "1um"))
     site = f"Site {rng.integers(1, 99)}"
-    return pick(rng, (f"HV {kv}  {zoom}", f"{kv} {zoom} SE", f"Mag {zoom[1:]}  {kv}", site)), scale
+    text = pick(rng, (f"HV {kv}  {zoom}", f"{kv} {zoom} SE", f"Mag {zoom[1:]}  {kv}", site))
+    white = int(rng.integers(200, 256))
+    font = ImageFont.load_default(max(8, round(size * rng.uniform(0.04, 0.055))))
+    opaque = bar or rng.random() < 0.4
+    places = rng.permutation(2 if bar else 4)
+    drawn = [_drawn(size, text, scale, font, white, opaque, bar, place) for place in places]
+    return min(drawn, key=lambda one: int((one[1] & mask).sum()))
 
 
-def _drawn(size, words, font, white, opaque, bar, place):
+def _drawn(size, text, scale, font, white, opaque, bar, place):
     """The overlay at the bottom (place 0) or top (1), left or, for labels, right (2, 3)."""
-    text, scale = words
     picture = Image.new("L", (size, size))
     covered = Image.new("1", (size, size))
     high = round((1.5 if bar else 2.7) * font.size)
@@ -92,4 +76,4 @@ def _drawn(size, words, font, white, opaque, bar, place):
         canvas.text((left + 4, top + 1), text, ink, font)
         canvas.line((end - long, y, end, y), ink, 2)
         canvas.text((start, y - 0.6 * font.size), scale, ink, font)
-    return Overlay(np.array(picture), np.array(covered))
+    return np.array(picture), np.array(covered)

@@ -35,22 +35,20 @@ def write_archive(path, n, *, seed, mix="preset", workers=None):
     """
     path = Path(path)
     labels = labels_of(n, seed, presets.CARINTHIA, SIZE, mix).tolist()
-    names = [image_name(seed, i, label) for i, label in enumerate(labels)]
+    keys = (f"{seed} {i} {label}".encode() for i, label in enumerate(labels))
+    names = [hashlib.blake2b(key, digest_size=16).hexdigest() for key in keys]
     parts = parts_folder(path, sources_digest())
     jobs = [(i, label, parts / names[i]) for i, label in enumerate(labels)]
     left = [job for job in jobs if not job[2].with_suffix(".jpg").exists()]
     with tqdm(total=n, initial=n - len(left), desc="simulating", unit="image") as bar:
         for _ in spread(partial(_write_image, seed), left, workers, 8):
             bar.update()
-    with atomic(path) as temporary:
-        _zip(temporary, parts, names, labels)
+    with atomic(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name, content in _members(parts, names, labels):
+            # stored, with a fixed date, so that equal content means equal bytes
+            archive.writestr(zipfile.ZipInfo(f"data/{name}"), content)
     shutil.rmtree(parts)
     return path
-
-
-def image_name(seed, index, label):
-    """32 hexadecimal digits that name an image."""
-    return hashlib.blake2b(f"{seed} {index} {label}".encode(), digest_size=16).hexdigest()
 
 
 def _write_image(seed, job):
@@ -73,26 +71,20 @@ def csv_bytes(names, labels, *, masks=False):
     return "".join(f"{line}\r\n" for line in lines).encode()
 
 
-def _zip(target, parts, names, labels):
-    """Stored members with a fixed date, so that equal content means equal bytes."""
-
-    def put(name, content):
-        archive.writestr(zipfile.ZipInfo(f"data/{name}"), content)
-
-    with zipfile.ZipFile(target, "w") as archive:
-        put("carinthia.csv", csv_bytes(names, labels))
-        put("carinthia-s.csv", csv_bytes(names, labels, masks=True))
-        for name in names:
-            put(f"images/{name}.jpg", (parts / f"{name}.jpg").read_bytes())
-            put(f"masks/{name}.png", (parts / f"{name}.png").read_bytes())
+def _members(parts, names, labels):
+    yield "carinthia.csv", csv_bytes(names, labels)
+    yield "carinthia-s.csv", csv_bytes(names, labels, masks=True)
+    for name in names:
+        yield f"images/{name}.jpg", (parts / f"{name}.jpg").read_bytes()
+        yield f"masks/{name}.png", (parts / f"{name}.png").read_bytes()
 
 
 def write_arrays(folder, n, *, seed, preset="semclip", size=240, workers=None):
     """Write the images of `sample` as arrays that need not fit in memory.
 
     `folder` receives ``images.npy`` uint8 (n, s, s), ``masks.npy`` bool (n, s, s), ``labels.npy``
-    int (n,) and ``captions.json``, n sentences. If it holds this very set, nothing is done; if
-    anything else, it is a ValueError. `workers`: processes; by default one per CPU.
+    int (n,) and ``captions.json``. If it holds this very set, nothing is done; if anything else, it
+    is a ValueError. `workers`: processes; by default one per CPU.
     """
     folder = Path(folder)
     preset = presets.of(preset)
@@ -102,10 +94,7 @@ def write_arrays(folder, n, *, seed, preset="semclip", size=240, workers=None):
     if (folder / f"{key}.set").exists():
         return folder
     if folder.exists():
-        raise ValueError(
-            f"{folder} holds something else, or is of another simulator: "
-            "name a new folder or remove it"
-        )
+        raise ValueError(f"{folder} holds something else: name a new folder or remove it")
     parts = parts_folder(folder, key)
     progress = parts / "captions.json"  # of the images whose pixels are in place
     captions = json.loads(progress.read_text()) if progress.exists() else []

@@ -90,8 +90,6 @@ def test_jitter_moves_rows_sideways_only():
 
 @pytest.mark.parametrize("bad", [{"dose": 0}, {"dose": -1}, {"jitter": -0.1}, {"correlation": 1.0}])
 def test_acquire_names_the_bad_argument(bad):
-    with pytest.raises(ValueError, match=r"\(2, 8, 8\)"):
-        microscope.acquire(np.ones((2, 8, 8)), rng())
     with pytest.raises(ValueError, match=f"{next(iter(bad))}={next(iter(bad.values()))}"):
         microscope.acquire(np.full((8, 8), 98.0), rng(), **bad)
 
