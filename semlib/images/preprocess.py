@@ -34,9 +34,7 @@ def preprocess(image, *, border=4, size=512, intensity="full"):
     Returns uint8 (size, size). An image of another type or shape, too small for the border, or
     constant, is a ValueError.
     """
-    if border < 0 or size < 1 or intensity not in INTENSITIES:
-        given = f"border {border}, size {size}, intensity {intensity!r}"
-        raise ValueError(f"{given}: need border >= 0, size >= 1, intensity in {INTENSITIES}")
+    _check_options(border, size, intensity)
     image = np.asarray(image)
     if image.dtype != np.uint8 or image.ndim != 2:
         raise ValueError(f"expected a uint8 image (H, W), got {image.dtype} {image.shape}")
@@ -51,6 +49,12 @@ def preprocess(image, *, border=4, size=512, intensity="full"):
         raise ValueError(f"constant (all {square[0, 0]})")
     resized = Image.fromarray(square).resize((size, size), Image.Resampling.BICUBIC)
     return np.asarray(_stretched(resized) if intensity == "stretch" else resized)
+
+
+def _check_options(border, size, intensity):
+    if border < 0 or size < 1 or intensity not in INTENSITIES:
+        given = f"border {border}, size {size}, intensity {intensity!r}"
+        raise ValueError(f"{given}: need border >= 0, size >= 1, intensity in {INTENSITIES}")
 
 
 def _stretched(image):
@@ -70,6 +74,7 @@ def preprocess_dataset(dataset, *, border=4, size=512, intensity="full", skip_ba
     cannot be used are an error that names the first ten, and nothing is written; with `skip_bad`
     they are left out and listed, with the reason, in ``skipped.csv``.
     """
+    _check_options(border, size, intensity)  # one message, not one an image
     place = paths.of(dataset)
     table = datasets.load_manifest(dataset)
     files = [place.raw / path for path in table["path"]]
