@@ -55,16 +55,13 @@ def _projection(images, components):
     return project
 
 
-def changed(name, images, *, seed=0):
-    """Uint8 images (N, H, W), each changed in one way of `CHANGES`; some get smaller."""
-    return np.ascontiguousarray(CHANGES[name](images, np.random.default_rng(seed)))
-
-
 def embed_all(functions, images, *, seed=0):
     """Embeddings by `extractors`: (method, training) -> {"clean" or key of `CHANGES`: (N, D)}."""
     embedded = {key: {} for key in functions}
     for change in tqdm(["clean", *CHANGES], "robustness", unit="change"):
-        shown = images if change == "clean" else changed(change, images, seed=seed)
+        shown = images
+        if change != "clean":
+            shown = np.ascontiguousarray(CHANGES[change](images, np.random.default_rng(seed)))
         for key, function in functions.items():
             embedded[key][change] = np.asarray(function(shown), dtype=np.float64)
     return embedded
