@@ -64,7 +64,15 @@ def run(manifest, stages, out, root, scheduler, workers, chunk, retries, encoder
         ended = ((job["index"], None, chunks.compute(job)) for job in jobs)
     else:
         ended = _on_dask(jobs, scheduler, workers, retries)
-    computed = _follow(ended, total)
+    computed = Counter()
+    failed = []
+    for index, error, done in tqdm(ended, "bulk", total, unit="chunk"):
+        computed.update(done or ())
+        if error:
+            failed.append(f"chunk {index}: {type(error).__name__}: {error}")
+    if failed:
+        title = f"{len(failed)} chunks failed; the same command does those that are missing"
+        raise click.ClickException("\n  ".join([title, *failed]))
     for stage in settings:
         count = _finish(Path(out, stage), read(manifest, columns, chunk), columns)
         listed = ", see skipped.csv" if count["bad"] else ""
@@ -154,20 +162,6 @@ def _on_dask(jobs, scheduler, workers, retries):
             for future in as_completed(futures):
                 error = future.exception()
                 yield job_of[future]["index"], error, None if error else future.result()
-
-
-def _follow(ended, total):
-    """Count the computed chunks of each stage; those that failed are named at the end."""
-    computed = Counter()
-    failed = []
-    for index, error, stages in tqdm(ended, "bulk", total, unit="chunk"):
-        computed.update(stages or ())
-        if error:
-            failed.append(f"chunk {index}: {type(error).__name__}: {error}")
-    if failed:
-        title = f"{len(failed)} chunks failed; the same command does those that are missing"
-        raise click.ClickException("\n  ".join([title, *failed]))
-    return computed
 
 
 def _finish(folder, parts, columns):

@@ -104,8 +104,8 @@ def _profiles(files, _stages, job):
         file = dict(zip(own["files"], named, strict=True))
         try:
             reference = _reference(file["reference"], file.get("mask"))
-            images = [page.read(path) for path in (file["restored"], file.get("noisy")) if path]
-            profiles = [trust.profile(reference, image) for image in images]
+            shown = [path for path in (file["restored"], file.get("noisy")) if path]
+            profiles = [trust.profile(reference, page.read(path)) for path in shown]
             numbers = [profile[name] for profile in profiles for name in page.COLUMNS]
             values[row, : len(numbers)] = numbers
         except (ValueError, OSError) as error:
