@@ -31,7 +31,7 @@ def plain_embed(network, images):
 def test_embedding(compare):
     textures = images(size(64, 4), size(512, 64))
     torch.manual_seed(0)
-    network = recipes.find("paper").encoder()
+    network = recipes.METHODS["paper"].encoder()
     with torch.no_grad():
         for _ in range(20):  # statistics of the batch norms, without which all images look alike
             network(encoder.to_input(textures[:16, ::4, ::4]))
@@ -56,7 +56,7 @@ def test_training(compare):
 
     def reference():
         torch.manual_seed(0)
-        learner = recipes.Learner(recipes.find("paper")).to(PLACE)
+        learner = recipes.Learner(recipes.METHODS["paper"]).to(PLACE)
         optimiser = torch.optim.Adam(learner.parameters(), lr=1e-3)
         embeddings = [learner.encoder(plain_input(level)) for level in levels]
         loss = 0

@@ -4,10 +4,10 @@ import csv
 import itertools
 import json
 from collections import Counter
-from concurrent.futures import CancelledError
 from pathlib import Path
 
 import click
+from tqdm import tqdm
 
 from semlib.paths import atomic
 
@@ -55,17 +55,24 @@ def run(manifest, stages, out, root, scheduler, workers, chunk, retries, encoder
     for stage in stages:
         own = {"files": columns, "chunk": chunk} | chunks.settings(stage, columns, encoder)
         settings[stage] = own if stage == "profile" else own | preprocessing
-    for stage, own in settings.items():
-        _claim(Path(out, stage), own)
+        _claim(Path(out, stage), settings[stage])
+    parts = enumerate(read(manifest, columns, chunk))
     shared = {"root": root or str(manifest.resolve().parent), "out": str(Path(out).resolve())}
     shared |= {"encoder": encoder, "stages": settings}
-    parts = enumerate(read(manifest, columns, chunk))
     jobs = ({"index": index, "rows": rows, **shared} for index, rows in parts)
     if workers == 0:
         ended = ((job["index"], None, chunks.compute(job)) for job in jobs)
     else:
         ended = _on_dask(jobs, scheduler, workers, retries)
-    computed = _follow(ended, total)
+    computed = Counter()
+    failed = []
+    for index, error, done in tqdm(ended, "bulk", total, unit="chunk"):
+        computed.update(done or ())
+        if error:
+            failed.append(f"chunk {index}: {type(error).__name__}: {error}")
+    if failed:
+        title = f"{len(failed)} chunks failed; the same command does those that are missing"
+        raise click.ClickException("\n  ".join([title, *failed]))
     for stage in settings:
         count = _finish(Path(out, stage), read(manifest, columns, chunk), columns)
         listed = ", see skipped.csv" if count["bad"] else ""
@@ -90,45 +97,39 @@ def group(stage, k, standardise, view, seed):
     from semlib import chunks
 
     summary = chunks.cluster(stage, k=k, standardise=standardise, seed=seed)
-    click.echo(
-        f"sizes {summary['sizes']}, "
-        f"silhouette {summary['silhouette']:.4f} +- {summary['error']:.4f} (standard error)"
-    )
+    silhouette = f"{summary['silhouette']:.4f} +- {summary['error']:.4f} (standard error)"
+    click.echo(f"sizes {summary['sizes']}, silhouette {silhouette}")
     if view:
-        table = chunks.view(stage, sample=view, seed=seed)
-        click.echo(f"{len(table):,} images in {stage}/umap.csv")
+        count = chunks.view(stage, sample=view, seed=seed)
+        click.echo(f"{count:,} images in {stage}/umap.csv")
 
 
 def _columns(manifest, stages):
     """The columns of the manifest that the stages read."""
     with open(manifest, newline="", encoding="utf-8-sig") as stream:
         header = next(csv.reader(stream, skipinitialspace=True), [])
-    needed = ["path"]
-    optional = []
-    if "profile" in stages:
-        needed = ["reference", "restored"]
-        optional = ["mask", "noisy"]
-        if set(stages) != {"profile"}:
-            raise ValueError("profile needs another manifest than other stages: run it by itself")
+    profile = "profile" in stages
+    if profile and set(stages) != {"profile"}:
+        raise ValueError("profile needs another manifest than other stages: run it by itself")
+    needed = ["reference", "restored"] if profile else ["path"]
     if missing := [name for name in needed if name not in header]:
         raise ValueError(f"{manifest} has the columns {header}, but not {missing}")
-    return needed + [name for name in optional if name in header]
+    return needed + [name for name in ("mask", "noisy") if profile and name in header]
 
 
 def read(manifest, columns, size):
     """Lists of at most `size` rows, each the values of `columns`; the error names a bad line."""
     with open(manifest, newline="", encoding="utf-8-sig") as stream:
         lines = csv.DictReader(stream, skipinitialspace=True)
-
-        def row(line):
+        rows = []
+        for line in lines:
             if None in line or None in line.values() or not line[columns[0]]:
-                raise ValueError(
-                    f"{manifest}, line {lines.line_num}: expected {', '.join(lines.fieldnames)}; "
-                    "names that hold a comma stand in double quotes"
-                )
-            return [line[name] for name in columns]
-
-        while rows := [row(line) for line in itertools.islice(lines, size)]:
+                raise ValueError(f"{manifest}, line {lines.line_num}: expected {lines.fieldnames}")
+            rows.append([line[name] for name in columns])
+            if len(rows) == size:
+                yield rows
+                rows = []
+        if rows:
             yield rows
 
 
@@ -136,27 +137,19 @@ def _claim(folder, settings):
     """Write the settings into the folder of a stage, which must not hold results of others."""
     file = folder / "settings.json"
     stored = json.loads(file.read_text()) if file.exists() else settings
-    differing = [name for name in sorted(settings) if stored.get(name) != settings[name]]
-    if differing:
-        raise ValueError(
-            f"{folder} was made with other settings ({', '.join(differing)}): "
-            "remove it or write elsewhere"
-        )
+    if differing := [name for name in sorted(settings) if stored.get(name) != settings[name]]:
+        raise ValueError(f"{folder} has other settings of {differing}: use another --out")
     (folder / "complete.json").unlink(missing_ok=True)
     with atomic(file) as temporary:
         temporary.write_text(json.dumps(settings, indent=1))
 
 
 def _on_dask(jobs, scheduler, workers, retries):
-    """Yield index, error and result of each job, as they end; one of the two last is None.
-
-    Dask tries a failing job again and gives those of a killed worker to the others.
-    """
+    """Yield index, error and result of each job, as they end; one of the two last is None."""
     try:
         from distributed import Client, as_completed
     except ImportError:
-        advice = "pip install -e '.[cluster]', or --workers 0 without it"
-        raise ValueError(f"Dask is not installed: {advice}") from None
+        raise ValueError("no Dask: pip install -e '.[cluster]', or --workers 0") from None
     from semlib import chunks
 
     # one thread a worker, as the functions bring their own
@@ -167,29 +160,8 @@ def _on_dask(jobs, scheduler, workers, retries):
             futures = client.map(chunks.compute, batch, retries=retries, pure=False)
             job_of = dict(zip(futures, batch, strict=True))
             for future in as_completed(futures):
-                try:
-                    error = future.exception()
-                except CancelledError:
-                    advice = "start it and run the same command again"
-                    raise ConnectionError(f"the scheduler is gone: {advice}") from None
+                error = future.exception()
                 yield job_of[future]["index"], error, None if error else future.result()
-
-
-def _follow(ended, total):
-    """Count the chunks of each stage that were computed; those that failed are named at the end."""
-    from tqdm import tqdm
-
-    computed = Counter()
-    failed = []
-    for index, error, stages in tqdm(ended, "bulk", total, unit="chunk"):
-        computed.update(stages or ())
-        if error:
-            failed.append(f"chunk {index}: {type(error).__name__}: {error}")
-            tqdm.write(failed[-1])
-    if failed:
-        advice = "the same command does those that are missing"
-        raise click.ClickException("\n  ".join([f"{len(failed)} chunks failed; {advice}", *failed]))
-    return computed
 
 
 def _finish(folder, parts, columns):

@@ -1,7 +1,6 @@
 """The chunks of `semlib.bulk`: what is computed for one, its file, and clusters over all of them.
 
-A stage gives one row for each row of the manifest. A file that cannot be used leaves its row empty
-(NaN; 0 in images) and its reason in the record of the chunk.
+A file that cannot be used leaves its row empty (NaN; 0 in images) and its reason in the record.
 """
 
 import hashlib
@@ -26,7 +25,7 @@ from semlib.semnr import dists, page, trust
 
 
 def settings(stage, columns, encoder):
-    """What the values of a stage depend on besides images and preprocessing, a dict for JSON."""
+    """What the values of a stage depend on besides images and preprocessing."""
     own = {"stage": stage, "code": _code()}
     if stage == "embed":
         if encoder is None:
@@ -45,10 +44,9 @@ def _code():
 
 
 def compute(job):
-    """Write the files of a chunk that are not there yet; this is what Dask's workers run.
+    """Write the files of a chunk that are not there yet; returns the stages that were computed.
 
-    A job is a dict: index of the chunk, its rows of the manifest, root of their paths, out, encoder
-    and stages (name -> settings). The stages that were computed are returned.
+    A job has the index of the chunk, its rows, their root, out, encoder and settings by stage.
     """
     files = [[name and Path(job["root"], name) for name in row] for row in job["rows"]]
     stats = [[file.stat() if file and file.exists() else None for file in row] for row in files]
@@ -86,9 +84,8 @@ def _features(files, stages, job):
         elif stage == "embed":
             encoder = _encoder(job["encoder"], job["stages"]["embed"]["encoder"])
             values = embed(encoder, images, progress=False)
-        else:
+        else:  # image by image, that is in one thread: Dask has work for the other cores
             function = getattr(features, stage)
-            # image by image, that is in one thread: Dask has work for the other cores
             values = np.concatenate([function(image[None], progress=False) for image in images])
         values[list(bad)] = 0 if stage == "preprocess" else np.nan
         yield stage, values, bad
@@ -100,7 +97,6 @@ def _encoder(folder, _digest):
 
 
 def _profiles(files, _stages, job):
-    """Yield "profile", float64 (n, columns) and {row: reason} of pairs that cannot be compared."""
     own = job["stages"]["profile"]
     values = np.full((len(files), len(own["columns"])), np.nan)
     bad = {}
@@ -108,8 +104,8 @@ def _profiles(files, _stages, job):
         file = dict(zip(own["files"], named, strict=True))
         try:
             reference = _reference(file["reference"], file.get("mask"))
-            images = [page.read(path) for path in (file["restored"], file.get("noisy")) if path]
-            profiles = [trust.profile(reference, image) for image in images]
+            shown = [path for path in (file["restored"], file.get("noisy")) if path]
+            profiles = [trust.profile(reference, page.read(path)) for path in shown]
             numbers = [profile[name] for profile in profiles for name in page.COLUMNS]
             values[row, : len(numbers)] = numbers
         except (ValueError, OSError) as error:
@@ -119,7 +115,6 @@ def _profiles(files, _stages, job):
 
 @lru_cache(1)
 def _reference(file, mask):
-    """A reference with its part of each metric, kept for following rows with the same one."""
     return trust.Reference(page.read(file), mask=page.read_mask(mask) if mask else None)
 
 
@@ -138,19 +133,16 @@ class Chunks:
 
     def __init__(self, folder):
         self.folder = Path(folder)
-        if not (self.folder / "complete.json").is_file():
-            raise FileNotFoundError(f"{folder} is no complete stage: run `bulk run` again")
         total = json.loads((self.folder / "complete.json").read_text())
         self.rows = total["rows"]
         self.count = total["chunks"]
         self.size = json.loads((self.folder / "settings.json").read_text())["chunk"]
 
     def load(self, index):
-        """Values (n, ...) of one chunk, mapped into memory."""
         return np.load(self.folder / f"{index:08d}.npy", mmap_mode="r")
 
     def finite(self, order, title):
-        """Yield row numbers and float64 values of chunks in this order, rows with NaN left out."""
+        """Yield row numbers and float64 values of chunks in this order, without rows of NaN."""
         for index in tqdm(order, title, unit="chunk"):
             values = self.load(index)
             good = np.isfinite(values).all(axis=1)
@@ -158,7 +150,7 @@ class Chunks:
                 yield index * self.size + np.flatnonzero(good), values[good].astype(np.float64)
 
     def sample(self, count, rng):
-        """Numbers, ascending, and float64 values of random rows, rows with NaN left out."""
+        """Numbers, ascending, and float64 values of random rows, without rows of NaN."""
         rows = np.sort(rng.choice(self.rows, min(count, self.rows), replace=False))
         owner = rows // self.size
         parts = [self.load(i)[rows[owner == i] - i * self.size] for i in np.unique(owner)]
@@ -170,10 +162,8 @@ class Chunks:
 def cluster(folder, *, k=6, standardise=False, seed=0):
     """k-means over the rows of a finished stage, which need not fit into memory.
 
-    The k-means of the notebooks on 10,000 rows, which may be standardised, gives the centres from
-    which mini-batch k-means (Sculley 2010, doi 10.1145/1772690.1772862) goes on, each chunk a
-    batch, once; our choice. Writes ``clusters.npy`` (int16; -1: row with NaN), ``centres.npy`` and
-    ``clusters.json``, the dict that is returned.
+    The k-means of the notebooks on 10,000 rows gives the centres from which mini-batch k-means
+    (Sculley 2010, doi 10.1145/1772690.1772862) goes on, each chunk a batch, once; our choice.
     """
     chunks = Chunks(folder)
     rng = np.random.default_rng(seed)
@@ -199,10 +189,7 @@ def cluster(folder, *, k=6, standardise=False, seed=0):
 
 
 def silhouette(chunks, model, *, draws=10, sample=1000, seed=0):
-    """Mean silhouette (-1 to 1) within disjoint random samples, and its standard error as `error`.
-
-    Clusters of which a sample holds few rows make it slightly too low. `sample` is cut if needed.
-    """
+    """Mean silhouette within disjoint random samples (cut if needed), and its standard error."""
     rng = np.random.default_rng(seed)
     values = rng.permutation(chunks.sample(draws * sample, rng)[1])
     sample = min(sample, len(values) // draws)
@@ -216,15 +203,12 @@ def silhouette(chunks, model, *, draws=10, sample=1000, seed=0):
 
 
 def view(folder, *, sample, seed=0):
-    """UMAP of random rows of a finished, clustered stage; writes ``umap.csv``, its table.
-
-    Its neighbours are exact: time follows the square of the sample, not the number of images.
-    """
+    """UMAP of random rows of a finished, clustered stage, ``umap.csv``; returns their number."""
     chunks = Chunks(folder)
     rows, values = chunks.sample(sample, np.random.default_rng(seed))
-    table = pd.DataFrame(layout.umap(values, seed=seed), columns=["x", "y"])
-    table.insert(0, "row", rows)
-    table["cluster"] = np.load(chunks.folder / "clusters.npy", mmap_mode="r")[rows]
+    x, y = layout.umap(values, seed=seed).T
+    clusters = np.load(chunks.folder / "clusters.npy")[rows]
     with paths.atomic(chunks.folder / "umap.csv") as temporary:
+        table = pd.DataFrame({"row": rows, "x": x, "y": y, "cluster": clusters})
         table.to_csv(temporary, index=False)
-    return table
+    return len(rows)

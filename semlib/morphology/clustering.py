@@ -31,20 +31,12 @@ def standardise(features):
 
 
 def fit_clusters(embeddings, *, k=6, seed=0):
-    """The k-means model of embeddings (N, D), ten starts; k = 6 as the paper has it (section 3.4).
-
-    Raises ValueError where there are too few different images, or values that are not finite.
-    """
+    """k-means of embeddings (N, D), ten starts; k = 6 as the paper has it (section 3.4)."""
     embeddings = np.asarray(embeddings, dtype=np.float64)
-    count = len(embeddings)
-    if bad := (~np.isfinite(embeddings)).any(axis=1).sum():
-        raise ValueError(f"{bad} embeddings hold NaN or infinity: train anew")
-    if not 2 <= k < count:
-        raise ValueError(f"k = {k} clusters need k >= 2 and more than {k} images, got {count}")
-    if (different := len(np.unique(embeddings, axis=0))) < k:
-        raise ValueError(
-            f"{different} different embeddings among {count} images cannot form {k} clusters"
-        )
+    different = len(np.unique(embeddings, axis=0))
+    if not 2 <= k < len(embeddings) or different < k:
+        count = f"{len(embeddings)} images with {different} different embeddings"
+        raise ValueError(f"k = {k} clusters cannot be formed of {count}")
     return KMeans(k, n_init=10, random_state=seed).fit(embeddings)
 
 
@@ -52,14 +44,9 @@ def cluster_scores(embeddings, labels=None, *, k=6, seed=0):
     """Cluster the embeddings (N, D) and score the result; labels (N,) serve only afterwards.
 
     Images labelled "" or NaN count in no score against labels; without any label these are NaN.
-
-    Returns
-    -------
-    dict
-        silhouette (mean over images, -1 to 1), macro_silhouette (mean over clusters of the mean
-        over their images, arXiv 2401.05831), rankme (1 to min(N, D)); against labels nmi,
-        homogeneity, completeness (0 to 1), ami, ari (0 by chance, at most 1) and v_measure, which
-        equals nmi (Rosenberg and Hirschberg 2007).
+    Returns a dict: silhouette (mean over images), macro_silhouette (over clusters of the mean over
+    their images, arXiv 2401.05831), rankme; against labels nmi, homogeneity, completeness, ami, ari
+    and v_measure, which equals nmi (Rosenberg and Hirschberg 2007).
     """
     _, scores = _clustered(embeddings, labels, k, seed)
     return scores | {"rankme": rankme(embeddings)}
@@ -88,8 +75,6 @@ def measure(embeddings, labels=None, *, k=6, seed=0):
 def _clustered(embeddings, labels, k, seed):
     """Silhouette, cluster and label code of each image, and the scores of the clustering."""
     embeddings = np.asarray(embeddings, dtype=np.float64)
-    if labels is not None and len(labels) != len(embeddings):
-        raise ValueError(f"{len(labels)} labels for {len(embeddings)} embeddings")
     clusters = fit_clusters(embeddings, k=k, seed=seed).labels_
     silhouettes = metrics.silhouette_samples(embeddings, clusters)
     truth = -1 if labels is None else codes(labels)

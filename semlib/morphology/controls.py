@@ -41,18 +41,15 @@ def vgg16(images, *, size=128):
     """Mean over all positions of VGG16's last convolution (relu5_3): float32 (N, 512).
 
     Its weights, from ImageNet, saw a million labelled photographs and not one micrograph. Larger
-    images are brought to `size` by area averaging (our choice, for speed). Raises
-    `semlib.weights.WeightsError` if the weights cannot be had.
+    images are brought to `size` by area averaging (our choice, for speed).
     """
     vectors = np.empty((len(images), vgg.CHANNELS[-1]), np.float32)
-    with tqdm(total=len(images), desc="VGG16", unit="image") as bar:
-        for start in range(0, len(images), vgg.BATCH):
-            batch = np.array(images[start : start + vgg.BATCH], np.float32) / 255
-            batch = torch.from_numpy(batch)[:, None]  # N x 1 x H x W
-            if min(batch.shape[2:]) > size:
-                batch = torch.nn.functional.interpolate(batch, size=(size, size), mode="area")
-            vectors[start : start + len(batch)] = vgg.stages(batch)[-1].mean((2, 3))
-            bar.update(len(batch))
+    for start in tqdm(range(0, len(images), vgg.BATCH), "VGG16", unit="batch"):
+        batch = np.array(images[start : start + vgg.BATCH], np.float32) / 255
+        batch = torch.from_numpy(batch)[:, None]  # N x 1 x H x W
+        if min(batch.shape[2:]) > size:
+            batch = torch.nn.functional.interpolate(batch, size=(size, size), mode="area")
+        vectors[start : start + len(batch)] = vgg.stages(batch)[-1].mean((2, 3))
     return vectors
 
 

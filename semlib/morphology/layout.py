@@ -13,8 +13,7 @@ from semlib.morphology.search import neighbours
 def umap(embeddings, *, n_neighbors=15, min_dist=0.1, seed=0):
     """UMAP (arXiv 1802.03426) from the first two principal components: float32 (N, 2).
 
-    Takes three or more embeddings (N, D), not all the same. `n_neighbors` and `min_dist` are
-    umap-learn's defaults; the seed makes the layout repeatable (and single-threaded).
+    `n_neighbors` and `min_dist` are umap-learn's defaults; the seed makes the layout repeatable.
     """
     from umap import UMAP  # takes seconds to import: only where it is used
 
@@ -52,13 +51,8 @@ def tsne(embeddings, *, perplexity=30, seed=0):
 def principal_start(embeddings, *, spread):
     """First two principal components, the first scaled to the standard deviation `spread`."""
     values = np.asarray(embeddings, dtype=np.float64)
-    count = len(values)
-    if count < 3:
-        raise ValueError(f"a two-dimensional view needs 3 or more images, got {count}")
-    if (values == values[0]).all():
-        raise ValueError(f"all {count} embeddings are the same: there is no layout to compute")
-    if values.shape[1] < 2:
-        values = np.hstack([values, np.zeros_like(values)])
+    if len(values) < 3:
+        raise ValueError(f"a two-dimensional view needs 3 or more images, got {len(values)}")
     scores = PCA(2, svd_solver="full").fit_transform(values)
     return (scores / scores[:, 0].std() * spread).astype(np.float32)
 

@@ -43,15 +43,6 @@ METHODS = {
 }
 
 
-def find(method):
-    """The recipe of that name in `METHODS`, or the `Recipe` itself."""
-    if isinstance(method, Recipe):
-        return method
-    if method not in METHODS:
-        raise ValueError(f"method is one of {', '.join(METHODS)}; got {method!r}")
-    return METHODS[method]
-
-
 class Learner(nn.Module):
     """Encoder and projection head of a recipe: all that is trained. `pairs`: see `loss.PAIRS`."""
 

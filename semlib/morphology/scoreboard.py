@@ -1,5 +1,6 @@
 """Methods beside each other over seeds: scores with intervals, a sweep over k, paired tests."""
 
+import itertools
 from collections import namedtuple
 
 import numpy as np
@@ -13,8 +14,7 @@ from semlib.stats import holm
 
 # scores with an interval, and the least value of each
 DRAWN = {"silhouette": -1, "nmi": 0, "ari": -1, "knn_macro": 0, "probe": 0}
-# one method with one seed: training counts from 0, and is -1 where nothing was trained; images and
-# scores as `clustering.measure` returns them
+# training counts from 0, and is -1 where nothing was trained; the last two: `clustering.measure`
 Run = namedtuple("Run", "method training seed images scores")
 
 
@@ -22,24 +22,19 @@ def runs(methods, labels=None, *, k=6, seeds):
     """Measure every method with every seed (of k-means and of the probe's folds): list of `Run`.
 
     `methods` are embeddings (N, D) by name. A list holds an array for each training of a trained
-    method, or for each draw of a random one; seed number i takes array i modulo their number, so
-    that each must count alike.
+    method, or for each draw of a random one; seed number i takes array i modulo their number.
     """
     jobs = []
     for name, embeddings in methods.items():
         several = isinstance(embeddings, list)
         arrays = embeddings if several else [embeddings]
-        if len(seeds) % len(arrays):
-            counts = f"{len(seeds)} seeds for {len(arrays)} embeddings"
-            raise ValueError(f"{name}: {counts}: take a multiple")
         for i, seed in enumerate(seeds):
             training = i % len(arrays)
             jobs.append((name, training if several else -1, seed, arrays[training]))
-    measured = []
-    for *names, seed, points in tqdm(jobs, "scores", unit="run"):
-        images, scores = clustering.measure(points, labels, k=k, seed=seed)
-        measured.append(Run(*names, seed, images, scores))
-    return measured
+    return [
+        Run(*names, seed, *clustering.measure(points, labels, k=k, seed=seed))
+        for *names, seed, points in tqdm(jobs, "scores", unit="run")
+    ]
 
 
 def scores(measured):
@@ -51,10 +46,9 @@ def scores(measured):
 def summary(measured, *, draws=200):
     """Mean of every score over the runs of a method, with intervals: DataFrame.
 
-    Each interval (name_lo, name_hi for the scores in `DRAWN`) is the central 95 % of a two-level
-    bootstrap: every run and, within it, `draws` times images drawn with replacement from the fixed
-    clustering, neighbours and predictions, shifted to have that run's score as their mean, since
-    the NMI of a resample is biased upwards.
+    Each interval (name_lo, name_hi for the scores in `DRAWN`) is the central 95 % over all runs and
+    `draws` resamples of each one's images, shifted to have that run's score as their mean, since
+    the NMI of a resample is biased upwards. Clusters, neighbours and predictions stay.
     """
     table = scores(measured).drop(columns=["training", "seed"])
     means = table.groupby("method", sort=False).mean()
@@ -80,9 +74,10 @@ def _bootstrap(run, draws):
 
 def _drawn_scores(images):
     truth = images["label"]
-    pair = truth[truth >= 0], images["cluster"][truth >= 0]
+    labelled = truth >= 0
+    pair = truth[labelled], images["cluster"][labelled]
     against = (normalized_mutual_info_score, adjusted_rand_score)
-    scores = [score(*pair) if len(pair[0]) else np.nan for score in against]
+    scores = [score(*pair) if labelled.any() else np.nan for score in against]
     recalls = [clustering.micro_macro(truth, images[name])[1] for name in ("neighbour", "probe")]
     return [images["silhouette"].mean(), *scores, *recalls]
 
@@ -100,11 +95,10 @@ def sweep(methods, labels=None, *, ks, seeds):
     lines = []
     for name, embeddings in tqdm(methods.items(), "sweep over k", unit="method"):
         arrays = embeddings if isinstance(embeddings, list) else [embeddings]
-        for k in ks:
-            for seed in seeds:
-                points = arrays[seed % len(arrays)]
-                each = clustering.cluster_scores(points, labels, k=k, seed=seed)
-                lines.append({"method": name, "k": k} | each)
+        for k, seed in itertools.product(ks, seeds):
+            points = arrays[seed % len(arrays)]
+            each = clustering.cluster_scores(points, labels, k=k, seed=seed)
+            lines.append({"method": name, "k": k} | each)
     grouped = pd.DataFrame(lines).groupby(["method", "k"], sort=False)
     return grouped.agg(pd.Series.mean).reset_index()
 
@@ -112,11 +106,10 @@ def sweep(methods, labels=None, *, ks, seeds):
 def paired(scores, reference, names):
     """Each method of `scores` minus one reference, paired by seed, for each space: DataFrame.
 
-    If one of the two was trained several times, its trainings are what varies: the runs of a
-    training are averaged first and the pairs are trainings. Neither says anything about other
-    images: for that see the intervals of `summary`. Columns: method, score, pairs, difference
-    (mean, with a 95 % t-interval), p (t-test), p_sign (sign flips, exact up to 13 pairs, at least
-    2 / 2**pairs), p_holm (corrected for all rows of the space). NaN: all pairs differ by the same.
+    If one of the two was trained several times, the runs of a training are averaged first and the
+    pairs are trainings. Columns: method, score, pairs, difference (mean, with a 95 % t-interval), p
+    (t-test), p_sign (sign flips, exact up to 13 pairs), p_holm (corrected for all rows of the
+    space). NaN: all pairs differ by the same.
     """
     tables = []
     for space, part in scores.groupby("space", sort=False):
@@ -131,25 +124,24 @@ def paired(scores, reference, names):
             means = both.groupby(unit)[[*names, *(f"{score} of base" for score in names)]].mean()
             for score in names:
                 line = {"method": name, "score": score, "pairs": len(means)}
-                first = means[score].to_numpy()
-                second = means[f"{score} of base"].to_numpy()
-                lines.append(line | _test(first, second))
+                lines.append(line | _test(means[score], means[f"{score} of base"]))
         tests = pd.DataFrame(lines)
         tables.append(tests.assign(p_holm=holm(tests["p"]), space=space))
     return pd.concat(tables)
 
 
 def _test(first, second):
+    first = first.to_numpy()
+    second = second.to_numpy()
     gap = first - second
     names = ("difference_lo", "difference_hi", "p", "p_sign")
-    if len(gap) < 2 or not np.isfinite(gap).all() or np.ptp(gap) < 1e-12:
+    if len(gap) < 2 or not np.ptp(gap) >= 1e-12:  # NaN too
         return {"difference": gap.mean()} | dict.fromkeys(names, np.nan)
     test = stats.ttest_rel(first, second)
     flipped = stats.permutation_test(
         (first, second),
         lambda a, b, axis: (a - b).mean(axis=axis),
         permutation_type="samples",  # exchanges the two of a pair
-        vectorized=True,
         rng=np.random.default_rng(0),
     )
     values = (*test.confidence_interval(0.95), test.pvalue, flipped.pvalue)
@@ -159,19 +151,16 @@ def _test(first, second):
 def nulls(measured, labels, *, draws=200, seed=0):
     """NMI of every method's clusters with this seed beside that of shuffled labels: DataFrame.
 
-    Shuffling keeps the sizes of clusters and classes: null_mean and null_q95 (95th percentile) are
-    what these give by chance. p is the share of shuffles, the observed labels included, that reach
-    the NMI.
+    null_mean and null_q95 (95th percentile) are what these sizes give by chance; p is the share of
+    shuffles, the observed labels included, that reach the NMI.
     """
     truth = clustering.codes(labels)
     labelled = truth >= 0
+    rng = np.random.default_rng(seed)
+    shuffles = [truth[labelled], *(rng.permutation(truth[labelled]) for _ in range(draws))]
     lines = []
-    for run in measured:
-        if run.seed != seed:
-            continue
+    for run in [run for run in measured if run.seed == seed]:
         clusters = run.images["cluster"].to_numpy()[labelled]
-        rng = np.random.default_rng(seed)
-        shuffles = [truth[labelled], *(rng.permutation(truth[labelled]) for _ in range(draws))]
         nmi, *null = (normalized_mutual_info_score(shuffle, clusters) for shuffle in shuffles)
         reached = np.array(null) >= nmi - 1e-12  # equal but for rounding counts
         chance = {"null_mean": np.mean(null), "null_q95": np.quantile(null, 0.95)}

@@ -33,22 +33,18 @@ def unusualness(embeddings, *, count=5):
     Angiulli and Pizzuti 2002, doi 10.1007/3-540-45681-3_2. The mean over several keeps a pair of
     equal outliers from hiding each other.
     """
-    if len(embeddings) < 2:
-        raise ValueError(f"an image is unusual only among others: got {len(embeddings)}")
     return neighbours(embeddings, count)[1].mean(axis=1)
 
 
 def drift(first, second, *, draws=500, seed=0):
     """Energy distance of two batches (N, D) and (M, D), with a permutation test: dict.
 
-    ``E = 2 mean|x - y| - mean|x - x'| - mean|y - y'|`` is zero only for equal distributions, in any
-    number of dimensions, and has no width to choose (Szekely and Rizzo 2013, doi
-    10.1016/j.jspi.2013.03.018). null_q95 is its 95th percentile over `draws` permutations of the
-    pooled batch; p the share of them, the observed order included, that reach it.
+    ``E = 2 mean|x - y| - mean|x - x'| - mean|y - y'|`` is zero only for equal distributions
+    (Szekely and Rizzo 2013, doi 10.1016/j.jspi.2013.03.018). null_q95 is its 95th percentile over
+    `draws` permutations of the pooled batch; p the share of them, the observed order included, that
+    reach it.
     """
     sizes = len(first), len(second)
-    if min(sizes) < 2:
-        raise ValueError(f"drift needs two or more in both batches, got {sizes[0]} and {sizes[1]}")
     pooled = np.concatenate([first, second]).astype(np.float64)
     distances = cdist(pooled, pooled)
     # E = -w' D w with weights 1/N and -1/M, so that a permutation of w is all that a draw needs
@@ -97,9 +93,8 @@ def similar(image, dataset, *, count=11, border=4, seed=0, out=None):
     """The images of a data set nearest to an image file, as a contact sheet and a CSV.
 
     A file of the data set itself is looked up; any other is cropped by `border` pixels,
-    preprocessed and embedded with the training `seed` of notebook 04. Returns the table (rank,
-    image_id, path, label, distance) and `out`, both files without ending, by default
-    ``figures/<dataset>/similar_<image>``.
+    preprocessed and embedded with the training `seed` of notebook 04. Returns the table and `out`,
+    both files without ending.
     """
     image = Path(image)
     place = paths.of(dataset)
@@ -129,21 +124,18 @@ def outliers(dataset, *, count=18, neighbours=5, seed=0, out=None):
 
 
 def _prepared(dataset, seed):
-    """Training folder, embeddings, manifest and images of a data set, of one run."""
     folder = trainings(dataset, seed)[0]
     manifest = datasets.load_manifest(dataset)
     images = np.load(paths.of(dataset).level(0), mmap_mode="r")
     embeddings = np.load(folder / "embeddings.npy")
-    counts = len(embeddings), len(images), len(manifest)
-    if len(set(counts)) > 1:
-        sizes = "{} embeddings, {} images, {} rows in the manifest".format(*counts)
-        raise ValueError(f"{dataset}: {sizes}: run notebooks 01 to 04 again")
+    if not len(embeddings) == len(images) == len(manifest):
+        raise ValueError(f"{dataset} mixes different runs: run notebooks 01 to 04 again")
     return folder, embeddings, manifest, images
 
 
 def _write(out, dataset, manifest, images, chosen, distances, query):
-    """Contact sheet, perhaps of a query first, and CSV of the chosen images: table and `out`."""
-    import matplotlib.pyplot as plt  # slow to import: only where a picture is drawn
+    """Contact sheet, perhaps of a query first, and CSV of the chosen images."""
+    import matplotlib.pyplot as plt  # slow to import
 
     from semlib import plots, saving
 

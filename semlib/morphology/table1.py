@@ -11,23 +11,11 @@ PAPER_TABLE1 = {  # Sci Rep 2026, Table 1: silhouette, NMI
     "PCA (raw pixels)": (0.222131, 0.281617),
     "Proposed SSL": (0.501581, 0.203185),
 }
-TITLES = {
-    "silhouette": "silhouette",
-    "nmi": "NMI",
-    "ari": "ARI",
-    "knn_macro": "1-NN macro",
-    "probe": "probe",
-}
-MORE_TITLES = {
-    "macro_silhouette": "macro silhouette",
-    "ami": "AMI",
-    "v_measure": "V",
-    "homogeneity": "homogeneity",
-    "completeness": "completeness",
-    "knn_micro": "1-NN micro",
-    "embedding_std": "std",
-    "uniformity": "uniformity",
-}
+TITLES = {"silhouette": "silhouette", "nmi": "NMI", "ari": "ARI", "knn_macro": "1-NN macro"}
+TITLES["probe"] = "probe"
+MORE_TITLES = {"macro_silhouette": "macro silhouette", "ami": "AMI", "v_measure": "V"}
+MORE_TITLES |= {"homogeneity": "homogeneity", "completeness": "completeness"}
+MORE_TITLES |= {"knn_micro": "1-NN micro", "embedding_std": "std", "uniformity": "uniformity"}
 
 
 def table1(summary):

@@ -40,11 +40,8 @@ def train(
     Sci Rep 2026, section 5 "Training strategy": Adam, learning rate 1e-3, batch 32, 15 epochs, no
     labels. `levels` are uint8 arrays (N, H, W), finest first; memmaps are read batch by batch.
     `method` is a `Recipe` or a key of `recipes.METHODS`, `pairs` those of its cosine loss. `seed`
-    decides weights, order of the images and their random changes.
-
-    A killed run goes on from ``checkpoint.pt`` to the same weights; a finished `folder` of the same
-    settings and data is left as it is. It holds ``encoder.safetensors``, ``embeddings.npy``,
-    ``history.csv``, ``config.json`` and ``cost.json`` (seconds).
+    decides weights, order of the images and their random changes. A killed run goes on to the same
+    weights; a finished `folder` of the same settings and data is left as it is.
 
     Returns the history by epoch, a DataFrame: loss, and of the L0 embeddings in training
     embedding_std, rankme, silhouette (k-means, k = 6), nmi and knn_macro. Only the last two look at
@@ -53,7 +50,7 @@ def train(
     counts = [len(level) for level in levels]
     if min(counts) < 2 or len(set(counts)) > 1:
         raise ValueError(f"training needs two or more images, as many in each level; got {counts}")
-    recipe = recipes.find(method)
+    recipe = recipes.METHODS.get(method, method)
     device = device or best_device()
     config = {
         "seed": seed,
@@ -67,7 +64,8 @@ def train(
         "labels": None if labels is None else _digest(np.asarray(labels, "U")),
     }
     config = json.loads(json.dumps(config))  # as it will be read again: lists for tuples
-    if _finished(folder) == config:
+    file = folder / "config.json"  # written last
+    if file.exists() and json.loads(file.read_text()) == config:
         return pd.read_csv(folder / "history.csv")
 
     if device == "cpu":
@@ -77,7 +75,10 @@ def train(
     optimiser = torch.optim.Adam(learner.parameters(), lr=learning_rate)
     parts = {"learner": learner, "optimiser": optimiser}
     history = checkpoint.resume(folder / "checkpoint.pt", config, parts, [])
-    data = _resident(levels, device)
+    data = levels
+    size = sum(level.nbytes for level in levels)
+    if device != "cpu" and size < torch.cuda.mem_get_info()[0] / 2:  # of the free memory
+        data = [torch.tensor(level, device=device) for level in levels]
     steps = len(batches(counts[0], batch_size, seed, 0))
     options = {"desc": f"SSL seed {seed}", "unit": "step", "disable": not progress}
     with tqdm(total=epochs * steps, initial=len(history) * steps, **options) as bar:
@@ -147,26 +148,11 @@ def _trace(embeddings, labels):
     return trace
 
 
-def _finished(folder):
-    """The config of the training that wrote all its files here, if one did."""
-    config = folder / "config.json"
-    complete = config.exists() and (folder / "embeddings.npy").exists()
-    return json.loads(config.read_text()) if complete else None
-
-
-def _resident(levels, device):
-    """Levels on a GPU where they take at most half of its free memory, else as they are."""
-    if device == "cpu" or sum(level.nbytes for level in levels) > torch.cuda.mem_get_info()[0] / 2:
-        return levels
-    return [torch.tensor(level, device=device) for level in levels]
-
-
 def _digest(array):
     return hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
 
 
 def _finish(folder, config, learner, images, history, device, progress):
-    """Set the readout, embed all images and write the files."""
     encoder = learner.encoder
     if learner.recipe.readout:  # mean and deviation of the embeddings before it
         readout = encoder.readout

@@ -1,21 +1,19 @@
 """Which parts make up our recipe: chosen on one simulated set, reported on another.
 
-``python -m semlib.morphology.variants`` writes ``ssl_variants.csv`` beside this file (the stored
-table: ``--seeds 3``), which also holds recipes that were tried and dropped.
+``training/ssl_variants.py`` makes the larger comparison that is stored beside this file.
 """
 
 import json
 from dataclasses import replace
 from pathlib import Path
 
-import click
 import numpy as np
 import pandas as pd
 import torch
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from semlib import paths, workers
+from semlib import workers
 from semlib.images import preprocess, pyramid, simulator
 from semlib.images.simulator import microscope
 from semlib.morphology import clustering, controls, features, recipes, train
@@ -54,14 +52,13 @@ WHY = {  # each was kept or dropped when the set "selection" was looked at
 }
 
 
-def study(folder, count, *, size=128, names=tuple(VARIANTS), seeds, epochs):
-    """Train the variants on both simulated sets of `count` images and score them and baselines.
+def study(folder, count, *, names=tuple(VARIANTS), size=128, seeds, epochs):
+    """`summary` of variants and baselines on both simulated sets of `count` images.
 
-    L0 has `size` pixels. Finished trainings, in ``<folder>/<set>/<variant>/seed-<s>``, are taken as
-    they are. Images this small do not keep two cores busy, so each training has one core and
-    several run at a time. Returns the `summary`.
+    L0 has `size` pixels. Finished trainings in `folder` are taken as they are.
     """
-    processes = None if best_device() == "cpu" else 1  # a GPU trains one at a time
+    # images this small do not keep two cores busy: several trainings at a time, but one on a GPU
+    processes = None if best_device() == "cpu" else 1
     lines = []
     for set_name, simulate in SETS.items():
         images, labels = simulate(count)
@@ -74,8 +71,8 @@ def study(folder, count, *, size=128, names=tuple(VARIANTS), seeds, epochs):
         place = folder / set_name
         jobs = [(levels, labels, place, name, seed, epochs) for name in names for seed in seeds]
         trained = workers.spread(_trained, jobs, processes, 1)
-        for line in tqdm(trained, total=len(jobs), desc="variants", unit="training"):
-            lines.append({"set": set_name} | line)
+        trained = tqdm(trained, total=len(jobs), desc="variants", unit="training")
+        lines += [{"set": set_name} | line for line in trained]
     return summary(pd.DataFrame(lines))
 
 
@@ -100,9 +97,8 @@ SETS = {"selection": _selection, "report": _report}
 
 def _baselines(images):
     """The baselines of Table 1, and two of them with our readout: what does that alone bring?"""
-    vectors = {}
-    for name, method in features.TEXTURE.items():
-        vectors[name] = clustering.standardise(method(images))
+    texture = features.TEXTURE.items()
+    vectors = {name: clustering.standardise(method(images)) for name, method in texture}
     for name in ("GLCM", "Wavelet"):
         points = torch.as_tensor(vectors[name], dtype=torch.float32)
         readout = Readout(points.shape[1]).fit(points).eval()
@@ -114,9 +110,9 @@ def _baselines(images):
 def _trained(job):
     levels, labels, folder, name, seed, epochs = job
     place = folder / name.replace(",", "").replace(" ", "-") / f"seed-{seed}"
-    options = {"method": VARIANTS[name], "seed": seed, "epochs": epochs, "labels": labels}
+    options = {"seed": seed, "epochs": epochs, "labels": labels, "progress": False}
     with threadpool_limits(1):
-        train.train(levels, place, **options, progress=False)
+        train.train(levels, place, method=VARIANTS[name], **options)
         scores = score(np.load(place / "embeddings.npy"), labels, seed)
     cost = json.loads((place / "cost.json").read_text())
     return {"method": name, "why": WHY[name]} | scores | cost
@@ -131,10 +127,7 @@ def score(embeddings, labels, seed):
 
 
 def summary(runs):
-    """Set, method, seeds; mean over them of `SCORES` and seconds of a training; ``_sd``; why.
-
-    `runs` has a row for each set, method and seed.
-    """
+    """Mean and deviation over the seeds of each set and method, which have a row each in `runs`."""
     grouped = runs.groupby(["set", "method"], sort=False)
     parts = [grouped.size().rename("seeds"), grouped[[*SCORES, "seconds"]].mean()]
     parts += [grouped[SCORES].std(ddof=0).add_suffix("_sd"), grouped["why"].first()]
@@ -153,24 +146,3 @@ def verdicts(table):
             lines.append([name, column, ours, rivals.max(), rivals.idxmax(), ours > rivals.max()])
     names = ["set", "score", "ours", "best", "best_method", "better"]
     return pd.DataFrame(lines, columns=names)
-
-
-def stored():
-    """The `study` that comes with semlib."""
-    return pd.read_csv(STORED)
-
-
-@click.command()
-@click.option("--seeds", default=5, show_default=True, help="Trainings of each recipe.")
-@click.option("--out", type=click.Path(path_type=Path), default=STORED, help="Where to.")
-def main(seeds, out):
-    """Compare all recipes, 10 epochs on 400 images of each set; a killed run goes on."""
-    folder = paths.of("synthetic").variants.with_name("ssl-variants-400-10")
-    table = study(folder, 400, seeds=range(seeds), epochs=10)
-    with paths.atomic(out) as temporary:
-        table.round(4).to_csv(temporary, index=False)
-    click.echo(table[["set", "method", *SCORES, "seconds"]].round(3).to_string())
-
-
-if __name__ == "__main__":
-    main()

@@ -30,7 +30,7 @@ def test_same_generator_same_result_and_the_input_stays(name, images):
 
 def test_no_change_is_the_identity_and_unknown_ones_are_named(images):
     assert torch.equal(augment(images, [], generator()), images)
-    with pytest.raises(ValueError, match="'sharpen'"):
+    with pytest.raises(KeyError, match="'sharpen'"):
         augment(images, ["flip", "sharpen"], generator())
 
 

@@ -49,8 +49,6 @@ def test_unlabelled_images_count_in_no_score_against_labels(blobs):
     for none in ([""] * 100, None):
         scores = clustering.cluster_scores(points, none, k=3)
         assert np.isfinite(scores["silhouette"]) and np.isnan([scores["nmi"], scores["ari"]]).all()
-    with pytest.raises(ValueError, match="3 labels for 100"):
-        clustering.cluster_scores(points, [1, 2, 3], k=3)
 
 
 def test_v_measure_is_nmi_under_another_name_and_agrees_with_scikit_learn(blobs):
@@ -98,11 +96,11 @@ def test_standardise():
 @pytest.mark.parametrize(
     ("points", "k", "message"),
     [
-        (np.zeros((5, 2)), 6, "k = 6.*got 5"),
-        (np.zeros((1, 2)), 2, "got 1"),
+        (np.zeros((5, 2)), 6, "k = 6.*of 5 images"),
+        (np.zeros((1, 2)), 2, "k = 2.*of 1 images"),
         (np.arange(20.0).reshape(10, 2), 1, "k = 1"),
         (np.repeat([[0.0], [1.0]], 10, axis=0), 3, "2 different embeddings"),
-        (np.array([[0.0], [np.nan], [1], [2]]), 2, "1 embeddings hold NaN"),
+        (np.array([[0.0], [np.nan], [1], [2]]), 2, "contains NaN"),
     ],
 )
 def test_what_cannot_be_clustered_is_named(points, k, message):

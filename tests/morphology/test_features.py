@@ -106,7 +106,7 @@ def test_all_black_images_give_finite_features():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda x: features.pca(x, components=6), "6 components.*got 5"),
+        (lambda x: features.pca(x, components=6), "6 components of 5 images"),
         (lambda x: features.pca(x, components=0), "0 components"),
         (lambda x: features.glcm(x, levels=100), "divide 256, got 100"),
         (lambda x: features.glcm(x, distances=[48]), r"\[48\]"),
@@ -118,5 +118,5 @@ def test_all_black_images_give_finite_features():
     ],
 )
 def test_bad_arguments_are_named(images, call, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, KeyError), match=message):
         call(images)

@@ -36,16 +36,9 @@ def test_a_handful_of_images_has_a_view(count, view):
     assert points.shape == (count, 2) and np.isfinite(points).all()
 
 
-def test_one_feature_is_enough():
-    points = np.arange(30.0)[:, None]
-    assert np.isfinite(layout.tsne(points)).all()
-
-
-def test_too_few_or_identical_embeddings():
+def test_too_few_embeddings():
     with pytest.raises(ValueError, match="3 or more images, got 2"):
         layout.tsne(np.zeros((2, 4)))
-    with pytest.raises(ValueError, match="all 5 embeddings are the same"):
-        layout.tsne(np.ones((5, 4)))
 
 
 @pytest.mark.slow

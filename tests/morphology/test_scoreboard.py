@@ -54,8 +54,6 @@ def test_trainings_take_turns_and_count_alike(blobs):
         ("a", i % 2, i) for i in range(4)
     ]
     assert {run.training for run in measured[4:]} == {-1}
-    with pytest.raises(ValueError, match="a: 5 seeds for 2 embeddings"):
-        scoreboard.runs({"a": [points] * 2}, labels, k=3, seeds=range(5))
 
 
 def test_sweep_peaks_at_the_number_of_blobs(blobs):

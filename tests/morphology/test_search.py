@@ -35,7 +35,7 @@ def folder(tmp_path):
     np.save(place.level(0), level0)
     np.save(place.ssl(0) / "embeddings.npy", embed(encoder, level0, progress=False))
     save_file(encoder.state_dict(), place.ssl(0) / "encoder.safetensors")
-    config = {"seed": 0, "recipe": asdict(recipes.find("paper"))}
+    config = {"seed": 0, "recipe": asdict(recipes.METHODS["paper"])}
     (place.ssl(0) / "config.json").write_text(json.dumps(config))
     rows = [(f"id{i}", f"{i}.png", "", "a" if i else "", "0") for i in range(8)]
     table = pd.DataFrame(rows, columns=["image_id", "path", "mask_path", "label", "sha256"])
@@ -91,7 +91,7 @@ def test_what_is_missing_is_named(folder, tmp_path):
 
 def test_data_that_do_not_fit_together_are_refused(folder):
     np.save(paths.of(folder).ssl(0) / "embeddings.npy", np.zeros((3, 128)))
-    with pytest.raises(ValueError, match="3 embeddings, 8 images, 8 rows.*run notebooks 01 to 04"):
+    with pytest.raises(ValueError, match="different runs: run notebooks 01 to 04"):
         search.outliers(folder)
 
 
@@ -118,8 +118,6 @@ def test_unusualness_by_hand_and_a_pair_does_not_hide_itself():
     np.testing.assert_allclose(distances, [1.5, 1, 1.5, (0.1 + 48) / 2, (0.1 + 48.1) / 2])
     assert set(np.argsort(distances)[-2:]) == {3, 4}
     assert len(search.unusualness(points[:3], count=20)) == 3
-    with pytest.raises(ValueError, match="only among others: got 1"):
-        search.unusualness(points[:1])
 
 
 def test_energy_distance_equals_scipy_in_one_dimension():
@@ -138,8 +136,6 @@ def test_drift_is_found_where_there_is_one():
     assert wider["p"] == pytest.approx(1 / 100)
     same = search.drift(first, first, draws=99)
     assert same["energy"] == pytest.approx(0, abs=1e-12) and same["p"] == 1
-    with pytest.raises(ValueError, match="got 60 and 1"):
-        search.drift(first, second[:1])
 
 
 def test_p_is_even_without_drift():
