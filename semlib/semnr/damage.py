@@ -1,8 +1,7 @@
 """Simulated fields and graded, seeded damage: by a microscope, and by a bad restorer.
 
 Each kind of damage takes an image (H, W) in [0, 1], a severity from 0 (nothing) to 1 (severe), a
-random generator and the defect's mask. One seed gives one pattern at every severity, so severities
-can be compared.
+random generator and the defect's mask. One seed gives one pattern at every severity.
 """
 
 import numpy as np
@@ -35,17 +34,13 @@ def apply(name, image, severity, *, seed, mask=None):
     `name` is one of `DEGRADATIONS` (the microscope) or `STRESSES` (a bad restorer), `severity` goes
     from 0 to 1, and "defect erased" needs the defect's `mask`.
     """
-    kinds = DEGRADATIONS | STRESSES
-    if name not in kinds:
-        raise ValueError(f"unknown degradation {name!r}: use one of {', '.join(kinds)}")
     if not 0 <= severity <= 1:
         raise ValueError(f"severity={severity}: severities go from 0 to 1")
-    if name == "defect erased" and mask is None:
-        raise ValueError("'defect erased' needs the mask of the defect")
-    image = check_image(image)
-    rng = np.random.default_rng(seed)
-    changed = kinds[name](image, severity, rng, mask) if severity else image
-    return np.clip(changed, 0, 1).astype(np.float32)
+    damaged = check_image(image)
+    if severity:
+        function = (DEGRADATIONS | STRESSES)[name]
+        damaged = function(damaged, severity, np.random.default_rng(seed), mask)
+    return np.clip(damaged, 0, 1).astype(np.float32)
 
 
 def without_defect(image, mask):
@@ -56,10 +51,9 @@ def without_defect(image, mask):
     """
     mask = check_mask(mask, image.shape)
     pieces, count = ndimage.label(ndimage.binary_dilation(mask, iterations=2))
-    blocked = pieces > 0
     restored = image.copy()
     for number in range(1, count + 1):
-        _copy_over(restored, image, pieces == number, blocked)
+        _copy_over(restored, image, pieces == number, pieces > 0)
     return restored
 
 
@@ -69,8 +63,7 @@ def _copy_over(restored, image, piece, blocked):
     window = ndimage.find_objects((distance <= RING).astype(int))[0]
     around = ((distance > 0) & (distance <= RING) & ~blocked)[window].astype(np.float32)
     inside = piece[window].astype(np.float32)
-    top = max(0, window[0].start - REACH)
-    left = max(0, window[1].start - REACH)
+    top, left = (max(0, side.start - REACH) for side in window)
     area = np.s_[top : window[0].stop + REACH, left : window[1].stop + REACH]
 
     def correlate(values, kernel):
@@ -93,11 +86,6 @@ def _dose(image, severity, rng, _mask):
     return microscope.acquire(image * 255, rng, dose=2000 * 0.01**severity) / 255
 
 
-def _gaussian(image, severity, rng, _mask):
-    """White Gaussian noise, standard deviation 0.2 at severity 1."""
-    return image + 0.2 * severity * rng.standard_normal(image.shape)
-
-
 def _jitter(image, severity, rng, _mask):
     """Rows displaced at random, standard deviation 2 px."""
     shifts = 2 * severity * rng.standard_normal(len(image))
@@ -108,12 +96,11 @@ def _jitter(image, severity, rng, _mask):
 
 def _drift(image, severity, rng, _mask):
     """The stage creeps: 6 px from top to bottom in a random, slowly turning direction."""
-    time = np.linspace(0, 1, len(image))
+    time = np.linspace(0, 1, len(image))[:, None]
     angle = rng.uniform(0, 2 * np.pi) + rng.normal(0, 0.7) * time
-    right = 6 * severity * time * np.cos(angle)
-    down = 6 * severity * time * np.sin(angle)
     y, x = np.indices(image.shape)
-    places = (y + down[:, None], x + right[:, None])
+    reach = 6 * severity * time
+    places = (y + reach * np.sin(angle), x + reach * np.cos(angle))
     return ndimage.map_coordinates(image, places, order=1, mode="nearest")
 
 
@@ -136,11 +123,6 @@ def _compress(image, severity, _rng, _mask):
     return image.mean() + (1 - 0.8 * severity) * (image - image.mean())
 
 
-def _blur(image, severity, _rng, _mask):
-    """Gaussian blur, 4 px."""
-    return ndimage.gaussian_filter(image, 4 * severity)
-
-
 def _sharpen(image, severity, _rng, _mask):
     """Unsharp mask, radius 1.5 px, amount 4."""
     return image + 4 * severity * (image - ndimage.gaussian_filter(image, 1.5))
@@ -157,8 +139,7 @@ def _artefacts(image, severity, rng, _mask):
     """Invented spots and short strokes: one per 2,000 pixels, 0.3 bright or dark."""
     points = np.zeros(image.shape)
     for _ in range(max(1, image.size // 2000)):
-        y = rng.integers(image.shape[0])
-        x = rng.integers(image.shape[1])
+        y, x = (rng.integers(side) for side in image.shape)
         length = rng.integers(1, 10)
         points[y, x : x + length] = rng.choice([-1, 1])
     marks = ndimage.gaussian_filter(points, 1.2)
@@ -172,7 +153,8 @@ def _erased(image, severity, _rng, mask):
 
 DEGRADATIONS = {
     "dose": _dose,
-    "gaussian": _gaussian,
+    # white noise, standard deviation 0.2 at severity 1
+    "gaussian": lambda x, severity, rng, _mask: x + 0.2 * severity * rng.standard_normal(x.shape),
     "jitter": _jitter,
     "drift": _drift,
     "charging": _charging,
@@ -180,7 +162,7 @@ DEGRADATIONS = {
     "contrast compression": _compress,
 }
 STRESSES = {
-    "blur": _blur,
+    "blur": lambda image, severity, *_: ndimage.gaussian_filter(image, 4 * severity),  # pixels
     "over-sharpening": _sharpen,
     "hallucinated texture": _texture,
     "added artefacts": _artefacts,

@@ -17,14 +17,12 @@ SMALLEST = 16  # pixels a side
 def denoise(name, image, **settings):
     """Denoise one image (H, W) in [0, 1] with one of `names()`; float32 (H, W) in [0, 1].
 
-    Also with "BM3D", where the package bm3d is installed (free for non-commercial use only).
     `settings` are other values for a classical denoiser's own parameters, see `CLASSICAL`.
     """
-    classical = CLASSICAL | {"BM3D": _bm3d}
-    if name not in classical | LEARNED:
+    if name not in names():
         raise ValueError(f"unknown denoiser {name!r}: use one of {', '.join(names())}")
     image = check_image(image, smallest=SMALLEST)
-    function = network(LEARNED[name]) if name in LEARNED else classical[name]
+    function = network(LEARNED[name]) if name in LEARNED else CLASSICAL[name]
     return np.clip(function(image, **settings), 0, 1).astype(np.float32)
 
 
@@ -34,14 +32,14 @@ def names():
 
 
 def calibrate(name, image):
-    """Best settings of a classical denoiser for one noisy image, without the truth: dict.
+    """Best settings of a denoiser for one noisy image, without the truth, if it has any: dict.
 
     J-invariance (Batson and Royer, arXiv 1901.11365): each pixel is guessed from the others and
     compared with itself. It assumes noise that is independent from pixel to pixel; the noise of a
     scan is correlated, which makes it choose too weak a filter.
     """
     if name not in GRIDS:
-        raise ValueError(f"{name!r} has nothing to calibrate: use one of {', '.join(GRIDS)}")
+        return {}
     image = check_image(image, smallest=SMALLEST)
     grid = dict(GRIDS[name])  # a copy, which scikit-image changes
     chosen = restoration.calibrate_denoiser(image, CLASSICAL[name], grid, approximate_loss=True)
@@ -49,8 +47,8 @@ def calibrate(name, image):
 
 
 def calibrated(name, image):
-    """Denoise with the settings that `calibrate` finds on this image, where there are any."""
-    return denoise(name, image, **(calibrate(name, image) if name in GRIDS else {}))
+    """Denoise with the settings that `calibrate` finds on this image."""
+    return denoise(name, image, **calibrate(name, image))
 
 
 def load(kind, folder=MODELS):
@@ -59,11 +57,8 @@ def load(kind, folder=MODELS):
 
     from semlib.unet import UNet
 
-    file = Path(folder) / f"{kind}.safetensors"
-    if not file.is_file():
-        raise FileNotFoundError(f"{file}: train it with python -m training.denoisers {kind}")
     unet = UNet(residual=kind != "blind")
-    unet.load_state_dict(load_file(file))
+    unet.load_state_dict(load_file(Path(folder) / f"{kind}.safetensors"))
     return unet.eval()
 
 
@@ -91,14 +86,6 @@ def _nl_means(image, *, strength=0.8):
     height = max(strength * sigma, 1e-6)  # 0 would divide by 0 on a constant image
     options = {"patch_size": 5, "patch_distance": 7, "fast_mode": True}
     return restoration.denoise_nl_means(image, h=height, sigma=sigma, **options)
-
-
-def _bm3d(image, *, sigma=None):
-    try:
-        import bm3d
-    except ImportError as error:
-        raise ValueError("BM3D needs the package bm3d: pip install bm3d") from error
-    return bm3d.bm3d(image, sigma or float(restoration.estimate_sigma(image)))
 
 
 WAVELET = {"wavelet": "db2", "method": "BayesShrink", "wavelet_levels": 3}

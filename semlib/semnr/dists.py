@@ -35,7 +35,8 @@ class Distance(piq.DISTS):
 
     def get_features(self, x):
         """The image itself and the five stages, tensors (1, C, h, w)."""
-        return [x, *vgg.stages(x, pool=_l2_pool)]
+        # Hann-weighted; a new one each time: it keeps the number of channels of its first call
+        return [x, *vgg.stages(x, pool=lambda maps: L2Pool2d()(maps))]
 
     @torch.inference_mode()
     def forward(self, image):
@@ -44,11 +45,6 @@ class Distance(piq.DISTS):
         pairs = zip(terms, self.weights, strict=True)
         alike = torch.cat([(term * weight.to(term)).mean((2, 3)) for term, weight in pairs], 1)
         return max(0.0, 1 - alike.sum().item())  # rounding would put equal images -1e-7 apart
-
-
-def _l2_pool(x):
-    """Root of the Hann-weighted mean square, 3 x 3, every second pixel."""
-    return L2Pool2d()(x)  # a new one each time: it keeps the number of channels of its first call
 
 
 def _tensor(image):

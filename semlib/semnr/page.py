@@ -21,9 +21,7 @@ def read(path):
         with Image.open(path) as file:
             values = np.asarray(file)
             mode = file.mode
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{path} does not exist") from error
-    except OSError as error:  # no image, or a part of one
+    except OSError as error:  # no file, no image, or a part of one
         raise ValueError(f"{path} is no image that can be read ({error})") from error
     if values.ndim != 2 or mode in ("P", "1"):
         raise ValueError(f"{path} is a colour image (mode {mode}): convert it to one grey channel")
@@ -37,10 +35,7 @@ def read_mask(path):
 
 
 def folder(place):
-    """Files of equal stem in ``reference/``, ``restored/`` and perhaps ``noisy/``, ``mask/``.
-
-    A list of dict of paths or None; FileNotFoundError if nothing in ``reference/`` has a namesake.
-    """
+    """Files of one stem in ``reference/``, ``restored/``, ``noisy/``, ``mask/``: list of dict."""
     parts = {}
     for name in ("reference", "restored", "noisy", "mask"):
         files = sorted((Path(place) / name).glob("*"))
@@ -55,16 +50,15 @@ def write(reference, restored, out, *, mask=None, noisy=None):
     """Profile one restored image file and write ``<out>.png`` and ``<out>.csv``; the CSV's table.
 
     All are paths, `out` without ending; with a `mask` of the defect there are CNR, gCNR and recall,
-    with the `noisy` image before the restoration conflicts and the verdict. ValueError or
-    FileNotFoundError for files that are missing, are no grey images or differ in size.
+    with the `noisy` image before the restoration the verdict. ValueError names a bad file.
     """
     import matplotlib.pyplot as plt
 
     from semlib import saving
 
     truth = trust.Reference(read(reference), mask=None if mask is None else read_mask(mask))
-    images = {} if noisy is None else {"noisy": read(noisy)}
-    images["restored"] = read(restored)
+    images = {"noisy": noisy, "restored": restored}
+    images = {name: read(file) for name, file in images.items() if file is not None}
     profiles = {name: trust.profile(truth, image) for name, image in images.items()}
     names = pd.Index([*profiles], name="image")
     table = pd.DataFrame([*profiles.values()], names, columns=list(COLUMNS)).reset_index()
@@ -74,8 +68,8 @@ def write(reference, restored, out, *, mask=None, noisy=None):
         table.loc[table["image"] == "restored", "verdict"] = verdict.name
     saving.style()
     profiles["restored"]["notes"] += apart(truth.image, images["restored"])
-    title = _title(Path(restored), Path(reference))
-    figure = draw(truth.image, images, profiles, title)
+    files = ["/".join(Path(file).parts[-2:]) for file in (restored, reference)]
+    figure = draw(truth.image, images, profiles, " against ".join(files))
     with atomic(f"{out}.png") as temporary:
         figure.savefig(temporary)
     plt.close(figure)
@@ -84,32 +78,19 @@ def write(reference, restored, out, *, mask=None, noisy=None):
     return table
 
 
-def _title(restored, reference):
-    """Names of both files, with their folders where the names alone are the same."""
-    if restored.name != reference.name:
-        return f"{restored.name} against {reference.name}"
-    names = [f"{path.parent.name}/{path.name}" for path in (restored, reference)]
-    return " against ".join(names)
-
-
 def apart(reference, restored):
     """A warning in a list, where the restored image lies beside the reference."""
     down, right = registration.displacement(restored, reference)
     if max(abs(down), abs(right)) < APART:
         return []
-    sides = ("below" if down > 0 else "above", "right" if right > 0 else "left")
-    place = f"{abs(down):.1f} px {sides[0]}, {abs(right):.1f} px to the {sides[1]}"
     return [
-        f"The restored image seems to lie beside the reference ({place}, by phase correlation): "
-        "bring them together first, or the numbers measure the drift (semlib.semnr.registration)."
+        f"The restored image seems to lie {down:.1f} px below and {right:.1f} px to the right of "
+        "the reference: bring them together first (semlib.semnr.registration)."
     ]
 
 
 def draw(reference, images, profiles, title):
-    """One page about one restoration: images, difference, radar, numbers, verdict.
-
-    `images` and `profiles` are of "restored", and of "noisy" if there is one.
-    """
+    """One page about the image "restored", and "noisy" if there is one: pictures and numbers."""
     import matplotlib.pyplot as plt
 
     from semlib.semnr import plots
@@ -127,15 +108,14 @@ def draw(reference, images, profiles, title):
     picture = axes[-1].imshow(error, cmap="RdBu_r", vmin=-span, vmax=span)
     axes[-1].set(title="restored - reference", xticks=[], yticks=[])
     above.colorbar(picture, ax=axes[-1], location="bottom", label="grey value (0 to 1)")
-    grid = below.add_gridspec(1, 2)
     scaled = {name: profile["scaled"] for name, profile in profiles.items()}
-    radar = below.add_subplot(grid[0], projection="polar")
+    radar = below.add_subplot(1, 2, 1, projection="polar")
     plots.polygon(radar, scaled["restored"], scaled.get("noisy"))
     notes = profiles["restored"]["notes"]
     if "noisy" in profiles:
         verdict = trust.verdict(profiles["noisy"], profiles["restored"])
         notes = [f"Verdict: {verdict.name}. Next: {verdict.next}.", *notes]
-    _numbers(below.add_subplot(grid[1]), profiles, notes, plots.NAMES)
+    _numbers(below.add_subplot(1, 2, 2), profiles, notes, plots.NAMES)
     return figure
 
 
@@ -146,8 +126,7 @@ def _numbers(axis, profiles, notes, names):
     for metric, label in labels.items():
         values = [profile[metric] for profile in profiles.values()]
         cells.append([label, *("–" if np.isnan(value) else f"{value:.3f}" for value in values)])
-    layout = {"loc": "upper center", "cellLoc": "center", "edges": "horizontal"}
-    table = axis.table(cells, colLabels=["metric", *profiles], **layout)
+    table = axis.table(cells, colLabels=["metric", *profiles], loc="upper center")
     table.auto_set_font_size(False)
     table.set_fontsize(9)
     table.scale(1, 1.25)

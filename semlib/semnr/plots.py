@@ -14,19 +14,13 @@ NAMES = LABELS | {"dists": "DISTS", "gcnr": "gCNR", "recall": "defect recall"}
 
 
 def radar(profiles):
-    """One polygon for each denoiser, that of "identity" (the noisy image) behind it in grey.
-
-    `profiles` maps names to ``scaled`` of `trust.profile`, or means of several.
-    """
+    """A polygon for each scaled profile (name -> dict), that of "identity" behind it in grey."""
     shown = [name for name in profiles if name != "identity"]
     columns = min(5, len(shown))
     lines = -(-len(shown) // columns)
-    polar = {"projection": "polar"}
-    size = (2.9 * columns, 3.0 * lines)
-    figure, axes = plt.subplots(lines, columns, figsize=size, subplot_kw=polar, squeeze=False)
-    for axis in axes.flat[len(shown) :]:
-        axis.set_visible(False)
-    for axis, name in zip(axes.flat, shown, strict=False):
+    figure = plt.figure(figsize=(2.9 * columns, 3.0 * lines))
+    for number, name in enumerate(shown, 1):
+        axis = figure.add_subplot(lines, columns, number, projection="polar")
         polygon(axis, profiles[name], before=profiles["identity"])
         axis.set_title(f"{name}\narea {trust.area(profiles[name].values()):.2f}", fontsize=10)
     colours = {"restored": PALETTE[0], "noisy": "0.55"}
@@ -48,10 +42,7 @@ def polygon(axis, scaled, before=None):
     axis.set_theta_direction(-1)
     axis.set(ylim=(0, 1), yticks=[0.5, 1.0], yticklabels=[], xticks=angles)
     axis.set_xticklabels([LABELS[name] for name in kept], fontsize=8)
-    for label, angle in zip(axis.get_xticklabels(), angles, strict=True):
-        side = round(np.sign(round(np.sin(angle), 3)))  # 1 right of the centre, -1 left
-        label.set_horizontalalignment(["center", "left", "right"][side])
-    axis.tick_params(axis="x", pad=4)
+    axis.tick_params(axis="x", pad=8)
 
 
 def gallery(panels, *, width=1.9):
@@ -68,12 +59,12 @@ def limits(image):
 
 
 def comparison(panels, captions, mask, *, zoom=24):
-    """Whole images above, the defect enlarged below; the mask's outline only in the first.
+    """Whole images above, below the defect enlarged (2 `zoom` pixels a side) and once outlined.
 
-    `panels` maps titles to images (H, W), `captions` some of them to a line below; the enlarged
-    part has twice `zoom` pixels a side.
+    `panels` maps titles to images (H, W), `captions` some of them to a line below.
     """
-    top, left = corner(mask, zoom)
+    start = np.argwhere(mask).mean(0) - zoom
+    top, left = np.clip(start, 0, np.array(mask.shape) - 2 * zoom).astype(int)
     window = np.s_[top : top + 2 * zoom, left : left + 2 * zoom]
     figure, axes = plt.subplots(2, len(panels), figsize=(2.5 * len(panels), 5.4), squeeze=False)
     low, high = limits(next(iter(panels.values())))
@@ -87,29 +78,18 @@ def comparison(panels, captions, mask, *, zoom=24):
     return figure
 
 
-def corner(mask, reach):
-    """Top and left of a square of 2 `reach` pixels around a mask's centre, inside the image."""
-    start = np.argwhere(mask).mean(0) - reach
-    return np.clip(start, 0, np.maximum(0, np.array(mask.shape) - 2 * reach)).astype(int)
-
-
 def severity_curves(table):
     """Each metric against severity, a line for each damage of `compare.severity`."""
-    metrics = stress.METRICS
-    figure, axes = plt.subplots(2, 4, figsize=(13, 5.6), sharex=True)
+    figure, axes = plt.subplots(2, 4, figsize=(13, 5.6))
+    *used, empty = axes.flat
     options = {"hue": "damage", "palette": PALETTE[: table["damage"].nunique()], "errorbar": "se"}
-    last = axes.flat[len(metrics) - 1]
-    for axis, metric in zip(axes.flat, metrics, strict=False):
-        sns.lineplot(table, x="severity", y=metric, ax=axis, legend=axis is last, **options)
+    for axis, metric in zip(used, stress.METRICS, strict=True):
+        sns.lineplot(table, x="severity", y=metric, ax=axis, legend=axis is used[-1], **options)
         unit = {"psnr": " (dB)", "dists": " (distance, 0 is best)"}.get(metric, "")
         axis.set(xlabel="severity (0 to 1)", ylabel=NAMES[metric] + unit)
-    handles, names = last.get_legend_handles_labels()
-    last.get_legend().remove()
-    for axis in axes.flat[len(metrics) :]:
-        axis.axis("off")
-        axis.legend(handles, names, loc="center", fontsize=9)
-    axes[0, -1].xaxis.set_tick_params(labelbottom=True)  # nothing is drawn below this one
-    axes[0, -1].set_xlabel("severity (0 to 1)", visible=True)
+    used[-1].get_legend().remove()
+    empty.axis("off")
+    empty.legend(*used[-1].get_legend_handles_labels(), loc="center", fontsize=9)
     return figure
 
 
@@ -118,8 +98,7 @@ def disagreement(shares):
     figure, axis = plt.subplots(figsize=(8.2, 0.5 * len(shares) + 1.6))
     shares = shares.rename(columns=NAMES).astype(float)
     bar = {"label": "share of cases called better"}
-    scale = {"vmin": 0, "vmax": 1, "cmap": "RdYlBu", "cbar_kws": bar}
-    sns.heatmap(shares, annot=True, fmt=".2f", ax=axis, **scale)
+    sns.heatmap(shares, vmin=0, vmax=1, cmap="RdYlBu", annot=True, fmt=".2f", cbar_kws=bar)
     axis.set(xlabel="", ylabel="")
     axis.tick_params(axis="y", rotation=0)
     return figure

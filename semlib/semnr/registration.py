@@ -16,14 +16,11 @@ def register(noisy, clean):
 
     The slow scan drifts while it runs: after the shift of the whole image those of five bands of
     rows are measured, twice, and a straight line over the rows is fitted. A data bar at the bottom,
-    where both images are equal, would pin every shift to zero and is cut off first.
-
-    Returns the noisy image and the clean one, moved and as it was, float32 (h, w), and the shift of
-    the first and the last row, float (2, 2), (down, right) in pixels.
+    where both are equal, is cut off first. Returns the noisy image and the clean one, moved and as
+    it was, float32 (h, w), and the shift (down, right) of the first and the last row in pixels.
     """
     height = _above_data_bar(noisy, clean)
-    noisy = noisy[:height]
-    clean = clean[:height]
+    noisy, clean = (image[:height] for image in (noisy, clean))
     drift = np.zeros((2, height))
     for count in (1, BANDS, BANDS):
         drift += _drift(noisy, _warp(clean, drift), count)
@@ -64,7 +61,6 @@ def _warp(image, drift):
 def _shift(a, b):
     # a band-pass keeps noise and shading out, the window the edges of the frame
     window = np.outer(*(np.hanning(side) for side in a.shape))
-    a, b = (ndimage.gaussian_filter(x, 2) - ndimage.gaussian_filter(x, 20) for x in (a, b))
-    return phase_cross_correlation(a * window, b * window, upsample_factor=20, normalization=None)[
-        0
-    ]
+    bands = [ndimage.gaussian_filter(x, 2) - ndimage.gaussian_filter(x, 20) for x in (a, b)]
+    a, b = (band * window for band in bands)
+    return phase_cross_correlation(a, b, upsample_factor=20, normalization=None)[0]

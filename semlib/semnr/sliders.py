@@ -20,12 +20,9 @@ def in_jupyter():
 
 
 def sliders(clean, mask, *, seed=0):
-    """Show the sliders for a clean image (H, W) and its defect; needs ipywidgets and says so."""
-    try:
-        from ipywidgets import FloatLogSlider, FloatSlider, interact
-    except ImportError:
-        print("the sliders need ipywidgets: python -m pip install ipywidgets, then a new kernel")
-        return
+    """Show the sliders for a clean image (H, W) and its defect."""
+    from ipywidgets import FloatLogSlider, FloatSlider, interact
+
     reference = trust.Reference(clean, mask=mask)
 
     def show(method, dose, strength):
@@ -33,8 +30,7 @@ def sliders(clean, mask, *, seed=0):
         plt.show()
 
     dose = FloatLogSlider(value=40, min=1, max=3, step=0.1, description="dose")
-    strength = FloatSlider(value=0.4, min=0, max=1, step=0.1, description="strength")
-    strength.continuous_update = False
+    strength = FloatSlider(value=0.4, max=1, description="strength", continuous_update=False)
     interact(show, method=list(STRENGTHS), dose=dose, strength=strength)
 
 

@@ -26,26 +26,23 @@ TRIED = {  # values of each threshold, see `choose`; our choice
     "dists_worse": (0.0, 0.01, 0.02, 0.05),
     "cnr_down": (0.0, 0.05, 0.1, 0.2, 0.4),
 }
-GAINS = {  # damage: (gain, whether a low value raises the alarm); our choice
-    "blur": ("edge", True),
-    "over-sharpening": ("edge", False),
-    "hallucinated texture": ("invention", False),
-    "contrast loss": ("contrast", True),
-    "defect erased": ("defect", True),
-    "added artefacts": ("outlier", False),
+GAINS = {  # damage: (gain, 1 where a low value raises the alarm, -1 where a high one); our choice
+    "blur": ("edge", 1),
+    "over-sharpening": ("edge", -1),
+    "hallucinated texture": ("invention", -1),
+    "contrast loss": ("contrast", 1),
+    "defect erased": ("defect", 1),
+    "added artefacts": ("outlier", -1),
 }
 
 
 def evaluate(clean, masks, *, seeds=(0,), severities=(0.3, 0.6, 1.0), dose=40.0):
     """Put every stress test on an honest restoration of every image and compare with the noisy one.
 
-    An honest restoration is the truth with a share of the noise (`LEFTS`, given as its severity).
-    The stress tests damage that with 30 %: what a rule then says is about the stress alone.
-    Parameters as in `compare.denoisers`.
-
-    A DataFrame of image, half ("choose" for even images, "judge" for odd ones), seed, stress,
-    severity, ``d_<metric>`` (after - before; CNR relative), ``<metric>``, ``before_<metric>``, and
-    gains.
+    An honest restoration is the truth with a share of the noise (`LEFTS`, given as its severity);
+    the stress tests damage that with 30 %. Parameters as in `compare.denoisers`. A DataFrame of
+    image, half ("choose" for even images, "judge" for odd ones), seed, stress, severity,
+    ``d_<metric>`` (after - before; CNR relative), ``<metric>``, ``before_<metric>``, and gains.
     """
     tests = [*product([HONEST], LEFTS), *product(damage.STRESSES, severities)]
     table = []
@@ -61,19 +58,15 @@ def evaluate(clean, masks, *, seeds=(0,), severities=(0.3, 0.6, 1.0), dose=40.0)
                 if stress != HONEST:
                     own = {"seed": [seed, number, 1], "mask": reference.mask}
                     image = damage.apply(stress, image, severity, **own)
+                after = reference.scores(image)
+                moved = trust.changes(before, after)
+                moved |= {name: after[name] - before[name] for name in ("gcnr", "recall")}
                 case = {"image": number, "half": half, "seed": seed}
                 case |= {"stress": stress, "severity": severity}
-                table.append(case | _compared(reference, before, image))
+                case |= {f"d_{name}": change for name, change in moved.items()} | after
+                case |= {f"before_{name}": value for name, value in before.items()}
+                table.append(case | gains(reference, image))
     return pd.DataFrame(table)
-
-
-def _compared(reference, before, image):
-    after = reference.scores(image)
-    moved = trust.changes(before, after)
-    moved |= {name: after[name] - before[name] for name in ("gcnr", "recall")}
-    compared = {f"d_{name}": change for name, change in moved.items()} | after
-    compared |= {f"before_{name}": value for name, value in before.items()}
-    return compared | gains(reference, image)
 
 
 def choose(table):
@@ -109,9 +102,8 @@ def judge(table, thresholds):
     judged = []
     for rule, (target, *_) in RULES.items():
         shown = ", ".join(f"{name} {value:g}" for name, value in thresholds[rule].items())
-        fires = rule_fires(table, rule, thresholds[rule])
-        case = {"rule": rule, "target": target, "thresholds": shown}
-        judged.append(case | _rates(table, fires, target))
+        rates = _rates(table, rule_fires(table, rule, thresholds[rule]), target)
+        judged.append({"rule": rule, "target": target, "thresholds": shown} | rates)
     return pd.DataFrame(judged)
 
 
@@ -119,27 +111,24 @@ def gain_rules(table):
     """The alternative, a table as `judge`'s: one gain and one threshold for each damage."""
     chosen, judged = (table[table["half"] == half] for half in ("choose", "judge"))
     rules = []
-    for target, (gain, low) in GAINS.items():
+    for target, (gain, sign) in GAINS.items():
         # half-way between the two values that are separated best
         values = np.unique(chosen.loc[chosen["stress"].isin([target, HONEST]), gain])
         limits = (values[1:] + values[:-1]) / 2
-        scores = [_youden(chosen, _alarm(chosen[gain], limit, low), target) for limit in limits]
+        alarms = [sign * chosen[gain] < sign * limit for limit in limits]
+        scores = [_youden(chosen, alarm, target) for alarm in alarms]
         limit = limits[np.argmax(scores)]
-        rule = {"rule": f"{gain} {'<' if low else '>'}", "target": target}
-        rates = _rates(judged, _alarm(judged[gain], limit, low), target)
+        rule = {"rule": f"{gain} {'<' if sign > 0 else '>'}", "target": target}
+        rates = _rates(judged, sign * judged[gain] < sign * limit, target)
         rules.append(rule | {"thresholds": f"{limit:.2f}"} | rates)
     return pd.DataFrame(rules)
-
-
-def _alarm(gain, limit, low):
-    return gain < limit if low else gain > limit
 
 
 def _rates(table, fires, target):
     hit = table["stress"] == target
     honest = table["stress"] == HONEST
-    other = fires[~hit & ~honest]
-    parts = {"sensitivity": fires[hit], "specificity": ~fires[honest], "elsewhere": other}
+    parts = {"sensitivity": fires[hit], "specificity": ~fires[honest]}
+    parts["elsewhere"] = fires[~hit & ~honest]
     rates = {}
     for name, values in parts.items():
         low, high = stats.share_interval(int(values.sum()), len(values))
@@ -149,41 +138,28 @@ def _rates(table, fires, target):
 
 
 def summary(table):
-    """Mean change of each metric and how often it prefers the damaged to the noisy image.
-
-    A DataFrame of stress, severity, cases, and for each metric ``d_<metric>`` with ``_lo`` and
-    ``_hi`` (95 %, Student's t) and ``better_<metric>`` (share of cases).
-    """
+    """Mean change of each metric (95 %, Student's t) and how often it prefers the damaged image."""
     by = ["stress", "severity"]
     means = stats.summarise(table, by, [f"d_{name}" for name in METRICS])
     shares = improved(table, by)
     shown = means[by].assign(cases=means["count"])
     for name in METRICS:
-        columns = [f"d_{name}", f"d_{name}_lo", f"d_{name}_hi"]
+        columns = [f"d_{name}{end}" for end in ("", "_lo", "_hi")]
         shown[columns] = means[columns]
         shown[f"better_{name}"] = shares[name].to_numpy()
     return shown
 
 
-def improved(table, by="stress"):
-    """Share of cases in which a metric prefers the damaged image, NaN without the metric.
-
-    A DataFrame of the groups `by` and the metrics.
-    """
-    groups = table.groupby(by, sort=False)
-    shares = {}
-    for name in METRICS:
-        sign = -1 if name == "dists" else 1
-        better = groups[f"d_{name}"].agg(lambda change, sign=sign: (sign * change > 0).mean())
-        shares[name] = better.where(groups[f"d_{name}"].count() > 0)
-    return pd.DataFrame(shares)
+def improved(table, by=("stress",)):
+    """Share of cases in which a metric prefers the damaged image, NaN without the metric."""
+    changes = table[[f"d_{name}" for name in METRICS]].set_axis(METRICS, axis="columns")
+    changes["dists"] *= -1  # a distance
+    better = changes.gt(0).where(changes.notna()).astype(float)
+    return better.groupby([table[name] for name in by], sort=False).mean()
 
 
 def lost_defects(table, by="stress"):
-    """Cases in which PSNR rose although the defect was lost: its recall fell below `DETECTABLE`.
-
-    A DataFrame of `by`, cases (defect found before), lost (of these), lost_while_psnr_rose.
-    """
+    """Cases in which the defect was found, those where it was lost, and where PSNR rose with it."""
     before = table[table["before_recall"] >= DETECTABLE]
     lost = before["recall"] < DETECTABLE
     counts = before.assign(cases=1, lost=lost, lost_while_psnr_rose=lost & (before["d_psnr"] > 0))

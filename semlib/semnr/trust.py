@@ -27,29 +27,24 @@ THRESHOLDS = {
 class Reference:
     """The truth, whose part of every metric is computed once for all candidates.
 
-    `image` is float (H, W) in [0, 1] of 32 pixels a side at least, `mask` its defect, bool (H, W).
-    CNR and gCNR compare `signal` with `background`, bool (H, W), by default `visibility.regions` of
-    the mask. The field without the defect (`golden`) is made by `damage.without_defect`.
+    `image` is float (H, W) in [0, 1] of 32 pixels a side at least, `mask` its defect, bool (H, W),
+    whose `visibility.regions` CNR and gCNR compare. `golden` is the field without the defect.
     """
 
-    def __init__(self, image, *, mask=None, signal=None, background=None):
+    def __init__(self, image, *, mask=None):
         self.image = metrics.check_image(image, "reference", smallest=fsim.SMALLEST)
-        if (signal is None) != (background is None):
-            raise ValueError("signal and background belong together: give both or none")
         self.mask = None
-        self.golden = None
-        self.regions = None if signal is None else (signal, background)
         if mask is not None:
             self.mask = metrics.check_mask(mask, self.image.shape)
             self.golden = without_defect(self.image, self.mask)
-            self.regions = self.regions or visibility.regions(self.mask)
+            self.regions = visibility.regions(self.mask)
         self.moments = metrics.moments(self.image)
         self.features = fsim.features(self.image)
         reason = dists.unavailable()
         self.distance = (lambda _: np.nan) if reason else dists.Distance(self.image)
         self.notes = [f"DISTS is not available: {reason}"] if reason else []
-        if not self.regions:
-            self.notes.append("CNR, gCNR and recall need a mask of a defect or regions")
+        if mask is None:
+            self.notes.append("CNR, gCNR and recall need a mask of a defect")
 
     def scores(self, image):
         """psnr (dB), ssim, fsim, dists, cnr, gcnr, recall of a candidate; NaN if unknown."""
@@ -61,12 +56,11 @@ class Reference:
             "fsim": fsim.compare(self.features, fsim.features(image)),
             "dists": self.distance(image),
         }
-        scores |= dict.fromkeys(("cnr", "gcnr", "recall"), np.nan)
-        if self.regions:
-            scores["cnr"] = metrics.cnr(image, *self.regions)
-            scores["gcnr"] = metrics.gcnr(image, *self.regions)
-        if self.mask is not None:
-            scores["recall"] = visibility.recall(image, self.mask, self.golden)
+        if self.mask is None:
+            return scores | dict.fromkeys(("cnr", "gcnr", "recall"), np.nan)
+        scores["cnr"] = metrics.cnr(image, *self.regions)
+        scores["gcnr"] = metrics.gcnr(image, *self.regions)
+        scores["recall"] = visibility.recall(image, self.mask, self.golden)
         return scores
 
 
@@ -77,15 +71,12 @@ def references(clean, masks, title):
         yield number, Reference(truth, mask=mask)
 
 
-def profile(reference, image, **regions):
+def profile(reference, image):
     """Metrics of a restored image, raw and on a scale from 0 to 1 where higher is better.
 
-    `reference` is an image (H, W) with `regions` (mask, signal, background), or a `Reference`,
-    which is quicker for many images. The result has `Reference.scores`; scaled (dict over `AXES`:
-    linear between the `ANCHORS`, cut to 0 to 1); area (see `area`); notes (list of str).
+    The result has `Reference.scores`; scaled (dict over `AXES`: linear between the `ANCHORS`, cut
+    to 0 to 1); area (see `area`); notes (list of str).
     """
-    if not isinstance(reference, Reference):
-        reference = Reference(reference, **regions)
     scores = reference.scores(image)
     scaled = {}
     for axis, (worst, best) in ANCHORS.items():
@@ -111,10 +102,6 @@ def changes(before, after):
 
 def fired(moved, **thresholds):
     """Whether each of the article's three rules fires on `changes`, or on a table of them: dict."""
-    if unknown := set(thresholds) - set(THRESHOLDS):
-        raise ValueError(f"unknown threshold {sorted(unknown)}: use {', '.join(THRESHOLDS)}")
-    if negative := {name: value for name, value in thresholds.items() if value < 0}:
-        raise ValueError(f"thresholds are sizes of a change and not negative: {negative}")
     limit = THRESHOLDS | thresholds
     psnr_up = moved["psnr"] >= limit["psnr_up"]
     ssim_stable = abs(moved["ssim"]) <= limit["ssim_stable"]
@@ -125,12 +112,9 @@ def fired(moved, **thresholds):
     }
 
 
-def conflicts(before, after, **thresholds):
-    """Names of the article's rules that fire between the profiles of a noisy and a restored image.
-
-    `thresholds` are other values for `THRESHOLDS`. A rule whose metric is NaN does not fire.
-    """
-    rules = fired(changes(before, after), **thresholds)
+def conflicts(before, after):
+    """Names of the article's rules that fire between two profiles; without its metric none does."""
+    rules = fired(changes(before, after))
     return [name for name, fires in rules.items() if fires]
 
 

@@ -78,10 +78,6 @@ def test_areas_depend_on_the_order_of_the_axes():
     assert sorted(set(areas["a"])) == [0.2, 0.4]  # neighbours of 1 among three ones of five
 
 
-def test_the_window_lies_inside_the_image():
-    assert plots.corner(np.indices((50, 60)).sum(0) == 108, 8).tolist() == [34, 44]
-
-
 def test_sliders_only_for_a_person(monkeypatch, lines, with_weights):
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
     assert not sliders.in_jupyter()

@@ -124,11 +124,11 @@ def test_more_damage_is_worse(metric, damage, lines, with_weights):
     [
         (np.zeros((64, 64, 3)), "colour"),
         (np.zeros((64, 60)), "shapes differ"),
-        (np.full((64, 64), np.nan), "4096 values that are NaN"),
-        (np.full((64, 64), 1.5), "outside"),
-        (np.full((64, 64), -0.1), "outside"),
+        (np.full((64, 64), np.nan), "values from nan"),
+        (np.full((64, 64), 1.5), "not in"),
+        (np.full((64, 64), -0.1), "not in"),
         (np.zeros((64, 64), np.uint8), "image / 255"),
-        (np.zeros(64), "expected"),
+        (np.zeros(64), "give a grey image"),
     ],
 )
 @pytest.mark.parametrize("metric", FULL_REFERENCE, ids=named)

@@ -38,11 +38,7 @@ def test_rules_and_the_first_yes_of_the_flowchart(moved, fired, verdict):
 def test_thresholds_are_parameters():
     restored = after(psnr=0.3, fsim=-0.001)
     assert trust.conflicts(CALM, restored) == []
-    assert trust.conflicts(CALM, restored, psnr_up=0.2, fsim_down=0.0) == [SMOOTH]
-    with pytest.raises(ValueError, match="unknown threshold"):
-        trust.conflicts(CALM, restored, psnr=1)
-    with pytest.raises(ValueError, match="not negative"):
-        trust.conflicts(CALM, restored, psnr_up=-1)
+    assert trust.fired(trust.changes(CALM, restored), psnr_up=0.2, fsim_down=0.0)[SMOOTH]
 
 
 def test_area_of_known_polygons():
@@ -67,7 +63,8 @@ def test_reference_gives_the_same_values(lines, noisy, with_weights):
 
 def test_profile_of_the_truth_and_of_noise(lines, noisy, with_weights):
     image, mask = lines
-    perfect, bad = (trust.profile(image, candidate, mask=mask) for candidate in (image, noisy))
+    reference = trust.Reference(image, mask=mask)
+    perfect, bad = (trust.profile(reference, candidate) for candidate in (image, noisy))
     best = [perfect["scaled"][axis] for axis in ("psnr", "ssim", "fsim", "dists")]
     assert best == pytest.approx([1] * 4, abs=1e-3)
     assert 0 < bad["area"] < perfect["area"] <= 1 and bad["notes"] == []
@@ -76,11 +73,9 @@ def test_profile_of_the_truth_and_of_noise(lines, noisy, with_weights):
     assert bad["scaled"]["cnr"] == pytest.approx(bad["cnr"] / 5)
 
 
-def test_profile_with_regions_instead_of_a_mask_or_without_both(lines, noisy, without_weights):
-    image, mask = lines
-    profile = trust.profile(image, noisy, signal=mask, background=np.roll(mask, 20, 0))
-    assert profile["cnr"] > 0 and np.isnan(profile["recall"])
-    profile = trust.profile(image, noisy)
+def test_profile_without_mask_and_weights(lines, noisy, without_weights):
+    profile = trust.profile(trust.Reference(lines[0]), noisy)
+    assert np.isnan(profile["cnr"]) and np.isnan(profile["recall"])
     assert np.isnan(profile["scaled"]["dists"]) and profile["area"] > 0 and profile["fsim"] < 1
     about_dists, about_mask = profile["notes"]
     assert "DISTS is not available" in about_dists and "no network" in about_dists
@@ -91,7 +86,6 @@ def test_bad_references(lines):
     image, mask = lines
     for given, options, said in [
         (np.stack([image] * 2), {}, "one image"),
-        (image, {"signal": mask}, "belong together"),
         (image, {"mask": np.zeros_like(mask)}, "empty"),
         (image, {"mask": np.ones_like(mask)}, "covers the whole"),
     ]:
