@@ -6,6 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
+from tqdm import trange
 
 from semlib.semclip import clip
 
@@ -98,7 +99,7 @@ class Backbone(nn.Module):
         """`Features` of uint8 images (N, H, W), which are resized to the model's square."""
         embeddings = []
         tokens = []
-        for start in range(0, len(images), batch_size):
+        for start in trange(0, len(images), batch_size, desc="encode", unit="batch", delay=5):
             image, both = self.two_paths(self.to_input(images[start : start + batch_size]))
             embeddings.append(image.cpu().numpy())
             tokens.append(both.half().cpu().numpy())

@@ -55,11 +55,6 @@ def tokenize(texts, words=None):
     return tokens
 
 
-def unknown_words(texts):
-    """Words of the sentences that SEM-VLM never met, sorted."""
-    return sorted({word for text in texts for word in split(text)} - set(config()["vocabulary"]))
-
-
 @cache
 def config():
     """SEM-VLM's architecture in open_clip's form, mean, std, vocabulary and training."""
@@ -85,10 +80,9 @@ def read(name=OURS, pretrained=None):
             f"pretrained={file} is neither a file nor a tag of {name}: use a file, 'random' or one "
             f"of open_clip's tags ({', '.join(tags) or 'none'})"
         )
-    architecture = {key: settings[key] for key in NETWORK & settings.keys()}
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers go on undisturbed
         torch.manual_seed(0)
-        model = open_clip.CLIP(**architecture).eval()
+        model = open_clip.CLIP(**{key: settings[key] for key in NETWORK & settings.keys()}).eval()
     if file != "random":
         _fill(model, Path(file), name)
     note = "random weights" if file == "random" else Path(file).name
@@ -103,9 +97,8 @@ def _vit(name):
     settings = open_clip.get_model_config(name)
     if settings is None:
         raise ValueError(f"unknown backbone {name!r}: use {OURS} or ViT-B-16-plus-240")
-    vision = settings["vision_cfg"]
-    of_layers = isinstance(vision.get("layers"), int)  # a ResNet has a list of them
-    if "timm_model_name" in vision or "multimodal_cfg" in settings or not of_layers:
+    of_layers = isinstance(settings["vision_cfg"].get("layers"), int)  # a ResNet has a list of them
+    if "multimodal_cfg" in settings or not of_layers:
         raise ValueError(f"{name} is not one of open_clip's own ViTs, which the V-V path needs")
     return settings
 
@@ -131,12 +124,10 @@ def _fill(model, file, name):
             state = torch.load(file, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise ValueError(f"{file} is damaged or holds more than tensors ({error})") from error
-    # open_clip's own training wraps the tensors in "state_dict" and "module."
-    state = state.get("state_dict", state) if isinstance(state, dict) else {}
-    if not state or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
-        raise ValueError(f"{file} holds no tensors by name: a state dict is needed")
     try:
+        # open_clip's own training wraps the tensors in "state_dict" and "module."
+        state = state.get("state_dict", state)
         model.load_state_dict({key.removeprefix("module."): state[key] for key in state})
-    except RuntimeError as error:
+    except (RuntimeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise ValueError(f"{file} belongs to another architecture than {name}: {reason}") from error
