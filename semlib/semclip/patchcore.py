@@ -34,8 +34,6 @@ def vgg_features(images, *, size=160):
     D = 128, which keeps distances to about 1 / sqrt(2 D). Whole images: the largest value of each
     channel (our choice; a small defect hardly moves the mean).
     """
-    if size < 32 or size % 16:
-        raise ValueError(f"size={size}: VGG16 takes multiples of 16 pixels here, from 32 on")
     mix = random_projection(sum(vgg.CHANNELS[2:4]), LENGTH)
     tokens = []
     pooled = []

@@ -3,7 +3,6 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
-from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import confusion_matrix
 
 from semlib.plots import MARKERS
@@ -35,18 +34,17 @@ def confusions(labels, predicted, classes):
     """
     columns = min(3, len(predicted))
     side = 0.46 * len(classes) + 0.4
-    size = side * columns + 1.4, side + 1.2
-    figure, axes = _panels(len(predicted), columns, size, sharex=True, sharey=True)
+    figure, axes = _panels(len(predicted), columns, (side * columns + 1.4, side + 1.2), sharey=True)
     look = {"annot": True, "fmt": ".2f", "annot_kws": {"fontsize": 7}, "cmap": "Blues"}
-    look |= {"vmin": 0, "vmax": 1, "square": True, "cbar": False, "linewidths": 0.5}
+    look |= {"vmin": 0, "vmax": 1, "square": True, "cbar": False}
     for axis, (name, guesses) in zip(axes, predicted.items(), strict=True):
         shares = confusion_matrix(labels, guesses, labels=range(len(classes)), normalize="true")
         sns.heatmap(shares, xticklabels=classes, yticklabels=classes, ax=axis, **look)
         axis.set_title(f"{name}\naccuracy {np.mean(labels == guesses):.2f}", fontsize=10)
-        axis.tick_params(axis="x", rotation=90, labelbottom=True, length=0)
-        axis.tick_params(axis="y", rotation=0, length=0)
-    figure.supxlabel("predicted class", fontsize=10)
-    figure.supylabel("true class (rows sum to 1)", fontsize=10)
+        axis.tick_params(axis="x", rotation=90)
+        axis.tick_params(axis="y", rotation=0)
+    figure.supxlabel("predicted class")
+    figure.supylabel("true class (rows sum to 1)")
     return figure
 
 
@@ -73,14 +71,10 @@ def shot_curves(summary, metrics, *, columns=3):
             spans = mean.iloc[:, 1:].sub(mean[metric], axis=0).abs().to_numpy().T
             axis.errorbar(places, mean[metric], spans, capsize=1.5, elinewidth=0.9, **looks[name])
         axis.set(title=metric, xlabel="shots a class", xticks=range(len(shots)), xticklabels=shots)
-        axis.yaxis.set_major_locator(MaxNLocator(6))
         axis.grid(axis="y", color="0.9", lw=0.6)
-        low, high = axis.get_ylim()
-        axis.set_ylim(max(low, -0.02), min(high, 1.02))
     names = [f"{name}: {supervision[name]}" for name in methods]
     handles = [plt.Line2D([], [], **looks[name]) for name in methods]
-    place = {"loc": "outside right upper", "fontsize": 8.5}
-    figure.legend(handles, names, title="method: supervision", **place)
+    figure.legend(handles, names, loc="outside right upper", title="method: supervision")
     return figure
 
 
@@ -90,10 +84,8 @@ def _looks(methods):
     looks = {}
     for i, name in enumerate(name for name in methods if name != FULL):
         look = {"color": colours[i % len(colours)], "marker": MARKERS[(i + 1) % len(MARKERS)]}
-        line = ("-", "--", ":")[i // len(colours) % 3]
-        looks[name] = look | {"ms": 4, "lw": 1.1, "ls": line}
-    ours = {"color": "black", "marker": "o", "ms": 5.5, "lw": 2.2, "ls": "-", "zorder": 5}
-    return looks | {FULL: ours}
+        looks[name] = look | {"ms": 4, "lw": 1.1, "ls": ("-", "--", ":")[i // len(colours) % 3]}
+    return looks | {FULL: {"color": "black", "marker": "o", "ms": 5.5, "lw": 2.2, "zorder": 5}}
 
 
 def attention(images, original, vv, grid, names):
@@ -115,8 +107,7 @@ def attention(images, original, vv, grid, names):
 def false_alarms(images, text, before, after, names):
     """A row for each image with burnt-in text: the image, its map before and after tuning.
 
-    All maps are on one colour scale; below each stands its mean over the outlined text and
-    elsewhere.
+    All maps are on one colour scale; below each stands its mean on the text and elsewhere.
     """
     figure, axes = _table(names, ["image", "before tuning", "after tuning"], 2.2)
     limits = min(before.min(), after.min()), max(before.max(), after.max())
@@ -124,9 +115,8 @@ def false_alarms(images, text, before, after, names):
         axes[i, 0].imshow(image)
         for axis, values in zip(axes[i, 1:], (before[i], after[i]), strict=True):
             drawn = _heat(axis, image, values, limits, text[i])
-            on = values[text[i]].mean()
-            off = values[~text[i]].mean()
-            axis.set_xlabel(f"text {on:.2f}, elsewhere {off:.2f}", fontsize=8)
+            means = values[text[i]].mean(), values[~text[i]].mean()
+            axis.set_xlabel("text {:.2f}, elsewhere {:.2f}".format(*means), fontsize=8)
     figure.colorbar(drawn, ax=axes, shrink=0.7, label="anomaly")
     return figure
 
