@@ -69,7 +69,10 @@ def read(name=OURS, pretrained=None):
     downloads, or a ConnectionError says that it cannot), a file (safetensors, or a torch file, from
     which nothing but tensors is read), or "random".
     """
-    settings = config() if name == OURS else _vit(name)
+    settings = config() if name == OURS else open_clip.get_model_config(name) or {}
+    of_layers = isinstance(settings.get("vision_cfg", {}).get("layers"), int)  # a ResNet: a list
+    if "multimodal_cfg" in settings or not of_layers:
+        raise ValueError(f"{name} is none of open_clip's own ViTs: use {OURS} or ViT-B-16-plus-240")
     tags = open_clip.list_pretrained_tags_by_model(name)
     if pretrained in tags:
         return _downloaded(name, pretrained)
@@ -90,17 +93,6 @@ def read(name=OURS, pretrained=None):
         return Source(model, open_clip.get_tokenizer(name), label=f"{name} ({note})")
     label = "SEM-VLM (ours, simulated)" if embedded else f"SEM-VLM architecture ({note})"
     return Source(model, tokenize, settings["mean"], settings["std"], label)
-
-
-def _vit(name):
-    """open_clip's configuration of a ViT whose class token is projected into the embedding."""
-    settings = open_clip.get_model_config(name)
-    if settings is None:
-        raise ValueError(f"unknown backbone {name!r}: use {OURS} or ViT-B-16-plus-240")
-    of_layers = isinstance(settings["vision_cfg"].get("layers"), int)  # a ResNet has a list of them
-    if "multimodal_cfg" in settings or not of_layers:
-        raise ValueError(f"{name} is not one of open_clip's own ViTs, which the V-V path needs")
-    return settings
 
 
 def _downloaded(name, tag):

@@ -107,7 +107,8 @@ def _detect(model, files, out):
         _write(lines, table)
     results = _write(lines, table)
     if results.empty:
-        raise ValueError(f"none of {len(files)} images can be used: {[*unreadable.values()][0]}")
+        reason = unreadable[files[0].name]["reason"]
+        raise ValueError(f"none of {len(files)} images can be used: {reason}")
     _write(unreadable, out / "skipped.csv")
     if unreadable:
         tqdm.write(f"{len(unreadable)} images left out, listed in {out / 'skipped.csv'}")

@@ -58,20 +58,8 @@ class Method:
 
 
 def normal_shots(pool, episode):
-    """Numbers of the defect-free images of the support, of which there must be one."""
-    shots = episode.support[pool.labels[episode.support] == pool.normal]
-    if not len(shots):
-        name = pool.classes[pool.normal]
-        raise ValueError(f"the support has no image of the defect-free class {name!r}: add shots")
-    return shots
-
-
-def shot_masks(pool, episode):
-    """Masks of the support, bool (n, H, W), of which one must mark a defect."""
-    masks = pool.masks[episode.support]
-    if not masks.any():
-        raise ValueError(f"no mask of the support's {len(masks)} images marks a defect: add masks")
-    return masks
+    """Numbers of the defect-free images of the support."""
+    return episode.support[pool.labels[episode.support] == pool.normal]
 
 
 def excluded(pool, shots, n_test_min=5):
