@@ -30,10 +30,8 @@ def run(images, out, *, shots=None, model=None, backbone=None, pretrained=None, 
     The whole image is fitted into the backbone's square, and the map goes back to the image's own
     size. An interrupted run continues; images are done again when they or the model are newer.
 
-    `images` is a folder, `shots` one as `data.shots` reads it; or `model` is the ``model/`` of an
-    earlier run. The others: see `clip.read` and `Prompts.load`. `out` receives ``results.csv``
-    (file, class, a probability for each class, anomaly_score; also returned), ``overlays/``,
-    ``model/`` and, where files cannot be read, ``skipped.csv``.
+    `model` is the ``model/`` of an earlier run. `out` receives ``results.csv`` (also returned),
+    ``overlays/``, ``model/`` and, where files cannot be read, ``skipped.csv``.
     """
     out = Path(out)
     files = [Path(images) / row["path"] for row in datasets.list_folder(images)]
@@ -46,7 +44,13 @@ def run(images, out, *, shots=None, model=None, backbone=None, pretrained=None, 
         raise ValueError("a saved model brings its own backbone and prompts: leave those out")
     else:
         fitted = store.load(model)
-    _keep(fitted, out)
+    with tempfile.TemporaryDirectory() as fresh:
+        store.save(fitted, fresh)
+        names = (store.TENSORS, store.ABOUT)
+        same, *_ = filecmp.cmpfiles(fresh, out / "model", names, shallow=False)
+    if len(same) < len(names):  # results of another model are removed
+        (out / "results.csv").unlink(missing_ok=True)
+        store.save(fitted, out / "model")
     return _detect(fitted, files, out)
 
 
@@ -69,17 +73,6 @@ def _fit(backbone, prompts, place):
     if masks is None:
         tqdm.write(f"{place} has no masks: the Transformation Layers stay untrained")
     return SemClip(backbone, prompts, transformation=masks is not None).fit(images, labels, masks)
-
-
-def _keep(model, out):
-    """Save the model unless it is there already; results of another one are removed."""
-    with tempfile.TemporaryDirectory() as fresh:
-        store.save(model, fresh)
-        files = (store.TENSORS, store.ABOUT)
-        same, *_ = filecmp.cmpfiles(fresh, out / "model", files, shallow=False)
-    if len(same) < len(files):
-        (out / "results.csv").unlink(missing_ok=True)
-        store.save(model, out / "model")
 
 
 def _detect(model, files, out):

@@ -51,8 +51,8 @@ def confusions(labels, predicted, classes):
 def shot_curves(summary, metrics, *, columns=3):
     """Score against shots a class: a panel for each metric, a line with 95 % intervals a method.
 
-    The methods lie beside each other at each number of shots, so that no interval hides another. A
-    method without supervision is a horizontal line; SEM-CLIP is black. Takes `findings.summarise`.
+    A method without supervision is a horizontal line; SEM-CLIP is black. Takes
+    `findings.summarise`.
     """
     methods = sorted(summary["method"].unique(), key=lambda name: name != FULL)  # ours first
     supervision = summary.groupby("method")["supervision"].first()
@@ -134,10 +134,10 @@ def _panels(count, columns, size, **shared):
 def _table(names, titles, width):
     """Axes (rows, columns) without ticks: names to the left, titles above."""
     size = width * len(titles) + 0.4, width * len(names) + 0.4
-    figure, axes = plt.subplots(len(names), len(titles), figsize=size, squeeze=False)
-    for axis in axes.flat:
-        axis.set(xticks=[], yticks=[])
-        axis.spines[:].set_visible(False)
+    plain = {"xticks": [], "yticks": [], "frame_on": False}
+    figure, axes = plt.subplots(
+        len(names), len(titles), figsize=size, squeeze=False, subplot_kw=plain
+    )
     for axis, name in zip(axes[:, 0], names, strict=True):
         axis.set_ylabel(name, fontsize=9)
     for axis, title in zip(axes[0], titles, strict=True):

@@ -138,10 +138,10 @@ def episodes(name, tiles, *, shots=SHOTS, seeds=range(3)):
     """
     if name == "patterned_wafer":
         return [_leave_one_out(tiles, seed) for seed in seeds if seed < len(POINTS)]
-    return nested({seed: _halved(name, tiles, max(shots), seed) for seed in seeds}, shots)
+    return nested({seed: _halved(tiles, max(shots), seed) for seed in seeds}, shots)
 
 
-def _halved(name, tiles, most, seed):
+def _halved(tiles, most, seed):
     """Shuffled tiles by class of one half of the groups, and the test tiles of the other."""
     labels = tiles.pool.labels
     groups = np.unique(tiles.groups)
@@ -152,7 +152,7 @@ def _halved(name, tiles, most, seed):
         if min(map(len, parts)) >= most:
             *support, free, defective = map(rng.permutation, parts)
             return support, np.concatenate([free[:TESTS], defective[:TESTS]])
-    raise ValueError(f"{name}: no halves of {len(groups)} groups hold {most} tiles of each class")
+    raise ValueError(f"no halves of the groups {groups} hold {most} tiles of each class")
 
 
 def _leave_one_out(tiles, left_out):
@@ -168,16 +168,22 @@ def _leave_one_out(tiles, left_out):
 def evaluate(backbone, sets, *, seeds=range(3), folder=None):
     """SEM-CLIP and its competitors on the data sets of `pools`.
 
-    `folder` keeps features and scores. Returns a DataFrame of dataset, what `findings.summarise`
-    gives (the interval covers shots and tests) and note, which says why a number of shots was not
-    possible; and arguments of `plots.overlays` for a tile of each set. Both are empty without data.
+    Returns what `findings.summarise` gives (the interval covers shots and tests), with dataset and
+    note, which says why a number of shots was not possible; and arguments of `plots.overlays` for a
+    tile of each set. Both are empty without data.
     """
     folder = folder or paths.data_root() / "real-sem"
     tables = []
     examples = []
     for name, tiles in sets.items():
         pool, drawn = only_used(tiles.pool, episodes(name, tiles, seeds=seeds))
-        competing = methods(name, pool, backbone, folder / "features")
+        features = study.features(backbone, pool.images, folder / "features")
+        given = features, prompts(name), backbone
+        competing = study.sem_clips(features, backbone, prompts(name), {})
+        competing += [winclip.winclip(*given), winclip.winclip_plus(*given)]
+        competing += [april_gan(*given), unet()]
+        if vgg := study.vgg_features(pool.images, folder / "features", size=VGG_SIZE):
+            competing.append(patchcore(vgg.tokens))
         settings = backbone.settings, backbone.projection.numpy(), prompts(name), VGG_SIZE
         keep = {"folder": folder / "runs", "depends_on": settings}
         scores, _ = study.evaluate(pool, drawn, competing, **keep)
@@ -198,13 +204,3 @@ def evaluate(backbone, sets, *, seeds=range(3), folder=None):
     panels = pd.DataFrame(examples).to_dict("list")
     panels["maps"] = {method: panels.pop(method) for method in SHOWN if method in panels}
     return table[["dataset", *table.columns.drop("dataset")]], panels
-
-
-def methods(name, pool, backbone, folder):
-    """SEM-CLIP and its competitors, PatchCore only where VGG16 is there."""
-    features = study.features(backbone, pool.images, folder)
-    given = features, prompts(name), backbone
-    competing = study.sem_clips(features, backbone, prompts(name), {})
-    competing += [winclip.winclip(*given), winclip.winclip_plus(*given), april_gan(*given), unet()]
-    vgg = study.vgg_features(pool.images, folder, size=VGG_SIZE)
-    return competing if vgg is None else [*competing, patchcore(vgg.tokens)]

@@ -56,9 +56,8 @@ def _encoded(key, encode):
 def sem_clip(features, backbone, prompts, fits, name=FULL, supervision="labels + masks", **options):
     """SEM-CLIP as a method of the study.
 
-    `features` are those of all images of the pool. `fits` is a dict for the fitted models: methods
-    that share it train the same model once. `options` are those of `model.Options`, and
-    ``plain=True`` takes CLIP's own plain prompts.
+    `features` are those of all images of the pool. Methods that share the dict `fits` train the
+    same model once. `options` are those of `model.Options`, or ``plain=True``: CLIP's own prompts.
     """
     plain = options.pop("plain", False)
     fusion = options.pop("fusion", 0.5)  # training does not depend on it
@@ -101,9 +100,8 @@ def evaluate(pool, episodes, methods, *, folder=None, depends_on=()):
     """Run every `Method` on every `Episode`; one without supervision once for each test set.
 
     `folder` keeps the scores of each (method, episode), so that a killed run goes on where it
-    stopped; `depends_on` is what they depend on (weights, settings) beside the pool and this
-    folder's code. Returns two tables of `KEYS` and scores: segmentation, of the methods that give
-    maps or scores, and classification, of those that give probabilities.
+    stopped; `depends_on`: weights and settings behind them. Returns two tables of `KEYS` and
+    scores: segmentation, and classification of the methods that give probabilities.
     """
     if len({method.name for method in methods}) < len(methods):
         raise ValueError("methods share a name")
