@@ -52,9 +52,9 @@ class Backbone(nn.Module):
         if not all(isinstance(block.attn, nn.MultiheadAttention) for block in self.blocks):
             raise ValueError(f"{self.label}: V-V is not defined for attention of their own kind")
         if not 1 <= levels <= vv_blocks <= depth:
+            asked = f"vv_blocks={vv_blocks}, levels={levels}"
             raise ValueError(
-                f"vv_blocks={vv_blocks}, levels={levels}: the image encoder has {depth} blocks, "
-                f"use 1 <= levels <= vv_blocks <= {depth}"
+                f"{asked}: use 1 <= levels <= vv_blocks <= {depth}, the blocks there are"
             )
         self.first_dual = depth - vv_blocks + 1  # the first block is number 1
         steps = (-(-vv_blocks * k // levels) for k in range(1, levels + 1))  # rounded up

@@ -65,9 +65,8 @@ def read(name=OURS, pretrained=None):
     """Open a model as a `Source`.
 
     `name` is "sem-vlm", our embedded model, or an open_clip ViT such as "ViT-B-16-plus-240".
-    `pretrained`, not needed for "sem-vlm", is a tag of open_clip ("laion400m_e32", which it
-    downloads, or a ConnectionError says that it cannot), a file (safetensors, or a torch file, from
-    which nothing but tensors is read), or "random".
+    `pretrained`, not needed for "sem-vlm", is a tag of open_clip such as "laion400m_e32", which it
+    downloads, a file (safetensors, or a torch file of tensors alone), or "random".
     """
     settings = config() if name == OURS else open_clip.get_model_config(name) or {}
     of_layers = isinstance(settings.get("vision_cfg", {}).get("layers"), int)  # a ResNet: a list
@@ -79,10 +78,8 @@ def read(name=OURS, pretrained=None):
     embedded = name == OURS and pretrained is None
     file = MODELS / f"{NAME}.safetensors" if embedded else pretrained
     if file != "random" and not Path(file or "").is_file():
-        raise ValueError(
-            f"pretrained={file} is neither a file nor a tag of {name}: use a file, 'random' or one "
-            f"of open_clip's tags ({', '.join(tags) or 'none'})"
-        )
+        hint = f"use a file, 'random' or one of open_clip's tags ({', '.join(tags) or 'none'})"
+        raise ValueError(f"pretrained={file} is neither a file nor a tag of {name}: {hint}")
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers go on undisturbed
         torch.manual_seed(0)
         model = open_clip.CLIP(**{key: settings[key] for key in NETWORK & settings.keys()}).eval()
@@ -99,10 +96,8 @@ def _downloaded(name, tag):
     try:
         model = open_clip.create_model(name, pretrained=tag).eval()
     except Exception as error:
-        raise ConnectionError(
-            f"open_clip could not download the weights {tag!r} of {name} ({error}); "
-            "download them elsewhere and give the file as pretrained=FILE"
-        ) from error
+        hint = "download them elsewhere and give the file as pretrained=FILE"
+        raise ConnectionError(f"no weights {tag!r} of {name} ({error}); {hint}") from error
     look = model.visual.image_mean, model.visual.image_std
     return Source(model, open_clip.get_tokenizer(name), *look, f"CLIP {name} ({tag})")
 

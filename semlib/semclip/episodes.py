@@ -85,8 +85,6 @@ def episodes(pool, *, shots=(1, 2, 5, 10), seeds=range(5), n_test=40, n_test_min
 
     All share one test set, which no support ever meets: `n_test` images a class, at most half of
     it and at least `n_test_min` (our choice). A seed's support for k shots holds that for fewer.
-
-    Raises ValueError if a class has too few images, see `excluded`.
     """
     n_test_min = min(n_test, n_test_min)
     short = excluded(pool, shots, n_test_min)

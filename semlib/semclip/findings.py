@@ -34,12 +34,9 @@ def readable(summary, heads, scores, gains=False):
 def against(table, scores, k):
     """SEM-CLIP minus each competitor at `k` shots, paired over episodes.
 
-    SEM-CLIP runs at the same supervision against methods that see labels or nothing. Those that see
-    masks without classes, or defect-free images only, have no equal: there the full model stands,
-    and `equal_supervision` is False. Intervals are not corrected for many comparisons.
-
-    Returns a DataFrame of ours, competitor, supervision, equal_supervision, metric, episodes,
-    difference, lo, hi, verdict; no row where one of the two lacks a score.
+    Methods that see masks without classes, or defect-free images only, have no equal: there the
+    full model stands, and `equal_supervision` is False. Intervals are not corrected for many
+    comparisons. No row where one of the two lacks a score.
     """
     table = table[table["k"] == k].set_index("seed")
     others = table[~table["method"].str.startswith(FULL)]

@@ -28,16 +28,13 @@ def overlays(images, masks, maps, names):
 
 
 def confusions(labels, predicted, classes):
-    """Confusion matrices side by side, as shares of each true class.
-
-    `predicted` maps a method to its predicted labels (n,); `classes` are names by label.
-    """
-    columns = min(3, len(predicted))
+    """Confusion matrices side by side, as shares of each true class; labels (n,) by method."""
     side = 0.46 * len(classes) + 0.4
-    figure, axes = _panels(len(predicted), columns, (side * columns + 1.4, side + 1.2), sharey=True)
+    size = side * len(predicted) + 1.4, side + 1.2
+    figure, axes = plt.subplots(1, len(predicted), figsize=size, squeeze=False, sharey=True)
     look = {"annot": True, "fmt": ".2f", "annot_kws": {"fontsize": 7}, "cmap": "Blues"}
     look |= {"vmin": 0, "vmax": 1, "square": True, "cbar": False}
-    for axis, (name, guesses) in zip(axes, predicted.items(), strict=True):
+    for axis, (name, guesses) in zip(axes[0], predicted.items(), strict=True):
         shares = confusion_matrix(labels, guesses, labels=range(len(classes)), normalize="true")
         sns.heatmap(shares, xticklabels=classes, yticklabels=classes, ax=axis, **look)
         axis.set_title(f"{name}\naccuracy {np.mean(labels == guesses):.2f}", fontsize=10)
@@ -51,16 +48,16 @@ def confusions(labels, predicted, classes):
 def shot_curves(summary, metrics, *, columns=3):
     """Score against shots a class: a panel for each metric, a line with 95 % intervals a method.
 
-    A method without supervision is a horizontal line; SEM-CLIP is black. Takes
-    `findings.summarise`.
+    SEM-CLIP is black, no supervision a horizontal line. Takes `findings.summarise`.
     """
     methods = sorted(summary["method"].unique(), key=lambda name: name != FULL)  # ours first
     supervision = summary.groupby("method")["supervision"].first()
     looks = _looks(methods)
     shots = sorted(summary["k"].unique())
-    columns = min(columns, len(metrics))
-    figure, axes = _panels(len(metrics), columns, (3.1 * columns + 2.8, 2.9))
-    for axis, metric in zip(axes, metrics, strict=True):
+    rows = -(-len(metrics) // columns)  # rounded up
+    size = 3.1 * columns + 2.8, 2.9 * rows
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
+    for axis, metric in zip(axes.flat, metrics, strict=True):
         for i, (name, part) in enumerate(summary.groupby("method", sort=False)):
             mean = part.set_index("k").reindex(shots)[[metric, f"{metric}_lo", f"{metric}_hi"]]
             if supervision[name] == "none" and mean[metric].notna().any():
@@ -72,6 +69,8 @@ def shot_curves(summary, metrics, *, columns=3):
             axis.errorbar(places, mean[metric], spans, capsize=1.5, elinewidth=0.9, **looks[name])
         axis.set(title=metric, xlabel="shots a class", xticks=range(len(shots)), xticklabels=shots)
         axis.grid(axis="y", color="0.9", lw=0.6)
+        low, high = axis.get_ylim()
+        axis.set_ylim(max(low, -0.02), min(high, 1.02))
     names = [f"{name}: {supervision[name]}" for name in methods]
     handles = [plt.Line2D([], [], **looks[name]) for name in methods]
     figure.legend(handles, names, loc="outside right upper", title="method: supervision")
@@ -119,16 +118,6 @@ def false_alarms(images, text, before, after, names):
             axis.set_xlabel("text {:.2f}, elsewhere {:.2f}".format(*means), fontsize=8)
     figure.colorbar(drawn, ax=axes, shrink=0.7, label="anomaly")
     return figure
-
-
-def _panels(count, columns, size, **shared):
-    """Figure and `count` axes in so many columns; `size` in inches of a row."""
-    rows = -(-count // columns)  # rounded up
-    size = size[0], size[1] * rows
-    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, **shared)
-    for axis in axes.flat[count:]:
-        axis.axis("off")
-    return figure, axes.flat[:count]
 
 
 def _table(names, titles, width):

@@ -53,10 +53,8 @@ class Prompts:
         numbers |= {kind(label): i for i, label in enumerate(self.labels) for kind in (int, str)}
         labels = np.asarray(labels).tolist()
         if unknown := sorted({str(label) for label in labels if label not in numbers}):
-            pairs = zip(self.labels, self.states, strict=True)
-            names = ", ".join(f"{label} {name}" for label, name in pairs)
-            hint = "name others in a copy of semlib/semclip/prompts.csv (--prompts)"
-            raise ValueError(f"unknown class {', '.join(unknown)}: there are {names}; {hint}")
+            hint = f"name others than {self.classes} in a copy of semlib/semclip/prompts.csv"
+            raise ValueError(f"unknown class {', '.join(unknown)}: {hint} (--prompts)")
         return np.array([numbers[label] for label in labels], int)
 
     def sentences(self, name):

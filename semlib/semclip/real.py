@@ -156,9 +156,8 @@ def _halved(tiles, most, seed):
 
 
 def _leave_one_out(tiles, left_out):
-    points = [np.flatnonzero(tiles.groups == f"point {i}")[0] for i in range(len(POINTS))]
-    inspected = np.flatnonzero(tiles.groups == "inspected")
-    reference = np.flatnonzero(tiles.groups == "reference")
+    points = np.flatnonzero(tiles.pool.labels)
+    reference, inspected = (np.flatnonzero(tiles.groups == k) for k in ("reference", "inspected"))
     rng = np.random.default_rng(left_out)
     support = np.array([*rng.permutation(reference)[:2], *np.delete(points, left_out)])
     test = np.array([*rng.permutation(inspected)[:TESTS], points[left_out]])
