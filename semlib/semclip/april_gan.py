@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from semlib.semclip import maps, tune
-from semlib.semclip.episodes import Method, Result, shot_masks
+from semlib.semclip.episodes import Method, Result
 from semlib.semclip.winclip import TEMPERATURE, image_scores, two_texts
 
 
@@ -25,7 +25,7 @@ def april_gan(features, prompts, backbone, *, steps=100, seed=0):
 
     def run(pool, episode):
         shots = torch.from_numpy(features.tokens[episode.support, :1])
-        given = shots, shot_masks(pool, episode), start, backbone.grid
+        given = shots, pool.masks[episode.support], start, backbone.grid
         layers = tune.transformation_layers(*given, **look, **training)
         patches = maps.anomaly(features.tokens[episode.test, :1], layers, **look)
         anomaly = maps.enlarge(patches.unflatten(1, backbone.grid), pool.images.shape[1:])

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
+from tqdm import trange
 
 from semlib.semclip import clip
 
@@ -51,9 +52,9 @@ class Backbone(nn.Module):
         if not all(isinstance(block.attn, nn.MultiheadAttention) for block in self.blocks):
             raise ValueError(f"{self.label}: V-V is not defined for attention of their own kind")
         if not 1 <= levels <= vv_blocks <= depth:
+            asked = f"vv_blocks={vv_blocks}, levels={levels}"
             raise ValueError(
-                f"vv_blocks={vv_blocks}, levels={levels}: the image encoder has {depth} blocks, "
-                f"use 1 <= levels <= vv_blocks <= {depth}"
+                f"{asked}: use 1 <= levels <= vv_blocks <= {depth}, the blocks there are"
             )
         self.first_dual = depth - vv_blocks + 1  # the first block is number 1
         steps = (-(-vv_blocks * k // levels) for k in range(1, levels + 1))  # rounded up
@@ -98,7 +99,7 @@ class Backbone(nn.Module):
         """`Features` of uint8 images (N, H, W), which are resized to the model's square."""
         embeddings = []
         tokens = []
-        for start in range(0, len(images), batch_size):
+        for start in trange(0, len(images), batch_size, desc="encode", unit="batch", delay=5):
             image, both = self.two_paths(self.to_input(images[start : start + batch_size]))
             embeddings.append(image.cpu().numpy())
             tokens.append(both.half().cpu().numpy())

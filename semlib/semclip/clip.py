@@ -55,11 +55,6 @@ def tokenize(texts, words=None):
     return tokens
 
 
-def unknown_words(texts):
-    """Words of the sentences that SEM-VLM never met, sorted."""
-    return sorted({word for text in texts for word in split(text)} - set(config()["vocabulary"]))
-
-
 @cache
 def config():
     """SEM-VLM's architecture in open_clip's form, mean, std, vocabulary and training."""
@@ -70,25 +65,24 @@ def read(name=OURS, pretrained=None):
     """Open a model as a `Source`.
 
     `name` is "sem-vlm", our embedded model, or an open_clip ViT such as "ViT-B-16-plus-240".
-    `pretrained`, not needed for "sem-vlm", is a tag of open_clip ("laion400m_e32", which it
-    downloads, or a ConnectionError says that it cannot), a file (safetensors, or a torch file, from
-    which nothing but tensors is read), or "random".
+    `pretrained`, not needed for "sem-vlm", is a tag of open_clip such as "laion400m_e32", which it
+    downloads, a file (safetensors, or a torch file of tensors alone), or "random".
     """
-    settings = config() if name == OURS else _vit(name)
+    settings = config() if name == OURS else open_clip.get_model_config(name) or {}
+    of_layers = isinstance(settings.get("vision_cfg", {}).get("layers"), int)  # a ResNet: a list
+    if "multimodal_cfg" in settings or not of_layers:
+        raise ValueError(f"{name} is none of open_clip's own ViTs: use {OURS} or ViT-B-16-plus-240")
     tags = open_clip.list_pretrained_tags_by_model(name)
     if pretrained in tags:
         return _downloaded(name, pretrained)
     embedded = name == OURS and pretrained is None
     file = MODELS / f"{NAME}.safetensors" if embedded else pretrained
     if file != "random" and not Path(file or "").is_file():
-        raise ValueError(
-            f"pretrained={file} is neither a file nor a tag of {name}: use a file, 'random' or one "
-            f"of open_clip's tags ({', '.join(tags) or 'none'})"
-        )
-    architecture = {key: settings[key] for key in NETWORK & settings.keys()}
+        hint = f"use a file, 'random' or one of open_clip's tags ({', '.join(tags) or 'none'})"
+        raise ValueError(f"pretrained={file} is neither a file nor a tag of {name}: {hint}")
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers go on undisturbed
         torch.manual_seed(0)
-        model = open_clip.CLIP(**architecture).eval()
+        model = open_clip.CLIP(**{key: settings[key] for key in NETWORK & settings.keys()}).eval()
     if file != "random":
         _fill(model, Path(file), name)
     note = "random weights" if file == "random" else Path(file).name
@@ -98,26 +92,12 @@ def read(name=OURS, pretrained=None):
     return Source(model, tokenize, settings["mean"], settings["std"], label)
 
 
-def _vit(name):
-    """open_clip's configuration of a ViT whose class token is projected into the embedding."""
-    settings = open_clip.get_model_config(name)
-    if settings is None:
-        raise ValueError(f"unknown backbone {name!r}: use {OURS} or ViT-B-16-plus-240")
-    vision = settings["vision_cfg"]
-    of_layers = isinstance(vision.get("layers"), int)  # a ResNet has a list of them
-    if "timm_model_name" in vision or "multimodal_cfg" in settings or not of_layers:
-        raise ValueError(f"{name} is not one of open_clip's own ViTs, which the V-V path needs")
-    return settings
-
-
 def _downloaded(name, tag):
     try:
         model = open_clip.create_model(name, pretrained=tag).eval()
     except Exception as error:
-        raise ConnectionError(
-            f"open_clip could not download the weights {tag!r} of {name} ({error}); "
-            "download them elsewhere and give the file as pretrained=FILE"
-        ) from error
+        hint = "download them elsewhere and give the file as pretrained=FILE"
+        raise ConnectionError(f"no weights {tag!r} of {name} ({error}); {hint}") from error
     look = model.visual.image_mean, model.visual.image_std
     return Source(model, open_clip.get_tokenizer(name), *look, f"CLIP {name} ({tag})")
 
@@ -131,12 +111,10 @@ def _fill(model, file, name):
             state = torch.load(file, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise ValueError(f"{file} is damaged or holds more than tensors ({error})") from error
-    # open_clip's own training wraps the tensors in "state_dict" and "module."
-    state = state.get("state_dict", state) if isinstance(state, dict) else {}
-    if not state or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
-        raise ValueError(f"{file} holds no tensors by name: a state dict is needed")
     try:
+        # open_clip's own training wraps the tensors in "state_dict" and "module."
+        state = state.get("state_dict", state)
         model.load_state_dict({key.removeprefix("module."): state[key] for key in state})
-    except RuntimeError as error:
+    except (RuntimeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise ValueError(f"{file} belongs to another architecture than {name}: {reason}") from error

@@ -38,9 +38,8 @@ def unusable(dataset, prompts):
 def images(dataset, *, n=1332, size=240, seed=0, prompts=None):
     """`Pool` of all images of a study, `size` pixels a side.
 
-    For "synthetic" these are `n` images (the paper's counts) of the simulator's preset "semclip",
-    drawn with `seed`; otherwise the labelled images of the manifest, of which one without a mask
-    shows no defect. The classes are those of the prompts. Ask first whether it is `unusable`.
+    For "synthetic" these are `n` images (the paper's counts) of the simulator's preset "semclip";
+    otherwise the labelled images of the manifest, of which one without a mask shows no defect.
     """
     prompts = prompts or prompts_of(dataset)
     place = paths.of(dataset)
@@ -62,10 +61,8 @@ def images(dataset, *, n=1332, size=240, seed=0, prompts=None):
 def shots(place, size, normal):
     """Labelled images and masks of a folder, fitted into a square of `size` pixels.
 
-    The folder holds images, ``labels.csv`` and ``masks/<name of the image>.png``; an image of class
-    `normal` needs no mask. A pixel of the square is defect where any part of it is.
-
-    Returns uint8 images, labels list of str and bool masks, or None if the folder has no mask.
+    An image of class `normal` needs no mask. A pixel of the square is defect where any part of it
+    is. Returns uint8 images, labels list of str and bool masks, or None if the folder has no mask.
     """
     table = datasets.list_folder(place)
     masked = any(row["mask_path"] for row in table)

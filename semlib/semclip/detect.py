@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib import colormaps
 from PIL import Image
 from skimage.segmentation import find_boundaries
-from tqdm import tqdm
+from tqdm import tqdm, trange
 
 from semlib.images import datasets, read
 from semlib.paths import atomic
@@ -30,24 +30,27 @@ def run(images, out, *, shots=None, model=None, backbone=None, pretrained=None, 
     The whole image is fitted into the backbone's square, and the map goes back to the image's own
     size. An interrupted run continues; images are done again when they or the model are newer.
 
-    `images` is a folder, `shots` one as `data.shots` reads it; or `model` is the ``model/`` of an
-    earlier run. The others: see `clip.read` and `Prompts.load`. `out` receives ``results.csv``
-    (file, class, a probability for each class, anomaly_score; also returned), ``overlays/``,
-    ``model/`` and, where files cannot be read, ``skipped.csv``.
+    `model` is the ``model/`` of an earlier run. `out` receives ``results.csv`` (also returned),
+    ``overlays/``, ``model/`` and, where files cannot be read, ``skipped.csv``.
     """
-    images = _existing(images)
     out = Path(out)
-    files = [images / row["path"] for row in datasets.list_folder(images)]
+    files = [Path(images) / row["path"] for row in datasets.list_folder(images)]
     if (shots is None) == (model is None):
         raise ValueError("give either shots to learn from or a saved model")
     if model is None:
         network = Backbone(backbone or OURS, pretrained)
-        fitted = _fit(network, Prompts.load(prompts), _existing(shots))
+        fitted = _fit(network, Prompts.load(prompts), Path(shots))
     elif backbone or pretrained or prompts:
         raise ValueError("a saved model brings its own backbone and prompts: leave those out")
     else:
         fitted = store.load(model)
-    _keep(fitted, out)
+    with tempfile.TemporaryDirectory() as fresh:
+        store.save(fitted, fresh)
+        names = (store.TENSORS, store.ABOUT)
+        same, *_ = filecmp.cmpfiles(fresh, out / "model", names, shallow=False)
+    if len(same) < len(names):  # results of another model are removed
+        (out / "results.csv").unlink(missing_ok=True)
+        store.save(fitted, out / "model")
     return _detect(fitted, files, out)
 
 
@@ -63,29 +66,13 @@ def overlay(image, anomaly):
     return mixed
 
 
-def _existing(folder):
-    if not Path(folder).is_dir():
-        raise FileNotFoundError(f"{folder} is not a folder")
-    return Path(folder)
-
-
 def _fit(backbone, prompts, place):
-    normal = prompts.classes[prompts.normal]
-    images, labels, masks = data.shots(place, backbone.image_size, normal)
+    images, labels, masks = data.shots(
+        place, backbone.image_size, [*prompts.states][prompts.normal]
+    )
     if masks is None:
         tqdm.write(f"{place} has no masks: the Transformation Layers stay untrained")
     return SemClip(backbone, prompts, transformation=masks is not None).fit(images, labels, masks)
-
-
-def _keep(model, out):
-    """Save the model unless it is there already; results of another one are removed."""
-    with tempfile.TemporaryDirectory() as fresh:
-        store.save(model, fresh)
-        files = (store.TENSORS, store.ABOUT)
-        same, *_ = filecmp.cmpfiles(fresh, out / "model", files, shallow=False)
-    if len(same) < len(files):
-        (out / "results.csv").unlink(missing_ok=True)
-        store.save(model, out / "model")
 
 
 def _detect(model, files, out):
@@ -101,17 +88,16 @@ def _detect(model, files, out):
                 lines[file.name] = earlier[file.name]
     todo = [file for file in files if file.name not in lines]
     unreadable = {}
-    with tqdm(total=len(files), initial=len(lines), desc="detect", unit="image") as bar:
-        for start in range(0, len(todo), CHUNK):
-            chunk = todo[start : start + CHUNK]
-            opened = {file: read.try_image(file) for file in chunk}
-            for file, (image, reason) in opened.items():
-                if image is None:
-                    unreadable[file.name] = {"file": file.name, "reason": reason}
-            images = {file: image for file, (image, _) in opened.items() if image is not None}
-            lines |= _look(model, images, overlays) if images else {}
-            _write(lines, table)
-            bar.update(len(chunk))
+    for start in trange(0, len(todo), CHUNK, desc="detect", unit=f"{CHUNK} images"):
+        images = {}
+        for file in todo[start : start + CHUNK]:
+            image, reason = read.try_image(file)
+            if image is None:
+                unreadable[file.name] = {"file": file.name, "reason": reason}
+            else:
+                images[file] = image
+        lines |= _look(model, images, overlays) if images else {}
+        _write(lines, table)
     results = _write(lines, table)
     if results.empty:
         reason = unreadable[files[0].name]["reason"]

@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-SUPERVISION = ("none", "normals", "labels", "masks", "labels + masks")
-
 
 @dataclass(frozen=True)
 class Pool:
@@ -20,16 +18,11 @@ class Pool:
     normal: int  # number of the defect-free class
     text: np.ndarray | None = None  # bool (N,), images with burnt-in text, if that is known
 
-    def __post_init__(self):
-        if self.masks.shape != self.images.shape or self.labels.shape != self.images.shape[:1]:
-            shapes = f"images {self.images.shape}, masks {self.masks.shape}"
-            raise ValueError(f"{shapes}, labels {self.labels.shape} do not belong together")
-
     def take(self, chosen):
         """The pool of these images alone."""
         text = None if self.text is None else self.text[chosen]
-        arrays = self.images[chosen], self.labels[chosen], self.masks[chosen]
-        return Pool(*arrays, self.classes, self.normal, text)
+        arrays = {name: getattr(self, name)[chosen] for name in ("images", "labels", "masks")}
+        return replace(self, **arrays, text=text)
 
     def counts(self):
         """Images of each class, int array (C,)."""
@@ -57,32 +50,16 @@ class Result:
 
 @dataclass(frozen=True)
 class Method:
-    """A named method; `supervision` (one of `SUPERVISION`) is what it uses of the support."""
+    """A named method; `supervision` is what it uses of the support."""
 
     name: str
-    supervision: str
+    supervision: str  # none, normals, labels, masks, or labels + masks
     run: Callable[[Pool, Episode], Result]
-
-    def __post_init__(self):
-        if self.supervision not in SUPERVISION:
-            raise ValueError(f"{self.name}: supervision is one of {', '.join(SUPERVISION)}")
 
 
 def normal_shots(pool, episode):
-    """Numbers of the defect-free images of the support, of which there must be one."""
-    shots = episode.support[pool.labels[episode.support] == pool.normal]
-    if not len(shots):
-        name = pool.classes[pool.normal]
-        raise ValueError(f"the support has no image of the defect-free class {name!r}: add shots")
-    return shots
-
-
-def shot_masks(pool, episode):
-    """Masks of the support, bool (n, H, W), of which one must mark a defect."""
-    masks = pool.masks[episode.support]
-    if not masks.any():
-        raise ValueError(f"no mask of the support's {len(masks)} images marks a defect: add masks")
-    return masks
+    """Numbers of the defect-free images of the support."""
+    return episode.support[pool.labels[episode.support] == pool.normal]
 
 
 def excluded(pool, shots, n_test_min=5):
@@ -95,14 +72,12 @@ def excluded(pool, shots, n_test_min=5):
 
 def without(pool, names):
     """The pool without the images of some classes; the others are numbered anew, in their order."""
-    normal = pool.classes[pool.normal]
     classes = [name for name in pool.classes if name not in set(names)]
-    if normal not in classes:
-        raise ValueError(f"{normal!r} is the defect-free class, which every method needs")
+    if pool.classes[pool.normal] not in classes:
+        raise ValueError("every method needs the defect-free class, but it has too few images")
     numbers = pd.Index(classes).get_indexer(pool.classes)  # -1 for a class that is left out
     left = pool.take(numbers[pool.labels] >= 0)
-    labels = numbers[left.labels]
-    return replace(left, labels=labels, classes=classes, normal=classes.index(normal))
+    return replace(left, labels=numbers[left.labels], classes=classes, normal=numbers[pool.normal])
 
 
 def episodes(pool, *, shots=(1, 2, 5, 10), seeds=range(5), n_test=40, n_test_min=5):
@@ -110,17 +85,11 @@ def episodes(pool, *, shots=(1, 2, 5, 10), seeds=range(5), n_test=40, n_test_min
 
     All share one test set, which no support ever meets: `n_test` images a class, at most half of
     it and at least `n_test_min` (our choice). A seed's support for k shots holds that for fewer.
-
-    Raises ValueError if a class has too few images, see `excluded`.
     """
-    if min(shots) < 1:
-        raise ValueError(f"shots {tuple(shots)} must be 1 or more")
     n_test_min = min(n_test, n_test_min)
     short = excluded(pool, shots, n_test_min)
     if len(short):
-        names = ", ".join(short["class"] + short["count"].map(" ({})".format))
-        reason = short["reason"][0]
-        raise ValueError(f"too few images of {names}: {reason}; drop them with episodes.without")
+        raise ValueError(f"too few images, drop classes with episodes.without:\n{short}")
     rng = np.random.default_rng(0)
     test = []
     rest = []
@@ -139,20 +108,18 @@ def episodes(pool, *, shots=(1, 2, 5, 10), seeds=range(5), n_test=40, n_test_min
 
 def nested(orders, shots):
     """Episodes of each k, then seed, from shuffled images by class and tests of each seed."""
-    drawn = []
-    for k in shots:
-        for seed, (order, test) in orders.items():  # the first k of each class are the shots
-            drawn.append(Episode(k, seed, np.concatenate([part[:k] for part in order]), test))
-    return drawn
+    return [  # the first k of each class are the shots
+        Episode(k, seed, np.concatenate([part[:k] for part in order]), test)
+        for k in shots
+        for seed, (order, test) in orders.items()
+    ]
 
 
 def only_used(pool, episodes):
     """The pool without the images that no episode uses, and the episodes renumbered."""
     used = np.unique(np.concatenate([[*one.support, *one.test] for one in episodes]))
-    moved = [
-        Episode(
-            one.k, one.seed, np.searchsorted(used, one.support), np.searchsorted(used, one.test)
-        )
-        for one in episodes
-    ]
+    moved = []
+    for one in episodes:
+        support, test = (np.searchsorted(used, numbers) for numbers in (one.support, one.test))
+        moved.append(replace(one, support=support, test=test))
     return pool.take(used), moved

@@ -34,19 +34,14 @@ def readable(summary, heads, scores, gains=False):
 def against(table, scores, k):
     """SEM-CLIP minus each competitor at `k` shots, paired over episodes.
 
-    SEM-CLIP runs at the same supervision against methods that see labels or nothing. Those that see
-    masks without classes, or defect-free images only, have no equal: there the full model stands,
-    and `equal_supervision` is False. Intervals are not corrected for many comparisons.
-
-    Returns a DataFrame of ours, competitor, supervision, equal_supervision, metric, episodes,
-    difference, lo, hi, verdict; no row where one of the two lacks a score.
+    Methods that see masks without classes, or defect-free images only, have no equal: there the
+    full model stands, and `equal_supervision` is False. Intervals are not corrected for many
+    comparisons. No row where one of the two lacks a score.
     """
     table = table[table["k"] == k].set_index("seed")
     others = table[~table["method"].str.startswith(FULL)]
-    order = others["supervision"].unique().tolist()
-    others = others.sort_values(
-        "supervision", key=lambda names: names.map(order.index), kind="stable"
-    )
+    order = others["supervision"].unique()
+    others = pd.concat([others[others["supervision"] == name] for name in order])
     comparisons = []
     for (supervision, competitor), theirs in others.groupby(["supervision", "method"], sort=False):
         name = EQUAL.get(supervision, FULL)
@@ -65,10 +60,8 @@ def comparison(segmentation, classification, k):
     """`against` for the main scores, one row a competitor: "+0.051 [+0.020, +0.082] wins"."""
     areas = against(segmentation, MAIN[:3], k)
     comparisons = pd.concat([areas, against(classification, MAIN[3:], k)])
-    comparisons["text"] = [
-        f"{one.difference:+.3f} [{one.lo:+.3f}, {one.hi:+.3f}] {one.verdict}"
-        for one in comparisons.itertuples()
-    ]
+    text = "{difference:+.3f} [{lo:+.3f}, {hi:+.3f}] {verdict}"
+    comparisons["text"] = [text.format(**one) for one in comparisons.to_dict("records")]
     keys = ["ours", "competitor", "supervision", "equal_supervision"]
     look = {"columns": "metric", "values": "text", "aggfunc": "first", "sort": False}
     return comparisons.pivot_table(index=keys, **look).reset_index().rename_axis(columns=None)

@@ -72,8 +72,14 @@ class SemClip:
         bool masks (N, H, W) of the defects, which are needed unless ``transformation=False``.
         """
         options = self.options
-        classes = self._class_numbers(images, labels)
-        masks = _checked(images, masks) if options.transformation else None
+        given = [len(part) for part in (images, labels, masks) if part is not None]
+        if len(set(given)) > 1:
+            raise ValueError(f"images, labels and masks are not as many each: {given}")
+        classes = self.prompts.positions(labels)
+        if missing := [name for i, name in enumerate(self.classes) if i not in classes]:
+            raise ValueError(f"no shot of {', '.join(missing)}: give one or more of each")
+        if options.transformation and (masks is None or not np.any(masks)):
+            raise ValueError("no mask marks a defect: give masks, or transformation=False")
         features = self._features(images)
         layers = self.backbone.projection
         if options.transformation:
@@ -84,8 +90,7 @@ class SemClip:
         if options.fusion < 1:
             patches = maps.anomaly(features.tokens, layers, **self._look())
             inputs = tune.describe(features, patches)
-            count = len(self.classes)
-            self.head = tune.classification_head(inputs, classes, count, strength=options.strength)
+            self.head = tune.classification_head(inputs, classes, strength=options.strength)
         return self
 
     def predict(self, images, shape=None):
@@ -152,24 +157,3 @@ class SemClip:
         texts = maps.distinct(texts) if self.options.remove_redundant else texts
         temperature = self.options.temperature
         return {"texts": texts, "normal": self.prompts.normal, "temperature": temperature}
-
-    def _class_numbers(self, images, labels):
-        """Labels as positions of their classes, each of which must have a shot."""
-        if len(images) != len(labels):
-            raise ValueError(f"{len(images)} images, {len(labels)} labels: use one label an image")
-        numbers = self.prompts.positions(labels)
-        if missing := [name for i, name in enumerate(self.classes) if i not in numbers]:
-            raise ValueError(f"no shot of {', '.join(missing)}: give one or more of each")
-        return numbers
-
-
-def _checked(images, masks):
-    """Masks as bool array, in shape as the images, one of which marks a defect."""
-    if masks is None:
-        raise ValueError("the Transformation Layers need masks, or SemClip(transformation=False)")
-    shape = (len(images), *np.shape(masks if isinstance(images, Features) else images)[1:3])
-    if np.shape(masks) != shape:
-        raise ValueError(f"masks have shape {np.shape(masks)}, expected {shape}: as the images")
-    if not np.any(masks):
-        raise ValueError("no mask marks a defect: draw them, or use SemClip(transformation=False)")
-    return np.asarray(masks, bool)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch.nn import functional as F
+from tqdm import trange
 
 from semlib import vgg
 from semlib.semclip.episodes import Method, Result, normal_shots
@@ -33,23 +34,16 @@ def vgg_features(images, *, size=160):
     D = 128, which keeps distances to about 1 / sqrt(2 D). Whole images: the largest value of each
     channel (our choice; a small defect hardly moves the mean).
     """
-    if size < 32 or size % 16:
-        raise ValueError(f"size={size}: VGG16 takes multiples of 16 pixels here, from 32 on")
     mix = random_projection(sum(vgg.CHANNELS[2:4]), LENGTH)
     tokens = []
     pooled = []
-    for start in range(0, len(images), vgg.BATCH):
+    for start in trange(0, len(images), vgg.BATCH, desc="VGG16", unit="batch", delay=5):
         x = torch.from_numpy(images[start : start + vgg.BATCH].astype(np.float32) / 255)[:, None]
         x = F.interpolate(x, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
-        fine, coarse = levels(x)  # n 256 h w, n 512 h/2 w/2
+        fine, coarse = vgg.stages(x, count=4)[2:]  # relu3_3 n 256 h w, relu4_3 n 512 h/2 w/2
         pooled.append(torch.cat([fine.amax((2, 3)), coarse.amax((2, 3))], 1))
         tokens += [(patches(*one) @ mix).half() for one in zip(fine, coarse, strict=True)]
     return VggFeatures(torch.stack(tokens).numpy(), torch.cat(pooled).numpy())
-
-
-def levels(x):
-    """relu3_3 and relu4_3 of grey images (n, 1, H, W), tensors (n, C, h, w)."""
-    return vgg.stages(x, count=4)[2:]
 
 
 def patches(fine, coarse):

@@ -3,7 +3,6 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
-from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import confusion_matrix
 
 from semlib.plots import MARKERS
@@ -29,40 +28,36 @@ def overlays(images, masks, maps, names):
 
 
 def confusions(labels, predicted, classes):
-    """Confusion matrices side by side, as shares of each true class.
-
-    `predicted` maps a method to its predicted labels (n,); `classes` are names by label.
-    """
-    columns = min(3, len(predicted))
+    """Confusion matrices side by side, as shares of each true class; labels (n,) by method."""
     side = 0.46 * len(classes) + 0.4
-    size = side * columns + 1.4, side + 1.2
-    figure, axes = _panels(len(predicted), columns, size, sharex=True, sharey=True)
+    size = side * len(predicted) + 1.4, side + 1.2
+    figure, axes = plt.subplots(1, len(predicted), figsize=size, squeeze=False, sharey=True)
     look = {"annot": True, "fmt": ".2f", "annot_kws": {"fontsize": 7}, "cmap": "Blues"}
-    look |= {"vmin": 0, "vmax": 1, "square": True, "cbar": False, "linewidths": 0.5}
-    for axis, (name, guesses) in zip(axes, predicted.items(), strict=True):
+    look |= {"vmin": 0, "vmax": 1, "square": True, "cbar": False}
+    for axis, (name, guesses) in zip(axes[0], predicted.items(), strict=True):
         shares = confusion_matrix(labels, guesses, labels=range(len(classes)), normalize="true")
         sns.heatmap(shares, xticklabels=classes, yticklabels=classes, ax=axis, **look)
         axis.set_title(f"{name}\naccuracy {np.mean(labels == guesses):.2f}", fontsize=10)
-        axis.tick_params(axis="x", rotation=90, labelbottom=True, length=0)
-        axis.tick_params(axis="y", rotation=0, length=0)
-    figure.supxlabel("predicted class", fontsize=10)
-    figure.supylabel("true class (rows sum to 1)", fontsize=10)
+        axis.tick_params(axis="x", rotation=90)
+        axis.tick_params(axis="y", rotation=0)
+    figure.supxlabel("predicted class")
+    figure.supylabel("true class (rows sum to 1)")
     return figure
 
 
 def shot_curves(summary, metrics, *, columns=3):
     """Score against shots a class: a panel for each metric, a line with 95 % intervals a method.
 
-    The methods lie beside each other at each number of shots, so that no interval hides another. A
-    method without supervision is a horizontal line; SEM-CLIP is black. Takes `findings.summarise`.
+    SEM-CLIP is black, no supervision a horizontal line. Takes `findings.summarise`.
     """
     methods = sorted(summary["method"].unique(), key=lambda name: name != FULL)  # ours first
     supervision = summary.groupby("method")["supervision"].first()
     looks = _looks(methods)
     shots = sorted(summary["k"].unique())
-    columns = min(columns, len(metrics))
-    figure, axes = _panels(len(metrics), columns, (3.1 * columns + 2.8, 2.9))
-    for axis, metric in zip(axes, metrics, strict=True):
+    rows = -(-len(metrics) // columns)  # rounded up
+    size = 3.1 * columns + 2.8, 2.9 * rows
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
+    for axis, metric in zip(axes.flat, metrics, strict=True):
         for i, (name, part) in enumerate(summary.groupby("method", sort=False)):
             mean = part.set_index("k").reindex(shots)[[metric, f"{metric}_lo", f"{metric}_hi"]]
             if supervision[name] == "none" and mean[metric].notna().any():
@@ -73,14 +68,12 @@ def shot_curves(summary, metrics, *, columns=3):
             spans = mean.iloc[:, 1:].sub(mean[metric], axis=0).abs().to_numpy().T
             axis.errorbar(places, mean[metric], spans, capsize=1.5, elinewidth=0.9, **looks[name])
         axis.set(title=metric, xlabel="shots a class", xticks=range(len(shots)), xticklabels=shots)
-        axis.yaxis.set_major_locator(MaxNLocator(6))
         axis.grid(axis="y", color="0.9", lw=0.6)
         low, high = axis.get_ylim()
         axis.set_ylim(max(low, -0.02), min(high, 1.02))
     names = [f"{name}: {supervision[name]}" for name in methods]
     handles = [plt.Line2D([], [], **looks[name]) for name in methods]
-    place = {"loc": "outside right upper", "fontsize": 8.5}
-    figure.legend(handles, names, title="method: supervision", **place)
+    figure.legend(handles, names, loc="outside right upper", title="method: supervision")
     return figure
 
 
@@ -90,10 +83,8 @@ def _looks(methods):
     looks = {}
     for i, name in enumerate(name for name in methods if name != FULL):
         look = {"color": colours[i % len(colours)], "marker": MARKERS[(i + 1) % len(MARKERS)]}
-        line = ("-", "--", ":")[i // len(colours) % 3]
-        looks[name] = look | {"ms": 4, "lw": 1.1, "ls": line}
-    ours = {"color": "black", "marker": "o", "ms": 5.5, "lw": 2.2, "ls": "-", "zorder": 5}
-    return looks | {FULL: ours}
+        looks[name] = look | {"ms": 4, "lw": 1.1, "ls": ("-", "--", ":")[i // len(colours) % 3]}
+    return looks | {FULL: {"color": "black", "marker": "o", "ms": 5.5, "lw": 2.2, "zorder": 5}}
 
 
 def attention(images, original, vv, grid, names):
@@ -115,8 +106,7 @@ def attention(images, original, vv, grid, names):
 def false_alarms(images, text, before, after, names):
     """A row for each image with burnt-in text: the image, its map before and after tuning.
 
-    All maps are on one colour scale; below each stands its mean over the outlined text and
-    elsewhere.
+    All maps are on one colour scale; below each stands its mean on the text and elsewhere.
     """
     figure, axes = _table(names, ["image", "before tuning", "after tuning"], 2.2)
     limits = min(before.min(), after.min()), max(before.max(), after.max())
@@ -124,30 +114,19 @@ def false_alarms(images, text, before, after, names):
         axes[i, 0].imshow(image)
         for axis, values in zip(axes[i, 1:], (before[i], after[i]), strict=True):
             drawn = _heat(axis, image, values, limits, text[i])
-            on = values[text[i]].mean()
-            off = values[~text[i]].mean()
-            axis.set_xlabel(f"text {on:.2f}, elsewhere {off:.2f}", fontsize=8)
+            means = values[text[i]].mean(), values[~text[i]].mean()
+            axis.set_xlabel("text {:.2f}, elsewhere {:.2f}".format(*means), fontsize=8)
     figure.colorbar(drawn, ax=axes, shrink=0.7, label="anomaly")
     return figure
-
-
-def _panels(count, columns, size, **shared):
-    """Figure and `count` axes in so many columns; `size` in inches of a row."""
-    rows = -(-count // columns)  # rounded up
-    size = size[0], size[1] * rows
-    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, **shared)
-    for axis in axes.flat[count:]:
-        axis.axis("off")
-    return figure, axes.flat[:count]
 
 
 def _table(names, titles, width):
     """Axes (rows, columns) without ticks: names to the left, titles above."""
     size = width * len(titles) + 0.4, width * len(names) + 0.4
-    figure, axes = plt.subplots(len(names), len(titles), figsize=size, squeeze=False)
-    for axis in axes.flat:
-        axis.set(xticks=[], yticks=[])
-        axis.spines[:].set_visible(False)
+    plain = {"xticks": [], "yticks": [], "frame_on": False}
+    figure, axes = plt.subplots(
+        len(names), len(titles), figsize=size, squeeze=False, subplot_kw=plain
+    )
     for axis, name in zip(axes[:, 0], names, strict=True):
         axis.set_ylabel(name, fontsize=9)
     for axis, title in zip(axes[0], titles, strict=True):

@@ -1,10 +1,6 @@
-"""Prompts: templates x states, kept in CSV files that a domain expert edits.
+"""Prompts: templates x states, kept in CSV files that a domain expert edits."""
 
-``python -m semlib.semclip.prompts [FILE]`` prints each prompt and the class that the embedded model
-finds nearest.
-"""
-
-import sys
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,24 +25,15 @@ class Prompts:
         """Read and check a CSV of label, class, state, and one of templates; ours by default."""
         path = Path(path or HERE / "prompts.csv")
         templates = Path(templates or HERE / "templates.csv")
-        table = _table(path, ["label", "class", "state"])
-        forms = _table(templates, ["template"])["template"]
-        bad_forms = forms[forms.str.count(r"\{state\}") != 1].to_list()
-        if bad_forms:
-            raise ValueError(f"{templates}: {bad_forms[0]!r} needs {{state}} exactly once")
-        bad_labels = table["label"][~table["label"].str.isdecimal()].to_list()
-        if bad_labels:
-            raise ValueError(f"{path}: label {bad_labels[0]!r} is no whole number")
+        forms = _table(templates, {"template": r".*\{state\}.*"})["template"]
+        table = _table(path, {"label": r"\d+", "class": ".+", "state": ".+"})
         table["label"] = table["label"].astype(int)
         pairs = table[["label", "class"]].drop_duplicates().sort_values("label")
-        for column, other in (("label", "class"), ("class", "label")):
-            if len(twice := pairs[pairs[column].duplicated(keep=False)]):
-                several = ", ".join(map(str, twice[other]))
-                raise ValueError(f"{path}: {column} {twice[column].iloc[0]} has several: {several}")
         names = pairs["class"].to_list()
-        if pairs["class"].isin(NORMAL).sum() != 1 or len(names) < 2:
-            kinds = " or ".join(NORMAL)
-            raise ValueError(f"{path}: one class of several must be called {kinds}; got {names}")
+        one_to_one = pairs["label"].is_unique and pairs["class"].is_unique
+        if not one_to_one or pairs["class"].isin(NORMAL).sum() != 1 or len(names) < 2:
+            rule = f"each class needs one label, and one of several is called {' or '.join(NORMAL)}"
+            raise ValueError(f"{path}: {rule}; got {pairs.to_numpy().tolist()}")
         states = table.groupby("class")["state"].agg(list)
         return cls({name: states[name] for name in names}, pairs["label"].to_list(), list(forms))
 
@@ -66,10 +53,8 @@ class Prompts:
         numbers |= {kind(label): i for i, label in enumerate(self.labels) for kind in (int, str)}
         labels = np.asarray(labels).tolist()
         if unknown := sorted({str(label) for label in labels if label not in numbers}):
-            pairs = zip(self.labels, self.states, strict=True)
-            names = ", ".join(f"{label} {name}" for label, name in pairs)
-            hint = "name others in a copy of semlib/semclip/prompts.csv (--prompts)"
-            raise ValueError(f"unknown class {', '.join(unknown)}: there are {names}; {hint}")
+            hint = f"name others than {self.classes} in a copy of semlib/semclip/prompts.csv"
+            raise ValueError(f"unknown class {', '.join(unknown)}: {hint} (--prompts)")
         return np.array([numbers[label] for label in labels], int)
 
     def sentences(self, name):
@@ -114,35 +99,17 @@ class Prompts:
         return pd.concat(tables, ignore_index=True)
 
 
-def _table(path, columns):
-    """Rows of a CSV as text, stripped; complete and each once."""
+def _table(path, patterns):
+    """Rows of a CSV as text, stripped, each once; each column's cells match its pattern."""
     table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    if missing := [name for name in columns if name not in table.columns]:
-        there = ", ".join(table.columns)
-        raise ValueError(f"{path}: column {missing[0]!r} is missing; it has {there}")
-    table = table[columns].apply(lambda column: column.str.strip())
-    if table.empty:
-        raise ValueError(f"{path} has no rows")
-    problems = {"has an empty cell": (table == "").any(axis=1), "stands twice": table.duplicated()}
-    for problem, bad in problems.items():
-        if bad.any():
-            raise ValueError(f"{path}: the row {','.join(table[bad].iloc[0])!r} {problem}")
+    table = table.reindex(columns=list(patterns), fill_value="")
+    table = table.apply(lambda column: column.str.strip()).drop_duplicates()
+    for column, pattern in patterns.items():
+        for cell in table[column]:
+            if not re.fullmatch(pattern, cell):
+                raise ValueError(f"{path}: column {column!r}: {cell!r} does not match {pattern}")
     return table
 
 
 def _unit(vectors):
     return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
-
-
-def main(path=None):
-    """Print the check of the embedded model, and the words it never met."""
-    from semlib.semclip import clip
-    from semlib.semclip.backbone import Backbone
-
-    table = Prompts.load(path).check(Backbone())
-    print(table.to_string(index=False, float_format="{:.3f}".format))
-    print("words the model never met:", ", ".join(clip.unknown_words(table["prompt"])) or "none")
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:2])

@@ -64,13 +64,13 @@ def pools(root=FOLDER):
     """`Tiles` of the data sets that are there, by name; the others are said and left out."""
     sets = {}
     for name in NAMES:
-        if not (root / name).is_dir():
-            print(f"real images: no folder {name} in shared/real-sem beside the clone, left out")
+        if not any((root / name).glob("*.png")):
+            print(f"real images: no {name} in shared/real-sem beside the clone, left out")
             continue
         cut = _wafer if name == "patterned_wafer" else _masked
         cuts, marks, groups = (np.concatenate(p) for p in zip(*cut(root / name), strict=True))
         images = np.stack([fitted(one, SIZE) for one in cuts])
-        masks = np.kron(marks, np.ones((1, SIZE // cuts.shape[1], SIZE // cuts.shape[1]), bool))
+        masks = marks.repeat(SIZE // cuts.shape[1], 1).repeat(SIZE // cuts.shape[1], 2)
         words = prompts(name)
         labels = marks.any((1, 2)).astype(int)
         sets[name] = Tiles(Pool(images, labels, masks, words.classes, words.normal), groups)
@@ -79,27 +79,20 @@ def pools(root=FOLDER):
 
 def _masked(folder):
     """(tiles, marks, groups) of every micrograph of a folder, at most `EACH` of a class."""
-    files = sorted(folder.glob("*_mask.png"))
-    if not files:
-        raise ValueError(f"{folder} holds no <name>_mask.png")
-    composites = folder.name == "nanocomposites"
     parts = []
-    for number, file in enumerate(files):
+    for number, file in enumerate(sorted(folder.glob("*_mask.png"))):
         stem = file.stem.removesuffix("_mask")
-        image = read.image(folder / f"{stem}{'.jpg' if composites else '.png'}")
-        values = read.image(file)
-        if image.shape != values.shape:
-            raise ValueError(f"{file} has {values.shape} pixels, its image {image.shape}")
-        if composites:  # 0 is particle, 255 background
-            mask = values < 128
-            layer = np.ones_like(values)
+        values = _cut(read.image(file), SIDE)
+        if folder.name == "nanocomposites":  # 0 is particle, 255 background
+            cuts = _cut(read.image(folder / f"{stem}.jpg"), SIDE)
+            marks = values < 128
+            usable = True
             group = stem
         else:  # 0 background, 1 oxide, 2 crack; a file is called <specimen>_<micrograph>
-            mask = values == 2
-            layer = values > 0
+            cuts = _cut(read.image(folder / f"{stem}.png"), SIDE)
+            marks = values == 2
+            usable = (values > 0).mean((1, 2)) >= OXIDE
             group = stem.rsplit("_", 1)[0]
-        cuts, marks, layers = (_cut(array, SIDE) for array in (image, mask, layer))
-        usable = layers.mean((1, 2)) >= OXIDE
         marked = marks.mean((1, 2))
         rng = np.random.default_rng(number)
         for chosen in (marked == 0, marked >= LEAST):
@@ -113,9 +106,8 @@ def _wafer(folder):
     inspected = read.image(folder / "case1_inspected_image.png")
     reference = read.image(folder / "case1_reference_image.png")
     rows, columns = np.indices(inspected.shape)
-    marks = np.zeros(inspected.shape, bool)
-    for x, y in POINTS:
-        marks |= np.hypot(rows - y, columns - x) <= RADIUS
+    discs = [np.hypot(rows - y, columns - x) <= RADIUS for x, y in POINTS]
+    marks = np.any(discs, axis=0)
     near = np.zeros(inspected.shape, bool)
     rng = np.random.default_rng(0)
     parts = []
@@ -146,32 +138,26 @@ def episodes(name, tiles, *, shots=SHOTS, seeds=range(3)):
     """
     if name == "patterned_wafer":
         return [_leave_one_out(tiles, seed) for seed in seeds if seed < len(POINTS)]
-    return nested({seed: _halved(name, tiles, max(shots), seed) for seed in seeds}, shots)
+    return nested({seed: _halved(tiles, max(shots), seed) for seed in seeds}, shots)
 
 
-def _halved(name, tiles, most, seed):
+def _halved(tiles, most, seed):
     """Shuffled tiles by class of one half of the groups, and the test tiles of the other."""
     labels = tiles.pool.labels
     groups = np.unique(tiles.groups)
     rng = np.random.default_rng(seed)
     for _ in range(TRIES):
         chosen = np.isin(tiles.groups, rng.permutation(groups)[: len(groups) // 2])
-        halves = (chosen, ~chosen)
-        if min(np.bincount(labels[half], minlength=2).min() for half in halves) >= most:
-            support, test = (
-                [rng.permutation(np.flatnonzero(half & (labels == c))) for c in (0, 1)]
-                for half in halves
-            )
-            return support, np.concatenate([some[:TESTS] for some in test])
-    raise ValueError(
-        f"{name}: no halves of its {len(groups)} groups hold {most} tiles of each class"
-    )
+        parts = [np.flatnonzero(half & (labels == c)) for half in (chosen, ~chosen) for c in (0, 1)]
+        if min(map(len, parts)) >= most:
+            *support, free, defective = map(rng.permutation, parts)
+            return support, np.concatenate([free[:TESTS], defective[:TESTS]])
+    raise ValueError(f"no halves of the groups {groups} hold {most} tiles of each class")
 
 
 def _leave_one_out(tiles, left_out):
-    points = [np.flatnonzero(tiles.groups == f"point {i}")[0] for i in range(len(POINTS))]
-    inspected = np.flatnonzero(tiles.groups == "inspected")
-    reference = np.flatnonzero(tiles.groups == "reference")
+    points = np.flatnonzero(tiles.pool.labels)
+    reference, inspected = (np.flatnonzero(tiles.groups == k) for k in ("reference", "inspected"))
     rng = np.random.default_rng(left_out)
     support = np.array([*rng.permutation(reference)[:2], *np.delete(points, left_out)])
     test = np.array([*rng.permutation(inspected)[:TESTS], points[left_out]])
@@ -181,16 +167,22 @@ def _leave_one_out(tiles, left_out):
 def evaluate(backbone, sets, *, seeds=range(3), folder=None):
     """SEM-CLIP and its competitors on the data sets of `pools`.
 
-    `folder` keeps features and scores. Returns a DataFrame of dataset, what `findings.summarise`
-    gives (the interval covers shots and tests) and note, which says why a number of shots was not
-    possible; and arguments of `plots.overlays` for a tile of each set. Both are empty without data.
+    Returns what `findings.summarise` gives (the interval covers shots and tests), with dataset and
+    note, which says why a number of shots was not possible; and arguments of `plots.overlays` for a
+    tile of each set. Both are empty without data.
     """
     folder = folder or paths.data_root() / "real-sem"
     tables = []
-    examples = {"images": [], "masks": [], "maps": [], "names": []}
+    examples = []
     for name, tiles in sets.items():
         pool, drawn = only_used(tiles.pool, episodes(name, tiles, seeds=seeds))
-        competing = methods(name, pool, backbone, folder / "features")
+        features = study.features(backbone, pool.images, folder / "features")
+        given = features, prompts(name), backbone
+        competing = study.sem_clips(features, backbone, prompts(name), {})
+        competing += [winclip.winclip(*given), winclip.winclip_plus(*given)]
+        competing += [april_gan(*given), unet()]
+        if vgg := study.vgg_features(pool.images, folder / "features", size=VGG_SIZE):
+            competing.append(patchcore(vgg.tokens))
         settings = backbone.settings, backbone.projection.numpy(), prompts(name), VGG_SIZE
         keep = {"folder": folder / "runs", "depends_on": settings}
         scores, _ = study.evaluate(pool, drawn, competing, **keep)
@@ -202,23 +194,12 @@ def evaluate(backbone, sets, *, seeds=range(3), folder=None):
         last = drawn[-1]  # its first defective tile is shown, whatever the maps look like
         place = np.flatnonzero(pool.labels[last.test] != pool.normal)[0]
         shown = study.results(pool, last, competing, SHOWN)
-        examples["images"].append(pool.images[last.test[place]])
-        examples["masks"].append(pool.masks[last.test[place]])
-        examples["maps"].append({method: result.maps[place] for method, result in shown.items()})
-        examples["names"].append(f"{name}\n{last.k} shots")
+        example = {"names": f"{name}\n{last.k} shots", "images": pool.images[last.test[place]]}
+        example["masks"] = pool.masks[last.test[place]]
+        examples.append(example | {method: shown[method].maps[place] for method in shown})
     if not sets:
         return pd.DataFrame(), {}
     table = pd.concat(tables, ignore_index=True)
-    examples["maps"] = pd.DataFrame(examples["maps"]).to_dict("list")
-    return table[["dataset", *table.columns.drop("dataset")]], examples
-
-
-def methods(name, pool, backbone, folder):
-    """SEM-CLIP and its competitors, PatchCore only where VGG16 is there."""
-    words = prompts(name)
-    features = study.features(backbone, pool.images, folder)
-    given = features, words, backbone
-    competing = study.sem_clips(features, backbone, words, {})
-    competing += [winclip.winclip(*given), winclip.winclip_plus(*given), april_gan(*given), unet()]
-    vgg = study.vgg_features(pool.images, folder, size=VGG_SIZE)
-    return competing if vgg is None else [*competing, patchcore(vgg.tokens)]
+    panels = pd.DataFrame(examples).to_dict("list")
+    panels["maps"] = {method: panels.pop(method) for method in SHOWN if method in panels}
+    return table[["dataset", *table.columns.drop("dataset")]], panels

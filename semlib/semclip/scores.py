@@ -103,8 +103,6 @@ def classification(probabilities, labels):
 def _checked(values, truth, kind):
     values = np.asarray_chkfinite(values)
     truth = np.asarray(truth, bool)
-    if values.shape != truth.shape:
-        raise ValueError(f"scores {values.shape} and truth {truth.shape} of {kind} differ in shape")
     if truth.all() or not truth.any():
         which = "defective" if truth.all() else "defect-free"
         raise ValueError(f"all {truth.size} {kind} are {which}: AUROC needs both kinds")

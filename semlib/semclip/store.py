@@ -44,30 +44,22 @@ def save(model, folder):
 def load(folder, backbone=None):
     """Read a saved `SemClip`; it predicts what the saved one did, bit for bit on the same machine.
 
-    `backbone` is the one it was saved with; built anew from ``model.json`` when not given. Raises
-    ValueError if a file is damaged, or the files or the backbone do not fit each other.
+    `backbone` is the one it was saved with; built anew from ``model.json`` when not given.
     """
     folder = Path(folder)
-    if not (folder / ABOUT).is_file():
-        raise FileNotFoundError(f"{folder / ABOUT} is missing: no saved SemClip model there")
     try:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         tensors = load_file(folder / TENSORS)
-    except (json.JSONDecodeError, UnicodeDecodeError, SafetensorError) as error:
-        raise ValueError(f"{folder} is damaged: {error}") from error
-    if backbone is None and "name" not in about["backbone"]:
-        raise ValueError(f"{folder}: its backbone was made by hand, give load the same")
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ValueError(f"{folder} holds no saved SemClip model: {error}") from error
     backbone = backbone or Backbone(**about["backbone"])
     fingerprint = digest({"projection": backbone.projection.numpy()})
     if (backbone.settings, fingerprint) != (about["backbone"], about["projection"]):
         raise ValueError(f"{folder} was saved with another backbone: {about['backbone']}")
     model = SemClip(backbone, Prompts(**about["prompts"]), **about["options"])
-    try:
-        model.texts = tensors["texts"]
-        if model.options.transformation:
-            model.transform = torch.from_numpy(tensors["transform"])
-        if model.options.fusion < 1:
-            model.head = {name: tensors[f"head.{name}"] for name in ("weight", "bias", "mean")}
-    except KeyError as missing:
-        raise ValueError(f"{folder / TENSORS} lacks {missing}, {ABOUT} asks for it") from missing
+    model.texts = tensors["texts"]
+    if model.options.transformation:
+        model.transform = torch.from_numpy(tensors["transform"])
+    if model.options.fusion < 1:
+        model.head = {name: tensors[f"head.{name}"] for name in ("weight", "bias", "mean")}
     return model

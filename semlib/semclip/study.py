@@ -1,4 +1,4 @@
-"""The few-shot study: features computed once, SEM-CLIP as methods, all methods on all episodes."""
+"""The few-shot study: features kept, SEM-CLIP as methods, all methods on all episodes."""
 
 from functools import cache, partial
 from itertools import product
@@ -7,19 +7,15 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pandas as pd
-from safetensors.numpy import load_file, save_file
 from tqdm import tqdm
 
 from semlib import weights
-from semlib.paths import atomic
 from semlib.semclip import patchcore, scores
-from semlib.semclip.backbone import Features
 from semlib.semclip.episodes import Method, Result
 from semlib.semclip.model import SemClip
 from semlib.workers import side_by_side
 
 HERE = Path(__file__).parent
-BATCH = 32  # images that are encoded at a time
 FULL = "SEM-CLIP"
 KEYS = ["method", "supervision", "k", "seed"]
 ABLATIONS = {
@@ -33,34 +29,12 @@ ABLATIONS = {
 }
 
 
-def once(folder, images, encode, key, title):
-    """What `encode` gives for images (N, H, W), each encoded once and kept in a file of its own.
-
-    `encode` takes some of the images and returns a dict of arrays whose first axis is theirs; so
-    does this function for all of them. `key`: all that the arrays depend on beside the image.
-    """
-    files = [folder / f"{joblib.hash((key, np.asarray(one)))}.safetensors" for one in images]
-    missing = [i for i, file in enumerate(files) if not file.is_file()]
-    with tqdm(total=len(files), initial=len(files) - len(missing), desc=title, unit="image") as bar:
-        for start in range(0, len(missing), BATCH):
-            batch = missing[start : start + BATCH]
-            arrays = encode(images[batch])
-            for i, number in enumerate(batch):
-                one = {name: np.array(values[i], order="C") for name, values in arrays.items()}
-                with atomic(files[number]) as temporary:
-                    save_file(one, temporary)
-            bar.update(len(batch))
-    kept = [load_file(file) for file in files]
-    return {name: np.stack([one[name] for one in kept]) for name in kept[0]}
-
-
 def features(backbone, images, folder):
-    """`Features` of all images."""
+    """`Features` of all images, computed once."""
     parameters = [one.detach().cpu().numpy() for one in backbone.model.visual.parameters()]
-    key = joblib.hash((backbone.settings, (HERE / "backbone.py").read_bytes(), parameters))
-    title = f"encode, {backbone.label}"
-    arrays = once(folder, images, lambda some: vars(backbone.encode_images(some)), key, title)
-    return Features(**arrays)
+    key = joblib.hash((backbone.settings, (HERE / "backbone.py").read_bytes(), parameters, images))
+    memory = joblib.Memory(folder, verbose=0)
+    return memory.cache(_encoded, ignore=["encode"])(key, partial(backbone.encode_images, images))
 
 
 def vgg_features(images, folder, *, size):
@@ -70,26 +44,25 @@ def vgg_features(images, folder, *, size):
     except weights.WeightsError as error:
         print(error)
         return None
-    key = joblib.hash(("vgg16", size, (HERE / "patchcore.py").read_bytes()))
-    encode = partial(patchcore.vgg_features, size=size)
-    arrays = once(folder, images, lambda some: encode(some)._asdict(), key, "encode, VGG16")
-    return patchcore.VggFeatures(**arrays)
+    key = joblib.hash(("vgg16", size, (HERE / "patchcore.py").read_bytes(), images))
+    encode = partial(patchcore.vgg_features, images, size=size)
+    return joblib.Memory(folder, verbose=0).cache(_encoded, ignore=["encode"])(key, encode)
+
+
+def _encoded(key, encode):
+    return encode()
 
 
 def sem_clip(features, backbone, prompts, fits, name=FULL, supervision="labels + masks", **options):
     """SEM-CLIP as a method of the study.
 
-    `features` are those of all images of the pool. `fits` is a dict for the fitted models: methods
-    that share it train the same model once. `options` are those of `model.Options`, and
-    ``plain=True`` takes CLIP's own plain prompts.
+    `features` are those of all images of the pool. Methods that share the dict `fits` train the
+    same model once. `options` are those of `model.Options`, or ``plain=True``: CLIP's own prompts.
     """
     plain = options.pop("plain", False)
     fusion = options.pop("fusion", 0.5)  # training does not depend on it
     prompts = prompts.plain() if plain else prompts
-
-    @cache
-    def untrained():
-        return SemClip(backbone, prompts, **options)
+    untrained = cache(partial(SemClip, backbone, prompts, **options))
 
     def fitted(pool, episode):
         shots = episode.support
@@ -127,17 +100,14 @@ def evaluate(pool, episodes, methods, *, folder=None, depends_on=()):
     """Run every `Method` on every `Episode`; one without supervision once for each test set.
 
     `folder` keeps the scores of each (method, episode), so that a killed run goes on where it
-    stopped; `depends_on` is what they depend on (weights, settings) beside the pool and this
-    folder's code. Returns two tables of `KEYS` and scores: segmentation, of the methods that give
-    maps or scores, and classification, of those that give probabilities.
+    stopped; `depends_on`: weights and settings behind them. Returns two tables of `KEYS` and
+    scores: segmentation, and classification of the methods that give probabilities.
     """
-    names = [method.name for method in methods]
-    if len(set(names)) < len(names):
-        raise ValueError(f"methods share a name: {names}")
+    if len({method.name for method in methods}) < len(methods):
+        raise ValueError("methods share a name")
     code = [file.read_bytes() for file in sorted(HERE.glob("*.py"))]
     version = joblib.hash((code, vars(pool), depends_on))  # joblib itself hashes `_score` alone
-    memory = joblib.Memory(folder, verbose=0)
-    score = memory.cache(_score, ignore=["pool", "episode", "method"])
+    score = joblib.Memory(folder, verbose=0).cache(_score, ignore=["pool", "episode", "method"])
     jobs = {}
     runs = []
     for method, episode in product(methods, episodes):
@@ -148,11 +118,12 @@ def evaluate(pool, episodes, methods, *, folder=None, depends_on=()):
     done = tqdm(side_by_side([*jobs.values()]), total=len(jobs), desc="episodes", unit="run")
     scored = pd.DataFrame(dict(zip(jobs, done, strict=True))).T
     table = pd.DataFrame(runs, columns=[*KEYS, "key"]).join(scored, on="key")
-    parts = []
-    for columns in (scores.SEGMENTATION, scores.CLASSIFICATION):
-        part = table.reindex(columns=[*KEYS, *columns]).dropna(subset=list(columns), how="all")
-        parts.append(part.reset_index(drop=True))
-    return tuple(parts)
+    return tuple(
+        table.reindex(columns=[*KEYS, *columns]).dropna(
+            subset=columns, how="all", ignore_index=True
+        )
+        for columns in ([*scores.SEGMENTATION], [*scores.CLASSIFICATION])
+    )
 
 
 def results(pool, episode, methods, names):
@@ -176,6 +147,6 @@ def _score(key, version, pool, episode, method):
         if result.probabilities is not None:
             values |= scores.classification(result.probabilities, labels)
     except Exception as error:
-        drawn = f"{episode.k} shots, seed {episode.seed}"
-        raise RuntimeError(f"{method.name} failed on {drawn}: {error}") from error
+        message = f"{method.name} failed on {episode.k} shots, seed {episode.seed}: {error}"
+        raise RuntimeError(message) from error
     return values

@@ -99,10 +99,10 @@ def describe(features, maps):
     return np.concatenate([features.image, pooled.flatten(1).numpy()], 1)
 
 
-def classification_head(inputs, classes, count, *, strength):
+def classification_head(inputs, classes, *, strength):
     """Fit a linear head by cross-entropy with balanced classes and an L2 penalty 1 / `strength`.
 
-    Takes inputs (N, D) of `describe` and classes (N,) from 0 to `count` - 1, each at least once.
+    Takes inputs (N, D) of `describe` and classes (N,) from 0 to C - 1, each at least once.
     Returns weight (C, D), bias (C,), mean (D,): ``softmax(weight (x - mean) + bias)``.
     """
     mean = inputs.mean(0)
@@ -110,7 +110,7 @@ def classification_head(inputs, classes, count, *, strength):
     model.fit(inputs - mean, classes)
     weight = model.coef_
     bias = model.intercept_
-    if count == 2:  # scikit-learn gives one row of log odds
+    if len(weight) == 1:  # of two classes scikit-learn gives one row of log odds
         weight = np.concatenate([0 * weight, weight])
         bias = np.concatenate([0 * bias, bias])
     return {"weight": weight.astype(np.float32), "bias": bias.astype(np.float32), "mean": mean}

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from semlib.semclip.episodes import Method, Result, shot_masks
+from semlib.semclip.episodes import Method, Result
 from semlib.semclip.maps import enlarge
 from semlib.semclip.tune import dice_loss, reduce_masks
 from semlib.unet import UNet
@@ -26,7 +26,7 @@ def unet(*, steps=100, side=120, crop=64):
     """
 
     def run(pool, episode):
-        covered = reduce_masks(shot_masks(pool, episode), (side, side))  # n side side
+        covered = reduce_masks(pool.masks[episode.support], (side, side))  # n side side
         network = _train(_reduced(pool.images[episode.support], side), covered, steps, crop)
         maps = _segment(network, pool.images[episode.test], side)
         scores = F.avg_pool2d(maps[:, None], 3, 1).amax((1, 2, 3))

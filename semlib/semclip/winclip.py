@@ -30,10 +30,12 @@ def winclip(features, prompts, backbone):
     harmonic mean over the windows that cover it, and the map is the harmonic mean of both scales
     and of the whole image (section 4.2), whose probability is the image's score.
     """
-    windows = _Windows(features, prompts, backbone)
+    texts = two_texts(prompts, backbone)
 
     def run(pool, episode):
-        whole, maps = _in_chunks(windows.zero_shot, episode.test)
+        chunks = _chunks(features, episode.test)
+        parts = [_zero_shot(chunk, scales(chunk, backbone), texts) for chunk in chunks]
+        whole, maps = map(torch.cat, zip(*parts, strict=True))
         return Result(maps=enlarge(maps, pool.images.shape[1:]).numpy(), scores=whole.numpy())
 
     return Method("WinCLIP (zero-shot)", "none", run)
@@ -46,16 +48,20 @@ def winclip_plus(features, prompts, backbone):
     mean over the three scales is added to the zero-shot map. The image's score is the mean of the
     zero-shot score and of the largest value of this association map (section 4.3).
     """
-    windows = _Windows(features, prompts, backbone)
+    texts = two_texts(prompts, backbone)
 
     def run(pool, episode):
-        shots = windows.scales(normal_shots(pool, episode))
-        memories = [coreset(_flat(scale), BANK) for scale in shots]
-
-        def both(chosen):
-            return *windows.zero_shot(chosen), windows.association(chosen, memories)
-
-        whole, zero, near = _in_chunks(both, episode.test)
+        shots = features[normal_shots(pool, episode)]
+        memories = [coreset(_flat(scale), BANK) for scale in scales(shots, backbone)]
+        parts = []
+        for chunk in _chunks(features, episode.test):
+            windows = scales(chunk, backbone)
+            near = 0  # n h w: distance to the shots
+            for side, scale, memory in zip((1, *WINDOWS), windows, memories, strict=True):
+                squared, _ = nearest(_flat(scale), memory)  # of unit vectors: 2 (1 - cosine)
+                near = near + spread((squared / 4).view(-1, *scale.shape[2:]), side)
+            parts.append((*_zero_shot(chunk, windows, texts), near / len(memories)))
+        whole, zero, near = map(torch.cat, zip(*parts, strict=True))
         maps = enlarge(zero + near, pool.images.shape[1:])
         return Result(maps=maps.numpy(), scores=((whole + near.amax((1, 2))) / 2).numpy())
 
@@ -74,39 +80,22 @@ def image_scores(images, texts):
     return (torch.from_numpy(images) @ (texts[1] - texts[0]) / TEMPERATURE).sigmoid()
 
 
-class _Windows:
-    """Patches and windows of chosen images, against texts and against those of other images."""
+def scales(features, backbone):
+    """Unit embeddings of the patches and of the windows of both sizes: tensors (n, e, h, w)."""
+    tokens = torch.from_numpy(features.tokens[:, 0, -1]).float()
+    patches = F.normalize(tokens @ backbone.projection, dim=-1)  # n P e
+    patches = patches.mT.unflatten(2, backbone.grid)
+    return [patches, *(F.normalize(F.avg_pool2d(patches, window, 1)) for window in WINDOWS)]
 
-    def __init__(self, features, prompts, backbone):
-        self.features = features
-        self.backbone = backbone
-        self.texts = two_texts(prompts, backbone)
 
-    def scales(self, chosen):
-        """Unit embeddings of the patches and of the windows of both sizes: tensors (n, e, h, w)."""
-        tokens = torch.from_numpy(self.features.tokens[chosen, 0, -1]).float()
-        patches = F.normalize(tokens @ self.backbone.projection, dim=-1)  # n P e
-        patches = patches.mT.unflatten(2, self.backbone.grid)
-        return [patches, *(F.normalize(F.avg_pool2d(patches, window, 1)) for window in WINDOWS)]
-
-    def zero_shot(self, chosen):
-        """Score of the whole image (n,) and map (n, gh, gw)."""
-        whole = image_scores(self.features.image[chosen], self.texts)
-        odds = self.texts[1] - self.texts[0]
-        inverse = 1 / whole[:, None, None].expand(-1, *self.backbone.grid)
-        for window, scale in zip(WINDOWS, self.scales(chosen)[1:], strict=True):
-            scores = (torch.einsum("nehw,e->nhw", scale, odds) / TEMPERATURE).sigmoid()
-            inverse = inverse + 1 / spread(scores, window)
-        return whole, (1 + len(WINDOWS)) / inverse
-
-    def association(self, chosen, memories):
-        """Distance to the shots' nearest patches and windows, mean of the scales (n, gh, gw)."""
-        total = 0
-        scales = zip((1, *WINDOWS), self.scales(chosen), memories, strict=True)
-        for window, scale, memory in scales:
-            squared, _ = nearest(_flat(scale), memory)  # of unit vectors: 2 (1 - cosine)
-            total = total + spread((squared / 4).view(len(chosen), *scale.shape[2:]), window)
-        return total / (1 + len(WINDOWS))
+def _zero_shot(features, windows, texts):
+    """Score of the whole image (n,) and map (n, h, w)."""
+    whole = image_scores(features.image, texts)
+    inverse = 1 / whole[:, None, None].expand(-1, *windows[0].shape[2:])
+    for window, scale in zip(WINDOWS, windows[1:], strict=True):
+        scores = (torch.einsum("nehw,e->nhw", scale, texts[1] - texts[0]) / TEMPERATURE).sigmoid()
+        inverse = inverse + 1 / spread(scores, window)
+    return whole, (1 + len(WINDOWS)) / inverse
 
 
 def spread(scores, window):
@@ -119,11 +108,9 @@ def spread(scores, window):
     return gathered(torch.ones_like(scores)) / gathered(1 / scores.clamp(min=1e-6))
 
 
+def _chunks(features, numbers):
+    return [features[numbers[start : start + CHUNK]] for start in range(0, len(numbers), CHUNK)]
+
+
 def _flat(scale):
     return scale.flatten(2).mT.flatten(0, 1)  # n e h w to nhw e
-
-
-def _in_chunks(function, numbers):
-    """Results of a function of image numbers, a chunk at a time, each put together."""
-    parts = [function(numbers[start : start + CHUNK]) for start in range(0, len(numbers), CHUNK)]
-    return [torch.cat(part) for part in zip(*parts, strict=True)]

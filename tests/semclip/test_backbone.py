@@ -166,8 +166,8 @@ def test_levels_are_spread_over_the_dual_blocks(depth, vv_blocks, levels, tapped
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"vv_blocks": 5}, "vv_blocks=5, levels=2: the image encoder has 4 blocks"),
-        ({"levels": 4}, "levels=4: the image encoder has 4 blocks, use 1 <= levels <= vv_blocks"),
+        ({"vv_blocks": 5}, "vv_blocks=5, levels=2: use 1 <= levels <= vv_blocks <= 4"),
+        ({"levels": 4}, "levels=4: use 1 <= levels <= vv_blocks <= 4"),
         ({"model": {"block_type": "custom"}}, "tiny: V-V is not defined"),
     ],
 )

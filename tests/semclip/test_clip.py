@@ -93,10 +93,10 @@ def test_weights_that_open_clip_downloads(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("ViT-B-16-plus-241", "backbone 'ViT-B-16-plus-241': use sem-vlm or ViT-B-16-plus-240"),
-        ("RN50", "RN50 is not one of open_clip's own ViTs"),
-        ("ViT-B-16-SigLIP", "ViT-B-16-SigLIP is not one of open_clip's own ViTs"),
-        ("coca_ViT-B-32", "coca_ViT-B-32 is not one of open_clip's own ViTs"),
+        ("ViT-B-16-plus-241", "ViT-B-16-plus-241 is none of .*: use sem-vlm or ViT-B-16-plus-240"),
+        ("RN50", "RN50 is none of open_clip's own ViTs"),
+        ("ViT-B-16-SigLIP", "ViT-B-16-SigLIP is none of open_clip's own ViTs"),
+        ("coca_ViT-B-32", "coca_ViT-B-32 is none of open_clip's own ViTs"),
     ],
 )
 def test_names_that_are_no_vit(name, message):
@@ -149,7 +149,7 @@ def test_damaged_files(tiny, tmp_path):
             clip.read(tiny, tmp_path / name)
     for value in ([1, 2], {}, {"epoch": 3}):
         torch.save(value, tmp_path / "d.pt")
-        with pytest.raises(ValueError, match="d.pt holds no tensors by name"):
+        with pytest.raises(ValueError, match="d.pt belongs to another architecture"):
             clip.read(tiny, tmp_path / "d.pt")
 
 
@@ -183,7 +183,6 @@ def test_the_embedded_model_is_the_default_and_never_called_clip(ours, tmp_path)
     assert texts.shape == (3, 24) and texts.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(texts, axis=1), 1, rtol=1e-5)
     assert np.abs(texts[0] - texts[1]).max() > 1e-3
-    assert clip.unknown_words(["a hole", "Scratch-mark"]) == ["a", "mark"]
 
 
 def test_other_weights_of_the_embedded_architecture(ours, tmp_path):

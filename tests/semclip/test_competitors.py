@@ -105,18 +105,6 @@ def test_no_method_sees_more_than_it_names(name, methods, pool, episode, results
     assert same(methods[name].run(changed, replace(episode, support=support)), results[name])
 
 
-@pytest.mark.parametrize("name", [name for name, needs in NAMES.items() if needs == "normals"])
-def test_support_without_a_defect_free_image(name, methods, pool, episode):
-    with pytest.raises(ValueError, match="no image of the defect-free class 'defect-free'"):
-        methods[name].run(pool, replace(episode, support=episode.support[3:]))
-
-
-@pytest.mark.parametrize("name", [name for name, needs in NAMES.items() if needs == "masks"])
-def test_support_without_a_mask(name, methods, pool, episode):
-    with pytest.raises(ValueError, match="no mask of the support's 3 images"):
-        methods[name].run(pool, replace(episode, support=episode.support[:3]))
-
-
 @pytest.mark.parametrize("name", ["APRIL-GAN", "U-Net"])
 def test_training_on_masks_finds_the_squares(name, results, pool, episode):
     assert scores.pixels(results[name].maps, pool.masks[episode.test])["pAUROC"] > 0.85

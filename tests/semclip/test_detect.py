@@ -192,8 +192,8 @@ def each(spoil):
         ("shots/labels.csv", replaced("defect-free", "dark"), "has no mask"),
         ("images", each(Path.unlink), "holds no image"),
         ("images", each(torn), "none of 6 images"),
-        ("images", missing, "images is not a folder"),
-        ("shots", missing, "shots is not a folder"),
+        ("images", missing, "No such file"),
+        ("shots", missing, "No such file"),
         ("prompts.csv", missing, "prompts.csv"),
     ],
 )

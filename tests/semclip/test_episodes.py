@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from semlib.semclip import episodes as protocol
-from semlib.semclip.episodes import Method, Pool
+from semlib.semclip.episodes import Pool
 
 COUNTS = (30, 20, 9)
 
@@ -55,7 +55,7 @@ def test_small_classes_are_named_and_left_out_only_on_demand(pool):
     short = protocol.excluded(pool, (1, 10), 5)
     assert short["class"].tolist() == ["hole"] and short["count"].tolist() == [9]
     assert "10 shots and 5 tests need 15" in short["reason"][0]
-    with pytest.raises(ValueError, match=r"too few images of hole \(9\).*without"):
+    with pytest.raises(ValueError, match=r"too few images.*without(.|\n)*hole +9"):
         draw(pool, shots=(1, 10), n_test_min=5)
     rest = protocol.without(pool, short["class"])
     assert rest.classes == ["defect-free", "bridge"] and rest.counts().tolist() == [30, 20]
@@ -78,22 +78,3 @@ def test_classes_that_remain_are_numbered_anew(pool):
 def test_the_defect_free_class_cannot_be_left_out(pool):
     with pytest.raises(ValueError, match="every method needs"):
         protocol.without(pool, ["defect-free"])
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"masks": np.zeros((59, 12, 11), bool)}, "do not belong together"),
-        ({"labels": np.zeros(3, int)}, "do not belong together"),
-    ],
-)
-def test_bad_pools(pool, change, message):
-    with pytest.raises(ValueError, match=message):
-        Pool(**vars(pool) | change)
-
-
-def test_other_bad_input(pool):
-    with pytest.raises(ValueError, match="1 or more"):
-        draw(pool, shots=(0, 1))
-    with pytest.raises(ValueError, match="one of none, normals"):
-        Method("x", "some", None)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from semlib import vgg
 from semlib.semclip import patchcore
 from semlib.semclip.episodes import Episode, Pool
 
@@ -67,7 +68,7 @@ def test_vgg_features_keep_the_distances_of_the_averaged_levels(with_weights):
     np.testing.assert_allclose(alone.tokens, features.tokens[1:], atol=2e-3)
     np.testing.assert_allclose(alone.pooled, features.pooled[1:], rtol=1e-5, atol=1e-5)
     constant = torch.full((1, 1, 64, 64), 90 / 255)
-    levels = patchcore.levels(constant)
+    levels = vgg.stages(constant, count=4)[2:]
     pooled = torch.cat([x[0].amax((1, 2)) for x in levels])
     np.testing.assert_allclose(features.pooled[1], pooled, rtol=1e-3, atol=1e-3)
     patches = patchcore.patches(*(level[0] for level in levels))
@@ -89,8 +90,3 @@ def test_patches_are_averaged_over_their_neighbours():
     # mean over the neighbours there are: 4 in the corner, 6 at the edge
     expected = [[9 / 4, 9 / 6, 0, 0], [9 / 6, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
     assert torch.allclose(ratio, torch.tensor(expected))
-
-
-def test_vgg_features_of_a_size_that_does_not_fit():
-    with pytest.raises(ValueError, match="size=50"):
-        patchcore.vgg_features(np.zeros((2, 8, 8), np.uint8), size=50)

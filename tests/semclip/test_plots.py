@@ -81,7 +81,7 @@ def test_confusion_matrices_hold_shares_of_the_true_class():
 
 def test_curves_show_means_with_intervals():
     table = summary({"U-Net": "masks", "WinCLIP-style": "none", "SEM-CLIP": "labels + masks"})
-    figure = plots.shot_curves(table, ["AP", "PRO"])
+    figure = plots.shot_curves(table, ["AP", "PRO"], columns=2)
     axis = figure.axes[0]
     assert axis.get_title() == "AP"
     assert [text.get_text() for text in axis.get_xticklabels()] == ["1", "5", "10"]
@@ -98,7 +98,7 @@ def test_curves_show_means_with_intervals():
 
 def test_many_methods_can_be_told_apart():
     table = summary({f"method {i}": "labels" for i in range(12)}, ["a", "b", "c", "d"])
-    figure = plots.shot_curves(table, ["a", "b", "c", "d"])
+    figure = plots.shot_curves(table, ["a", "b", "c", "d"], columns=2)
     lines = figure.legends[0].get_lines()
     looks = {(line.get_color(), line.get_marker(), line.get_linestyle()) for line in lines}
     assert len(looks) == 12 and len([axis for axis in figure.axes if axis.axison]) == 4

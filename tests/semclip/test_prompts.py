@@ -52,7 +52,7 @@ def test_classes_follow_the_labels_and_sentences_the_templates(tmp_path):
     assert prompts.sentences("scratch") == ["a line", "a mark", "line {1}", "mark {1}"]
     assert prompts.sentences("defect-free") == ["a clean", "clean {1}"]
     assert prompts.positions(["scratch", 2, "7"]).tolist() == [1, 0, 1]
-    with pytest.raises(ValueError, match="unknown class 9, hole: there are 2 defect-free, 7"):
+    with pytest.raises(ValueError, match="unknown class 9, hole: name others than .*defect-free"):
         prompts.positions(["hole", 9])
     assert prompts.without(["scratch"]).classes == ["defect-free"]
 
@@ -96,15 +96,14 @@ def test_a_single_prompt_is_compared_with_itself(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("", "has no rows"),
-        ("0,defect-free,clean\n1,hole,\n", "the row '1,hole,' has an empty cell"),
-        ("0,defect-free,clean\n1,hole,pit\n1,hole,pit\n", "the row '1,hole,pit' stands twice"),
-        ("0,defect-free,clean\none,hole,pit\n", "label 'one' is no whole number"),
-        ("0,defect-free,clean\n1,hole,pit\n1,void,pit\n", "label 1 has several: hole, void"),
-        ("0,defect-free,clean\n1,hole,pit\n2,hole,pit\n", "class hole has several: 1, 2"),
-        ("0,bridge,bridge\n1,hole,pit\n", "must be called defect-free or no visible defect; got"),
-        ("0,defect-free,clean\n", "one class of several"),
-        ("0,defect-free,clean\n1,no visible defect,nothing\n", "one class of several"),
+        ("", "each class needs one label"),
+        ("0,defect-free,clean\n1,hole,\n", "column 'state': '' does not match"),
+        ("0,defect-free,clean\none,hole,pit\n", "column 'label': 'one' does not match"),
+        ("0,defect-free,clean\n1,hole,pit\n1,void,pit\n", "each class needs one label"),
+        ("0,defect-free,clean\n1,hole,pit\n2,hole,pit\n", "each class needs one label"),
+        ("0,bridge,bridge\n1,hole,pit\n", "called defect-free or no visible defect; got"),
+        ("0,defect-free,clean\n", "one of several"),
+        ("0,defect-free,clean\n1,no visible defect,nothing\n", "one of several"),
     ],
 )
 def test_bad_prompts(tmp_path, rows, message):
@@ -115,10 +114,9 @@ def test_bad_prompts(tmp_path, rows, message):
 
 def test_bad_files(tmp_path):
     good = "0,defect-free,clean\n1,hole,pit\n"
-    for templates in ("a SEM image\n", "{state} and {state}\n"):
-        with pytest.raises(ValueError, match="templates.csv: .* needs {state} exactly once"):
-            Prompts.load(*write(tmp_path, good, templates))
-    with pytest.raises(ValueError, match="templates.csv: column 'label' is missing"):
+    with pytest.raises(ValueError, match="templates.csv: column 'template': 'a SEM image'"):
+        Prompts.load(*write(tmp_path, good, "a SEM image\n"))
+    with pytest.raises(ValueError, match="templates.csv: column 'label'"):
         Prompts.load(HERE / "templates.csv")
     with pytest.raises(FileNotFoundError, match="nowhere.csv"):
         Prompts.load(tmp_path / "nowhere.csv")

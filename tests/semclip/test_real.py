@@ -114,7 +114,7 @@ def test_the_tested_point_is_left_out(sets):
 
 
 def test_too_few_tiles_for_two_halves(sets):
-    with pytest.raises(ValueError, match="nanocomposites: no halves of its 4 groups hold 13 tiles"):
+    with pytest.raises(ValueError, match="no halves of the groups .*a_3.* hold 13 tiles"):
         real.episodes(COMPOSITES, sets[COMPOSITES], shots=(2, 13))
 
 
@@ -125,24 +125,10 @@ def test_absent_folders_are_said_and_left_out(tmp_path, spots_backbone, capsys):
     assert table.empty and not panels
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("a_0.jpg", "a_0.jpg: no such image"),
-        ("small", r"\(120, 240\) pixels.*\(120, 120\)"),
-        ("a_0_mask.png", "holds no <name>_mask.png"),
-    ],
-)
-def test_broken_folders_are_named(tmp_path, name, message):
-    folder = tmp_path / COMPOSITES
-    folder.mkdir()
-    for file in ("a_0.jpg", "a_0_mask.png"):
-        Image.new("L", (240, 120)).save(folder / file)
-    if name == "small":
-        Image.new("L", (120, 120)).save(folder / "a_0.jpg")
-    else:
-        (folder / name).unlink()
-    with pytest.raises((ValueError, FileNotFoundError), match=message):
+def test_a_missing_image_is_named(tmp_path):
+    (tmp_path / COMPOSITES).mkdir()
+    Image.new("L", (240, 120)).save(tmp_path / COMPOSITES / "a_0_mask.png")
+    with pytest.raises(FileNotFoundError, match="a_0.jpg: no such image"):
         real.pools(tmp_path)
 
 

@@ -120,7 +120,6 @@ def test_perfect_useless_and_inverted_maps(masks):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda maps, masks: (maps[1:], masks), "differ in shape"),
         (lambda maps, masks: (np.where(maps > 0.99, np.nan, maps), masks), "NaN"),
         (lambda maps, masks: (maps, masks & False), "pixels are defect-free"),
         (lambda maps, masks: (maps, masks | True), "pixels are defective"),
@@ -137,7 +136,6 @@ def test_bad_maps(rng, masks, change, message):
         ([0.1, 0.2], [True, True], "all 2 images are defective"),
         ([0.1, 0.2], [False, False], "all 2 images are defect-free"),
         ([0.1, np.nan], [False, True], "NaN"),
-        ([0.1], [False, True], "differ in shape"),
     ],
 )
 def test_bad_image_scores(values, is_defective, message):

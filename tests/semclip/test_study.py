@@ -1,4 +1,4 @@
-"""Features once an image; SEM-CLIP as a method; all methods on all episodes, killed and resumed."""
+"""Features once; SEM-CLIP as a method; all methods on all episodes, killed and resumed."""
 
 from dataclasses import replace
 
@@ -9,54 +9,28 @@ import pytest
 from semlib.semclip import episodes, study
 from semlib.semclip.episodes import Episode, Method, Pool, Result
 
-IMAGES = np.random.default_rng(0).integers(0, 256, (7, 4, 4)).astype(np.uint8)
-
-
-@pytest.fixture
-def counted():
-    """An encoder that counts the images it is given."""
-
-    def encode(images):
-        encode.count += len(images)
-        return {"mean": images.mean((1, 2)).astype(np.float32), "half": images.astype(np.float16)}
-
-    encode.count = 0
-    return encode
-
-
-def test_features_are_those_of_the_images_in_their_order(tmp_path, counted):
-    features = study.once(tmp_path, IMAGES, counted, key="a", title="x")
-    assert np.array_equal(features["mean"], IMAGES.mean((1, 2)).astype(np.float32))
-    assert features["half"].dtype == np.float16 and np.array_equal(features["half"], IMAGES)
-
-
-def test_each_image_is_encoded_once(tmp_path, counted):
-    study.once(tmp_path, IMAGES[:4], counted, key="a", title="x")
-    features = study.once(tmp_path, IMAGES[::-1], counted, key="a", title="x")
-    assert counted.count == 7
-    assert np.array_equal(features["half"], IMAGES[::-1])
-    study.once(tmp_path, IMAGES, counted, key="b", title="x")
-    study.once(tmp_path, IMAGES + 1, counted, key="a", title="x")
-    assert counted.count == 21
-
-
-def test_a_killed_run_goes_on_where_it_stopped(tmp_path, counted, monkeypatch):
-    def dies(images):
-        if counted.count >= 4:
-            raise KeyboardInterrupt
-        return counted(images)
-
-    monkeypatch.setattr(study, "BATCH", 2)
-    with pytest.raises(KeyboardInterrupt):
-        study.once(tmp_path, IMAGES, dies, key="a", title="x")
-    assert len(list(tmp_path.iterdir())) == 4
-    study.once(tmp_path, IMAGES, counted, key="a", title="x")
-    assert counted.count == 7
-
 
 @pytest.fixture(scope="module")
 def features(spots, spots_backbone):
     return spots_backbone.encode_images(spots(24)[0])
+
+
+def test_features_are_computed_once_for_the_same_images(
+    tmp_path, spots, spots_backbone, monkeypatch
+):
+    images = spots(3)[0]
+    expected = spots_backbone.encode_images(images)
+    calls = []
+    encode = spots_backbone.encode_images
+    monkeypatch.setattr(
+        spots_backbone, "encode_images", lambda some: calls.append(len(some)) or encode(some)
+    )
+    for some in (images, images, images[::-1]):
+        kept = study.features(spots_backbone, some, tmp_path)
+    assert calls == [3, 3]
+    kept = study.features(spots_backbone, images, tmp_path)
+    assert np.array_equal(kept.image, expected.image)
+    assert kept.tokens.dtype == np.float16 and np.array_equal(kept.tokens, expected.tokens)
 
 
 @pytest.fixture
@@ -208,7 +182,7 @@ def test_errors_name_method_and_episode(pool, tmp_path):
         study.evaluate(pool, drawn, [method("U-Net", error="no masks")], folder=tmp_path)
     assert not list(tmp_path.rglob("output.pkl"))
     wrong = Method("wrong", "masks", lambda pool, episode: Result(maps=np.zeros((2, 12, 12))))
-    with pytest.raises(RuntimeError, match="wrong failed on 2 shots, seed 1: .* differ in shape"):
+    with pytest.raises(RuntimeError, match="wrong failed on 2 shots, seed 1: .*did not match"):
         study.evaluate(pool, drawn, [wrong])
     with pytest.raises(ValueError, match="share a name"):
         study.evaluate(pool, drawn, [method("a"), method("a")])

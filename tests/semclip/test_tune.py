@@ -90,7 +90,7 @@ def test_head_learns_and_weighs_classes_alike(count):
     rng = np.random.default_rng(0)
     classes = np.concatenate([np.arange(count), np.zeros(30, int)])
     centres = np.eye(8, dtype=np.float32)[:count]
-    head = tune.classification_head(centres[classes], classes, count, strength=10.0)
+    head = tune.classification_head(centres[classes], classes, strength=10.0)
     new = np.repeat(np.arange(count), 20)
     inputs = centres[new] + rng.normal(0, 0.2, (len(new), 8)).astype(np.float32)
     logits = (inputs - head["mean"]) @ head["weight"].T + head["bias"]
