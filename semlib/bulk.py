@@ -45,7 +45,6 @@ def run(manifest, stages, out, root, scheduler, workers, chunk, retries, encoder
     \b
     python -m semlib bulk run images.csv glcm lbp --out results
     python -m semlib bulk run images.csv embed --encoder data/carinthia/ssl/seed-0 --out results
-    python -m semlib bulk run images.csv embed ... --scheduler tcp://host:8786
     """
     from semlib import chunks
 

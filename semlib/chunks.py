@@ -44,10 +44,7 @@ def _code():
 
 
 def compute(job):
-    """Write the files of a chunk that are not there yet; returns the stages that were computed.
-
-    A job has the index of the chunk, its rows, their root, out, encoder and settings by stage.
-    """
+    """Write the files of a chunk that are not there yet; returns the stages that were computed."""
     files = [[name and Path(job["root"], name) for name in row] for row in job["rows"]]
     stats = [[file.stat() if file and file.exists() else None for file in row] for row in files]
     times = [[stat and (stat.st_size, stat.st_mtime_ns) for stat in row] for row in stats]

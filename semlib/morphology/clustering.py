@@ -73,7 +73,6 @@ def measure(embeddings, labels=None, *, k=6, seed=0):
 
 
 def _clustered(embeddings, labels, k, seed):
-    """Silhouette, cluster and label code of each image, and the scores of the clustering."""
     embeddings = np.asarray(embeddings, dtype=np.float64)
     clusters = fit_clusters(embeddings, k=k, seed=seed).labels_
     silhouettes = metrics.silhouette_samples(embeddings, clusters)
@@ -82,8 +81,8 @@ def _clustered(embeddings, labels, k, seed):
     by_cluster = images.groupby("cluster")["silhouette"].mean()
     scores = {"silhouette": images["silhouette"].mean(), "macro_silhouette": by_cluster.mean()}
     labelled = images[images["label"] >= 0]
+    pair = labelled["label"].to_numpy(), labelled["cluster"].to_numpy()
     for name, score in AGAINST_LABELS.items():
-        pair = labelled["label"].to_numpy(), labelled["cluster"].to_numpy()
         scores[name] = score(*pair) if len(labelled) else np.nan
     return images, {name: float(score) for name, score in scores.items()}  # for JSON
 

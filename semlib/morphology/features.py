@@ -6,7 +6,6 @@ open is a keyword argument whose default is our choice.
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 import numpy as np
 import pywt
@@ -35,18 +34,18 @@ def glcm(images, *, distances=(1,), angles=(0, 45, 90, 135), levels=256, progres
         raise ValueError(f"GLCM distances {distances} do not fit into {images.shape[1:]} pixels")
     if not 2 <= levels <= 256 or 256 % levels:
         raise ValueError(f"GLCM levels must divide 256, got {levels}")
-    function = partial(_glcm_one, distances=distances, turns=np.deg2rad(angles), levels=levels)
-    return _per_image(function, images, "GLCM", progress)
+    turns = np.deg2rad(angles)
 
+    def mean_properties(image):
+        image = image // (256 // levels)
+        means = []
+        for distance in distances:
+            steps = [(round(distance * np.sin(a)), round(distance * np.cos(a))) for a in turns]
+            by_angle = [_glcm_properties(image, down, right, levels) for down, right in steps]
+            means.append(np.mean(by_angle, axis=0))
+        return np.concatenate(means)
 
-def _glcm_one(image, distances, turns, levels):
-    image = image // (256 // levels)
-    means = []
-    for distance in distances:
-        steps = [(round(distance * np.sin(a)), round(distance * np.cos(a))) for a in turns]
-        by_angle = [_glcm_properties(image, down, right, levels) for down, right in steps]
-        means.append(np.mean(by_angle, axis=0))
-    return np.concatenate(means)
+    return _per_image(mean_properties, images, "GLCM", progress)
 
 
 def _glcm_properties(image, down, right, levels):

@@ -18,8 +18,8 @@ LOSSES = ("cosine", "vicreg")
 class Recipe:
     """One way to train; the defaults are the paper's.
 
-    `loss` is "cosine" (`cross_scale_loss`) or "vicreg"; `changes` are random changes of each image
-    at each scale, keys of `augment.CHANGES`; the others are options of the `Encoder`.
+    `changes` are random changes of each image at each scale, keys of `augment.CHANGES`; the last
+    three are options of the `Encoder`.
     """
 
     loss: str = "cosine"

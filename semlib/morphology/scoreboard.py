@@ -61,7 +61,6 @@ def summary(measured, *, draws=200):
 
 
 def _bootstrap(run, draws):
-    """`DRAWN` scores of resamples of the images, shifted to the whole's: (draws, len(DRAWN))."""
     images = {name: column.to_numpy() for name, column in run.images.items()}
     count = len(run.images)
     rng = np.random.default_rng(run.seed)
@@ -84,9 +83,9 @@ def _drawn_scores(images):
 
 def in_spaces(spaces, *, draws=200):
     """`summary` and `scores` of several lists of runs, told apart by a column space."""
-    spaces = {name: measured for name, measured in spaces.items() if measured}
-    means = [summary(runs, draws=draws).assign(space=name) for name, runs in spaces.items()]
-    each = [scores(runs).assign(space=name) for name, runs in spaces.items()]
+    spaces = [(name, measured) for name, measured in spaces.items() if measured]
+    means = [summary(measured, draws=draws).assign(space=name) for name, measured in spaces]
+    each = [scores(measured).assign(space=name) for name, measured in spaces]
     return pd.concat(means, ignore_index=True), pd.concat(each, ignore_index=True)
 
 

@@ -12,7 +12,6 @@ from semlib.images import datasets, preprocess, read
 from semlib.morphology.encoder import embed
 from semlib.morphology.features import BASELINES
 from semlib.morphology.recipes import load_encoder
-from semlib.paths import atomic
 
 
 def neighbours(points, count, query=None):
@@ -93,8 +92,7 @@ def similar(image, dataset, *, count=11, border=4, seed=0, out=None):
     """The images of a data set nearest to an image file, as a contact sheet and a CSV.
 
     A file of the data set itself is looked up; any other is cropped by `border` pixels,
-    preprocessed and embedded with the training `seed` of notebook 04. Returns the table and `out`,
-    both files without ending.
+    preprocessed and embedded. Returns the table and `out`, both files without ending.
     """
     image = Path(image)
     place = paths.of(dataset)
@@ -134,7 +132,6 @@ def _prepared(dataset, seed):
 
 
 def _write(out, dataset, manifest, images, chosen, distances, query):
-    """Contact sheet, perhaps of a query first, and CSV of the chosen images."""
     import matplotlib.pyplot as plt  # slow to import
 
     from semlib import plots, saving
@@ -151,9 +148,9 @@ def _write(out, dataset, manifest, images, chosen, distances, query):
         figure = plots.image_grid([*query.values(), *images[chosen]], [*query, *titles])
         stamp = {"ha": "right", "va": "top", "fontsize": 7, "color": "0.35"}
         figure.text(0.995, -0.005, saving.source(dataset), **stamp)
-        with atomic(out.with_name(f"{out.name}.png")) as temporary:
+        with paths.atomic(out.with_name(f"{out.name}.png")) as temporary:
             figure.savefig(temporary)
         plt.close(figure)
-    with atomic(out.with_name(f"{out.name}.csv")) as temporary:
+    with paths.atomic(out.with_name(f"{out.name}.csv")) as temporary:
         table.to_csv(temporary, index=False)
     return table, out
