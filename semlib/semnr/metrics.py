@@ -117,8 +117,7 @@ def _smooth_rows(start, stop, a, b, window, smoothed):
 def cnr(image, signal, background):
     """Contrast-to-noise ratio ``|mu_s - mu_b| / sigma_b`` of two regions, bool (H, W).
 
-    Infinite on a constant background. Smoothing and compression of the dynamic range inflate it
-    (doi 10.1109/TUFFC.2019.2956855).
+    Infinite on a constant background; inflated by compression (doi 10.1109/TUFFC.2019.2956855).
     """
     return _in_regions(image, signal, background, _cnr)
 

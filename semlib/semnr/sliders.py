@@ -29,7 +29,7 @@ def sliders(clean, mask, *, seed=0):
         view(reference, method, dose, strength, seed)
         plt.show()
 
-    dose = FloatLogSlider(value=40, min=1, max=3, step=0.1, description="dose")
+    dose = FloatLogSlider(value=40, min=1, max=3, description="dose")
     strength = FloatSlider(value=0.4, max=1, description="strength", continuous_update=False)
     interact(show, method=list(STRENGTHS), dose=dose, strength=strength)
 

@@ -70,10 +70,7 @@ def evaluate(clean, masks, *, seeds=(0,), severities=(0.3, 0.6, 1.0), dose=40.0)
 
 
 def choose(table):
-    """Thresholds that tell the stressed from the honest restorations best in the cases given.
-
-    For each rule the first pair out of `TRIED` with the largest sensitivity + specificity: dict.
-    """
+    """For each rule the first pair of `TRIED` with the largest sensitivity + specificity: dict."""
     chosen = {}
     for rule, (target, first, second) in RULES.items():
         pairs = [{first: a, second: b} for a, b in product(TRIED[first], TRIED[second])]

@@ -74,8 +74,7 @@ def references(clean, masks, title):
 def profile(reference, image):
     """Metrics of a restored image, raw and on a scale from 0 to 1 where higher is better.
 
-    The result has `Reference.scores`; scaled (dict over `AXES`: linear between the `ANCHORS`, cut
-    to 0 to 1); area (see `area`); notes (list of str).
+    A dict of `Reference.scores`, scaled (dict, linear between the `ANCHORS`), area and notes.
     """
     scores = reference.scores(image)
     scaled = {}

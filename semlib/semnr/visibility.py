@@ -3,8 +3,6 @@
 import numpy as np
 from scipy import ndimage
 
-from semlib.semnr.metrics import check_mask
-
 GUARD = 3  # pixels around a defect that count neither way: edges, blur and halo
 WIDTH = 12  # pixels of the background's ring
 FALSE_ALARMS = 0.01  # of the pixels outside
@@ -12,7 +10,6 @@ FALSE_ALARMS = 0.01  # of the pixels outside
 
 def regions(mask):
     """Signal and background of a defect: the mask (H, W), and a ring behind a guard band; bool."""
-    mask = check_mask(mask, np.shape(mask))
     distance = _distance(mask)
     return mask, (distance > GUARD) & (distance <= GUARD + WIDTH)
 
