@@ -95,9 +95,8 @@ def text_alarm(model, images, written, places):
         prediction = predict(written)
         scores = model.anomaly_scores(prediction)
         maps[tuning] = prediction.anomaly_maps
-        on = maps[tuning][places].mean()
-        off = maps[tuning][~places].mean()
-        line = {"tuning": tuning, "map on text": on, "map elsewhere": off}
-        line |= {"score without text": plain.mean(), "score with text": scores.mean()}
-        lines.append(line | {"raised in": np.mean(scores > plain)})
+        line = {"tuning": tuning, "map on text": maps[tuning][places].mean()}
+        line |= {"map elsewhere": maps[tuning][~places].mean(), "score without text": plain.mean()}
+        line |= {"score with text": scores.mean(), "raised in": np.mean(scores > plain)}
+        lines.append(line)
     return pd.DataFrame(lines), maps

@@ -69,6 +69,7 @@ def shot_curves(summary, metrics, *, columns=3):
             axis.errorbar(places, mean[metric], spans, capsize=1.5, elinewidth=0.9, **looks[name])
         axis.set(title=metric, xlabel="shots a class", xticks=range(len(shots)), xticklabels=shots)
         axis.grid(axis="y", color="0.9", lw=0.6)
+        axis.locator_params(axis="y", nbins=6)
         low, high = axis.get_ylim()
         axis.set_ylim(max(low, -0.02), min(high, 1.02))
     names = [f"{name}: {supervision[name]}" for name in methods]
