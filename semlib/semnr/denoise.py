@@ -17,12 +17,14 @@ SMALLEST = 16  # pixels a side
 def denoise(name, image, **settings):
     """Denoise one image (H, W) in [0, 1] with one of `names()`; float32 (H, W) in [0, 1].
 
+    Also with "BM3D", where the package bm3d is installed (free for non-commercial use only).
     `settings` are other values for a classical denoiser's own parameters, see `CLASSICAL`.
     """
-    if name not in names():
+    classical = CLASSICAL | {"BM3D": _bm3d}
+    if name not in classical | LEARNED:
         raise ValueError(f"unknown denoiser {name!r}: use one of {', '.join(names())}")
     image = check_image(image, smallest=SMALLEST)
-    function = CLASSICAL.get(name) or partial(_restore, network(LEARNED[name]))
+    function = classical.get(name) or partial(_restore, network(LEARNED[name]))
     return np.clip(function(image, **settings), 0, 1).astype(np.float32)
 
 
@@ -86,6 +88,16 @@ def _nl_means(image, *, strength=0.8):
 
 
 WAVELET = {"wavelet": "db2", "method": "BayesShrink", "wavelet_levels": 3}
+
+
+def _bm3d(image, *, sigma=None):
+    try:
+        import bm3d
+    except ImportError as error:
+        raise ValueError("BM3D needs the package bm3d: pip install bm3d") from error
+    return bm3d.bm3d(image, sigma or float(restoration.estimate_sigma(image)))
+
+
 CLASSICAL = {
     "identity": lambda image: image,
     "Gaussian": partial(ndimage.gaussian_filter, sigma=1.2),

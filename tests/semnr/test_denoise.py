@@ -1,5 +1,7 @@
 """Denoisers: one interface, less noise, nothing done to what needs nothing."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -48,3 +50,9 @@ def test_calibration_filters_stronger_where_there_is_more_noise():
 def test_bad_input(name, image, said):
     with pytest.raises(ValueError, match=said):
         denoise.denoise(name, image)
+
+
+def test_bm3d_says_what_it_needs(monkeypatch):
+    monkeypatch.setitem(sys.modules, "bm3d", None)  # as where it is not installed
+    with pytest.raises(ValueError, match="pip install bm3d"):
+        denoise.denoise("BM3D", np.full((32, 32), 0.5, np.float32))
