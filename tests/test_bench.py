@@ -27,6 +27,7 @@ def bench(folder, *arguments):
     return run.returncode, run.stdout + run.stderr, json.loads(file.read_text())
 
 
+@pytest.mark.slow
 def test_a_stage_is_measured_beside_its_reference(tmp_path):
     code, said, stored = bench(tmp_path, "benchmarks/test_morphology.py", "-k", "glcm")
     assert code == 0, said
@@ -39,6 +40,7 @@ def test_a_stage_is_measured_beside_its_reference(tmp_path):
     assert f"| {ratio:.1f} " in said and "values equal" in said
 
 
+@pytest.mark.slow
 def test_other_values_fail_the_run(tmp_path):
     (tmp_path / "test_different.py").write_text(DIFFERENT)
     code, said, stored = bench(tmp_path, "-p", "benchmarks.conftest", tmp_path)

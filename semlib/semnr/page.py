@@ -56,9 +56,9 @@ def write(reference, restored, out, *, mask=None, noisy=None):
 
     from semlib import saving
 
-    truth = trust.Reference(read(reference), mask=None if mask is None else read_mask(mask))
-    images = {"noisy": noisy, "restored": restored}
+    images = {"noisy": noisy, "restored": restored}  # read first: a bad file waits for no weights
     images = {name: read(file) for name, file in images.items() if file is not None}
+    truth = trust.Reference(read(reference), mask=None if mask is None else read_mask(mask))
     profiles = {name: trust.profile(truth, image) for name, image in images.items()}
     names = pd.Index([*profiles], name="image")
     table = pd.DataFrame([*profiles.values()], names, columns=list(COLUMNS)).reset_index()

@@ -107,6 +107,7 @@ def test_masks_of_carinthia_come_from_carinthia_s(published):
     assert list(table["mask_path"]) == [f"data/masks/{i}.png" for i in ids]
 
 
+@pytest.mark.slow
 def test_a_manifest_of_the_published_length():
     labels = np.repeat(list(datasets.CLASS_TOTALS), list(datasets.CLASS_TOTALS.values()))
     file = lay_out(labels)

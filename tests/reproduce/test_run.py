@@ -340,6 +340,7 @@ def test_bars_move_on_a_terminal_and_only_finished_lines_stay_in_a_file(terminal
     assert stays == ["      a warning", "      epochs: 100%|####|"] and last == ""
 
 
+@pytest.mark.slow
 def test_kernel_runs_with_this_python_and_a_failing_cell_stops_it(suite, capsys):
     code = "import sys\nfrom tqdm import tqdm\nprint(sys.executable)\n"
     write_notebook("01_first", STEPS, code + "for i in tqdm(range(3), desc='steps'): pass")

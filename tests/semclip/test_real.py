@@ -132,6 +132,7 @@ def test_a_missing_image_is_named(tmp_path):
         real.pools(tmp_path)
 
 
+@pytest.mark.slow
 def test_table_and_examples(sets, tmp_path, spots_backbone, monkeypatch):
     monkeypatch.setattr(study, "vgg_features", lambda *_, **__: None)  # no weights of VGG16
     monkeypatch.setattr(real, "unet", lambda: unet.unet(steps=2, side=64, crop=32))
@@ -156,6 +157,7 @@ def test_table_and_examples(sets, tmp_path, spots_backbone, monkeypatch):
 
 
 @pytest.mark.parametrize(("name", "groups"), [(COMPOSITES, 8), (CRACKS, 9), (WAFER, 5)])
+@pytest.mark.slow
 def test_the_real_files(name, groups):
     if not (real.FOLDER / name).is_dir():
         pytest.skip(f"no {name} in ../shared/real-sem")

@@ -75,6 +75,7 @@ def test_psnr_and_ssim_agree_with_scikit_image():
     assert ssim(a, b) == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_dists_reproduces_published_values(with_weights):
     if not GOLDEN.is_dir():
         pytest.skip(f"the images of published DISTS values are not in {GOLDEN}")

@@ -71,7 +71,7 @@ def test_sixteen_bits_and_floats_have_the_same_scale(tmp_path):
         (lambda path: None, "No such file"),
     ],
 )
-def test_bad_files_are_one_line(files, make, said):
+def test_bad_files_are_one_line(files, make, said, without_weights):
     bad = files / "bad.png"
     make(bad)
     result = call(files / "reference.png", bad)
