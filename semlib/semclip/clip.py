@@ -55,6 +55,11 @@ def tokenize(texts, words=None):
     return tokens
 
 
+def unknown_words(texts):
+    """Words of the sentences that SEM-VLM never met, sorted."""
+    return sorted({word for text in texts for word in split(text)} - set(config()["vocabulary"]))
+
+
 @cache
 def config():
     """SEM-VLM's architecture in open_clip's form, mean, std, vocabulary and training."""

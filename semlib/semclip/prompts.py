@@ -1,6 +1,7 @@
 """Prompts: templates x states, kept in CSV files that a domain expert edits."""
 
 import re
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -113,3 +114,17 @@ def _table(path, patterns):
 
 def _unit(vectors):
     return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
+
+
+def main(path=None):
+    """Print the check of the embedded model, and the words it never met."""
+    from semlib.semclip import clip
+    from semlib.semclip.backbone import Backbone
+
+    table = Prompts.load(path).check(Backbone())
+    print(table.to_string(index=False, float_format="{:.3f}".format))
+    print("words the model never met:", ", ".join(clip.unknown_words(table["prompt"])) or "none")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:2])

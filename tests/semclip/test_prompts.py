@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from semlib.semclip.prompts import CARINTHIA, HERE, Prompts
+from semlib.semclip.prompts import CARINTHIA, HERE, Prompts, main
 
 
 class Words:
@@ -120,3 +120,10 @@ def test_bad_files(tmp_path):
         Prompts.load(HERE / "templates.csv")
     with pytest.raises(FileNotFoundError, match="nowhere.csv"):
         Prompts.load(tmp_path / "nowhere.csv")
+
+
+def test_the_command_lists_words_that_the_model_never_met(tmp_path, capsys):
+    file = tmp_path / "own.csv"
+    file.write_text("label,class,state\n0,defect-free,intact lines\n1,crater,crater in a line\n")
+    main(file)
+    assert "words the model never met:" in capsys.readouterr().out.splitlines()[-1]
