@@ -74,6 +74,8 @@ def lbp(images, *, method="uniform", progress=True):
     Ojala 2002, doi 10.1109/TPAMI.2002.1017623. "uniform": 10 rotation-invariant bins (our choice),
     "default": all 256 patterns.
     """
+    if method not in LBP_BINS:
+        raise ValueError(f"LBP method {method!r}: use one of {', '.join(LBP_BINS)}")
 
     def histogram(image):
         patterns = local_binary_pattern(image, 8, 1, method).astype(np.uint8)
@@ -89,6 +91,8 @@ def wavelet(images, *, family="db2", statistics=("mean", "std"), progress=True):
     horizontal, vertical and diagonal details. Family (of PyWavelets) and statistics are our choice:
     mean absolute value ("mean"), standard deviation ("std"), mean square ("energy").
     """
+    if unknown := sorted(set(statistics) - set(STATISTICS)):
+        raise ValueError(f"wavelet statistics {unknown}: use some of {', '.join(STATISTICS)}")
 
     def of_subbands(image):
         approximation, coarse, fine = pywt.wavedec2(image.astype(np.float32), family, level=2)

@@ -120,3 +120,11 @@ def test_all_black_images_give_finite_features():
 def test_bad_arguments_are_named(images, call, message):
     with pytest.raises((ValueError, KeyError), match=message):
         call(images)
+
+
+def test_unknown_methods_and_statistics_are_named():
+    images = np.zeros((1, 16, 16), np.uint8)
+    with pytest.raises(ValueError, match="LBP method 'ror': use one of uniform, default"):
+        features.lbp(images, method="ror")
+    with pytest.raises(ValueError, match=r"wavelet statistics \['max'\]: use some of mean"):
+        features.wavelet(images, statistics=["max", "std"])
