@@ -339,6 +339,7 @@ def test_rows_are_taken_from_their_chunks(blobs):
         chunks.Chunks(blobs[0] / "lbp")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("standardise", [False, True])
 def test_mini_batches_find_the_clusters_of_k_means(blobs, standardise):
     folder, truth, values = blobs

@@ -148,6 +148,7 @@ def stored(parts, monkeypatch):
     return place
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error::UserWarning")
 def test_file_needs_no_network_and_says_synthetic(stored):
     path = explorer.write("synthetic")

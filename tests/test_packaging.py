@@ -45,6 +45,7 @@ def test_locked_version_is_within_the_bounds_of_pyproject(requirement):
     assert requirement.specifier.contains(str(locked.specifier).removeprefix("=="))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("python", PYTHONS)
 def test_lock_holds_whatever_a_locked_package_needs_on_linux(python):
     """Each requirement of an installed package that applies is locked, at a version it takes."""

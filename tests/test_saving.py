@@ -66,6 +66,7 @@ def draw():
     return figure
 
 
+@pytest.mark.slow
 def test_figure_is_stamped_and_repeats_byte_for_byte():
     first = saving.save_figure(draw(), "synthetic", "fig")
     files = [first, first.with_suffix(".svg")]

@@ -20,6 +20,7 @@ def test_macro_silhouette_weighs_clusters_alike():
     assert each[0] == pytest.approx(1 - 1 / 13)  # 1 from its own cluster, 13 from the other
 
 
+@pytest.mark.slow
 def test_one_dimensional_noise_beats_the_silhouette_of_the_paper():
     """What a referee would say: no structure, no NMI, and yet a silhouette above 0.5016."""
     rng = np.random.default_rng(0)
@@ -119,6 +120,7 @@ def test_codes_follow_the_order_of_appearance():
     assert clustering.codes(["b", "", "a", "b", np.nan]).tolist() == [0, -1, 1, 0, -1]
 
 
+@pytest.mark.slow
 def test_nearest_neighbour_equals_leave_one_out_of_scikit_learn(noisy):
     points, labels = noisy
     expected = cross_val_predict(KNeighborsClassifier(1), points, labels, cv=LeaveOneOut())

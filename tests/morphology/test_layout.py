@@ -20,6 +20,7 @@ def two_groups():
 UMAP = pytest.param("umap", marks=pytest.mark.slow)  # compiles itself for half a minute
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("view", [UMAP, "tsne"])
 def test_groups_stay_apart_and_the_seed_decides(two_groups, view):
     first, second = (getattr(layout, view)(two_groups, seed=3) for _ in range(2))

@@ -68,6 +68,7 @@ def test_agreement_by_hand():
     assert agreement["ari"] == pytest.approx(adjusted_rand_score([0, 0, 1, 1], [0, 1, 1, 1]))
 
 
+@pytest.mark.slow
 def test_texture_without_direction_does_not_see_a_quarter_turn_and_raw_pixels_do(images):
     methods = robustness.extractors(images, {}, components=8)
     embedded = robustness.embed_all(methods, images)

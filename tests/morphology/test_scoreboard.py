@@ -29,6 +29,7 @@ def test_interval_of_nmi_surrounds_its_estimate_though_resamples_are_biased():
     assert row["nmi_lo"] < row["nmi"] < row["nmi_hi"]
 
 
+@pytest.mark.slow
 def test_summary_repeats_itself_and_means_are_those_of_the_runs(blobs):
     tables = [summarise({"x": blobs[0]}, blobs[1], k=4, seeds=[4, 5]) for _ in range(2)]
     assert tables[0].equals(tables[1])
@@ -47,6 +48,7 @@ def test_interval_holds_the_silhouette_of_the_population():
     assert hits >= 8
 
 
+@pytest.mark.slow
 def test_trainings_take_turns_and_count_alike(blobs):
     points, labels = blobs
     measured = scoreboard.runs({"a": [points, -points], "b": points}, labels, k=3, seeds=range(4))
@@ -92,6 +94,7 @@ def test_a_difference_without_spread_has_no_p():
     assert row["difference"] == 1 and np.isnan(row[["p", "p_sign", "p_holm"]].astype(float)).all()
 
 
+@pytest.mark.slow
 def test_null_of_nmi_is_what_chance_gives_for_these_sizes():
     rng = np.random.default_rng(0)
     clusters = rng.integers(0, 5, 300)

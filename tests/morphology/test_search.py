@@ -43,6 +43,7 @@ def folder(tmp_path):
     return lot
 
 
+@pytest.mark.slow
 def test_an_image_of_the_data_set_finds_the_others_and_a_copy_of_it_finds_itself(folder, tmp_path):
     table, _ = search.similar(folder / "3.png", folder, count=3)
     assert "3.png" not in set(table["path"]) and set(table["path"][:2]) == {"2.png", "4.png"}

@@ -4,6 +4,8 @@ import pytest
 
 from semlib.morphology import scoreboard, table1
 
+pytestmark = pytest.mark.slow  # what all its tests share takes a second
+
 
 @pytest.fixture
 def measured(blobs):

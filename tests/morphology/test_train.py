@@ -38,6 +38,7 @@ def test_history_and_files(levels, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == names
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes_and_another_seed_differs(levels, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         run(levels, tmp_path / name, seed=seed)
@@ -47,6 +48,7 @@ def test_same_seed_same_bytes_and_another_seed_differs(levels, tmp_path):
     assert first != other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "last"), [("paper", 1), ("paper", 2), ("ours", 2)])
 def test_killed_run_goes_on_to_the_same_weights(levels, tmp_path, monkeypatch, method, last):
     run(levels, tmp_path / "whole", method=method)
@@ -98,6 +100,7 @@ def test_process_that_is_killed_goes_on_to_the_same_weights(levels, tmp_path):
     assert weights[0] == weights[1]
 
 
+@pytest.mark.slow
 def test_finished_run_is_not_repeated_unless_settings_or_data_change(levels, tmp_path, monkeypatch):
     first = run(levels, tmp_path)
     counting = Mock(wraps=module.run_epoch)
@@ -111,6 +114,7 @@ def test_finished_run_is_not_repeated_unless_settings_or_data_change(levels, tmp
     assert counting.call_count == 6
 
 
+@pytest.mark.slow
 def test_checkpoint_of_other_settings_is_not_continued(levels, tmp_path, monkeypatch):
     original = module._finish
     monkeypatch.setattr(module, "_finish", lambda *args: None)
@@ -176,6 +180,7 @@ def test_readout_is_fitted_to_the_training_images(levels, tmp_path):
     np.testing.assert_allclose(readout.spread, plain.std(axis=0), rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_labels_are_drawn_and_not_learned(levels, tmp_path, method):
     labels = ["a", "b"] * 4 + ["", "c"]

@@ -62,6 +62,7 @@ def cells_of(text):
     return [re.findall(r"<t[dh]>(.*?)</t[dh]>", row) for row in rows]
 
 
+@pytest.mark.slow
 def test_head_says_what_ran_with_what_and_where_the_data_are_from(page):
     text = page()
     assert ["01_first", "2026-01-02T03:04:05+00:00", "12.3", "quick", "5"] in cells_of(text)

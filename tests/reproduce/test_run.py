@@ -107,6 +107,7 @@ def test_output_with_the_same_content_reruns_nothing_behind_it(suite, in_process
     assert run()["02_second"] == []
 
 
+@pytest.mark.slow
 def test_edited_cell_and_missing_output_say_so(suite, in_process):
     run()
     (suite.notebooks / "01_first.ipynb").unlink()
@@ -119,6 +120,7 @@ def test_edited_cell_and_missing_output_say_so(suite, in_process):
     assert run() == {"01_first": ["notebook changed"], "02_second": []}
 
 
+@pytest.mark.slow
 def test_changed_module_reruns_only_the_notebooks_that_import_it(
     suite, in_process, tmp_path, monkeypatch
 ):
@@ -156,6 +158,7 @@ def test_modules_follow_imports_inside_functions_and_relative_ones(tmp_path, mon
     assert state.modules(nb.Notebook(tmp_path / "01_magic.ipynb").code)[-1] == "paths.py"
 
 
+@pytest.mark.slow
 def test_force_only_and_from_select(suite, in_process):
     assert list(run(force=True)) == ["01_first", "02_second"]
     for selection in ({"only": ["2"]}, {"start": "02_second"}):

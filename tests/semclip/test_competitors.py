@@ -12,6 +12,8 @@ from semlib.semclip.april_gan import april_gan
 from semlib.semclip.episodes import Episode, Pool
 from semlib.semclip.patchcore import patchcore
 
+pytestmark = pytest.mark.slow  # what all its tests share takes a second
+
 CLASSES = ["defect-free", "bright", "dark"]
 
 

@@ -1,6 +1,7 @@
 """The images of the few-shot study."""
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from semlib.images import datasets
@@ -19,6 +20,7 @@ def test_only_used_keeps_the_images_of_the_episodes(spots_pool):
         assert np.array_equal(spots_pool.labels[before.test], small.labels[after.test])
 
 
+@pytest.mark.slow
 def test_synthetic_images_are_those_of_the_simulator():
     pool = data.images("synthetic", n=63, size=64)
     assert pool.images.shape == (63, 64, 64) and pool.classes == Prompts.load().classes

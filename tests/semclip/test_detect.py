@@ -110,6 +110,7 @@ def worked_on(monkeypatch):
     return names
 
 
+@pytest.mark.slow
 def test_interrupted_run_continues(folders, monkeypatch, worked_on):
     monkeypatch.setattr(detect, "CHUNK", 2)
     assert call(folders).exit_code == 0
@@ -123,6 +124,7 @@ def test_interrupted_run_continues(folders, monkeypatch, worked_on):
     assert (folders / "out" / "results.csv").read_bytes() == whole
 
 
+@pytest.mark.slow
 def test_what_is_newer_is_done_again(folders, worked_on, spots):
     assert call(folders).exit_code == 0
     worked_on.clear()

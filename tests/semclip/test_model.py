@@ -81,6 +81,7 @@ def test_same_seed_same_bytes(make, shots):
     assert (first.transform != other.transform).any()
 
 
+@pytest.mark.slow
 def test_fusion_mixes_the_two_scores(make, shots, test_set):
     features = test_set[0]
     clip, head, both = (
@@ -115,6 +116,7 @@ def test_each_ablation_changes_the_map(make, shots, test_set, fitted, options):
     assert np.abs(prediction.anomaly_maps - fitted.predict(test_set[0]).anomaly_maps).max() > 0.02
 
 
+@pytest.mark.slow
 def test_last_level_alone(make, shots):
     features, names, masks = shots
     deep = Features(features.image, features.tokens[:, :, -1:])

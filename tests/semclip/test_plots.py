@@ -51,6 +51,7 @@ def overlapping(figure):
     return [(a[0], b[0]) for i, a in enumerate(boxes) for b in boxes[:i] if a[1].overlaps(b[1])]
 
 
+@pytest.mark.slow
 def test_overlays_show_image_mask_and_each_map(images, masks):
     maps = {
         "SEM-CLIP": masks + 0.5,
@@ -96,6 +97,7 @@ def test_curves_show_means_with_intervals():
     assert not overlapping(figure)
 
 
+@pytest.mark.slow
 def test_many_methods_can_be_told_apart():
     table = summary({f"method {i}": "labels" for i in range(12)}, ["a", "b", "c", "d"])
     figure = plots.shot_curves(table, ["a", "b", "c", "d"], columns=2)

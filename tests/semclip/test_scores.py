@@ -78,6 +78,7 @@ def test_regions_touch_at_corners_and_end_with_their_image():
     assert scores.pixels(maps, masks)["PRO"] == pytest.approx(half_of_one_of_two)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("levels", [2, 7, 300, 65_536])
 def test_exact_on_quantised_maps(rng, masks, levels):
     maps = rng.integers(0, levels, masks.shape) / (levels - 1)
@@ -86,6 +87,7 @@ def test_exact_on_quantised_maps(rng, masks, levels):
     assert scores.pixels(maps, masks) == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spread", [1.0, 30.0], ids=["normal", "over many decades"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_agrees_with_scikit_learn(rng, masks, spread, dtype):

@@ -61,6 +61,7 @@ def test_the_method_of_less_supervision_does_not_look_at_masks(spots_pool, given
         assert np.array_equal(method.run(blank, episode).maps, maps)
 
 
+@pytest.mark.slow
 def test_ablations_differ_from_the_full_model(spots_pool, given):
     (episode,) = two_shots(spots_pool)
     full, *others = (m.run(spots_pool, episode) for m in study.ablations(*given, {}, steps=10))
@@ -70,6 +71,7 @@ def test_ablations_differ_from_the_full_model(spots_pool, given):
         assert not (same_classes and np.array_equal(full.maps, other.maps))
 
 
+@pytest.mark.slow
 def test_methods_that_share_fits_train_a_model_once_for_the_same_shots(spots_pool, given):
     first, second = two_shots(spots_pool, range(2))
     fits = {}

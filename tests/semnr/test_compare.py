@@ -7,6 +7,8 @@ import pytest
 
 from semlib.semnr import compare, denoise, plots, sliders, stress, trust
 
+pytestmark = pytest.mark.slow  # what all its tests share takes a second
+
 
 @pytest.fixture
 def table(lines, without_weights, monkeypatch):

@@ -60,6 +60,7 @@ def test_equals_piq(metric, shape):
     assert metric(a, b) == pytest.approx(PIQ[metric](tensor(a), tensor(b)).item(), abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(96, 112), (300, 257)])
 def test_dists_equals_piq(shape, piq_dists, with_weights):
     a, b = pair(shape)
@@ -107,6 +108,7 @@ def test_identity_symmetry_and_batches(metric, with_weights):
     assert metric(a, b) == pytest.approx(one_by_one, abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["noise", "blur"])
 @pytest.mark.parametrize("metric", FULL_REFERENCE, ids=named)
 def test_more_damage_is_worse(metric, damage, lines, with_weights):

@@ -26,6 +26,7 @@ def call(*arguments):
     return CliRunner().invoke(main, ["profile", *map(str, arguments)])
 
 
+@pytest.mark.slow
 def test_command_line_writes_a_png_and_a_csv(files, with_weights):
     out = files / "result"
     extra = ("--mask", files / "mask.png", "--noisy", files / "noisy.png", "--out", out)
@@ -46,6 +47,7 @@ def test_the_page_says_that_images_lie_apart(files, without_weights):
     assert re.search(r"[12]\.\d px below and -[12]\.\d px to the right", said)
 
 
+@pytest.mark.slow
 def test_without_mask_and_weights(files, without_weights, monkeypatch):
     monkeypatch.chdir(files)
     result = call("reference.png", "restored.png")

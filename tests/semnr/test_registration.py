@@ -42,6 +42,7 @@ def test_registration_follows_drift_and_ignores_the_data_bar(field):
     assert len(image) <= len(field) and metrics.psnr(truth, image) > 25
 
 
+@pytest.mark.slow
 def test_real_pairs_register_better_than_they_lie():
     pairs = compare.pairs(2)
     if not pairs:

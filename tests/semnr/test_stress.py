@@ -6,6 +6,8 @@ import pytest
 
 from semlib.semnr import damage, dists, stress
 
+pytestmark = pytest.mark.slow  # what all its tests share takes a second
+
 
 @pytest.fixture(scope="module")
 def table():

@@ -10,6 +10,8 @@ from semlib.images.simulator import layers, lines, sample, write_arrays
 from semlib.images.simulator.words import extent, position
 from training import sem_vlm_preset as preset
 
+pytestmark = pytest.mark.slow  # what all its tests share takes a second
+
 PLACE = r"\b(upper left|upper right|lower left|lower right|top|bottom|left|right|centre)\b"
 
 

@@ -55,6 +55,7 @@ def test_an_overlay_keeps_clear_of_a_small_defect(seed, corner):
     assert grey[covered].max() >= 200
 
 
+@pytest.mark.slow
 def test_text_is_burnt_in_where_it_is_said_and_nowhere_in_the_mask(monkeypatch):
     labels = [0, 1, 2, 3, 4, 5, 6] * 6
     batch = sample(42, seed=3, preset="semclip", size=96, labels=labels)

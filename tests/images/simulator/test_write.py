@@ -60,6 +60,7 @@ def test_the_csv_of_a_full_set_is_as_long_as_the_real_one():
     assert len(write.csv_bytes(["a" * 32] * 4591, labels)) == 408_627
 
 
+@pytest.mark.slow
 def test_the_archive_holds_what_sample_returns(tmp_path):
     stale = tmp_path / ".data-parts-000000000000"  # of another version
     stale.mkdir()
@@ -94,6 +95,7 @@ def test_arrays_hold_what_sample_returns_and_are_kept(tmp_path, monkeypatch):
         write_arrays(folder, 4, workers=1, **ARRAYS)
 
 
+@pytest.mark.slow
 def test_a_killed_archive_goes_on_and_ends_with_the_same_bytes(tmp_path, monkeypatch):
     whole = write_archive(tmp_path / "whole" / "data.zip", 4, seed=2, workers=1)
     begun = killed_at(2, monkeypatch)
