@@ -88,7 +88,7 @@ def write(dataset, *, seed=0):
     coordinates = place.figures / "embedding_2d.csv"
     if not coordinates.exists():
         raise FileNotFoundError(f"{coordinates} is missing: run notebook 06")
-    table = pd.read_csv(coordinates, dtype={"image_id": str})  # "007" is a name, not a number
+    table = pd.read_csv(coordinates, converters={"image_id": str})  # "007" and "NA" are names
     manifest = datasets.load_manifest(dataset)
     images = np.load(place.level(0), mmap_mode="r")
     spaces = search.methods(dataset, seed)

@@ -92,7 +92,7 @@ def load_manifest(dataset):
         raise FileNotFoundError(f"{place.manifest} is missing: run notebook 01, datasets.manifest")
     table = pd.read_csv(place.manifest, dtype=str, keep_default_na=False)
     if skipped(place).exists():
-        left_out = pd.read_csv(skipped(place), dtype=str)["image_id"]
+        left_out = pd.read_csv(skipped(place), dtype=str, keep_default_na=False)["image_id"]
         table = table[~table["image_id"].isin(left_out)].reset_index(drop=True)
     return table.astype({"label": int}) if place.name in paths.BUILT_IN else table
 

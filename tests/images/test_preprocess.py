@@ -241,3 +241,14 @@ def test_threads_stay_close_ahead_of_the_writer():
         assert value == consumed
         assert len(started) <= consumed + 64
     assert len(started) == 500
+
+
+def test_a_file_called_like_a_missing_value_shifts_no_row(tmp_path):
+    """pandas reads NA as missing: the file that was left out then stayed in the manifest."""
+    for name in ("1.png", "2.png"):
+        Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(tmp_path / name)
+    (tmp_path / "NA.png").write_bytes(b"no image")
+    manifest(tmp_path)
+    level0 = np.load(preprocess_dataset(tmp_path, border=0, size=8, skip_bad=True))
+    assert load_manifest(tmp_path)["image_id"].tolist() == ["1", "2"]
+    assert len(level0) == 2
