@@ -11,7 +11,8 @@ from semlib import weights
 STAGES = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
 CHANNELS = (64, 128, 256, 512, 512)  # of each stage
 BATCH = 4  # images at a time: more do not run faster, and their maps need 100 MB each at 256 pixels
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's images
+MEAN = (0.485, 0.456, 0.406)  # of ImageNet's images
+STD = (0.229, 0.224, 0.225)
 
 
 def max_pool(x):

@@ -13,7 +13,8 @@ from semlib.workers import split
 WINDOW = 11  # pixels of SSIM's window
 _WEIGHTS = np.exp(-((np.arange(WINDOW) - WINDOW // 2) ** 2) / (2 * 1.5**2))  # Gaussian, 1.5 px
 KERNEL = (_WEIGHTS / _WEIGHTS.sum()).astype(np.float32)
-C1, C2 = 0.01**2, 0.03**2
+C1 = 0.01**2
+C2 = 0.03**2
 
 
 def check_images(array, name="image", *, smallest=1):
