@@ -177,6 +177,8 @@ def list_folder(folder):
     dicts of image_id (the stem), path, label and mask_path, the last two empty where unknown.
     """
     folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is no folder: name one that holds images")
     images = _images(folder)
     if not images:
         raise ValueError(f"{folder} holds no image ({', '.join(SUFFIXES)}) at its top level")

@@ -88,7 +88,7 @@ def _detect(model, files, out):
                 lines[file.name] = earlier[file.name]
     todo = [file for file in files if file.name not in lines]
     unreadable = {}
-    for start in trange(0, len(todo), CHUNK, desc="detect", unit=f"{CHUNK} images"):
+    for start in trange(0, len(todo), CHUNK, desc="detect", unit="chunk"):
         images = {}
         for file in todo[start : start + CHUNK]:
             image, reason = read.try_image(file)

@@ -194,8 +194,8 @@ def each(spoil):
         ("shots/labels.csv", replaced("defect-free", "dark"), "has no mask"),
         ("images", each(Path.unlink), "holds no image"),
         ("images", each(torn), "none of 6 images"),
-        ("images", missing, "No such file"),
-        ("shots", missing, "No such file"),
+        ("images", missing, "is no folder: name one that holds images"),
+        ("shots", missing, "is no folder: name one that holds images"),
         ("prompts.csv", missing, "prompts.csv"),
     ],
 )
