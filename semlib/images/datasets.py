@@ -10,6 +10,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from semlib import paths
+from semlib.images import lot
 from semlib.images.download import Archive, download, extract
 
 ARCHIVES = {
@@ -26,7 +27,6 @@ ARCHIVES = {
 }
 CLASS_TOTALS = {1: 55, 2: 8, 3: 4008, 4: 289, 5: 4, 6: 227}  # of both sets
 COLUMNS = ["image_id", "path", "label", "mask_path", "sha256"]
-SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 
 
 def fetch(dataset, *, n=4591, seed=0, mix="preset"):
@@ -70,14 +70,21 @@ def _simulate(place, n, seed, mix):
         temporary.write_text(json.dumps(wanted, indent=1) + "\n")
 
 
-def manifest(dataset):
+def manifest(dataset, *, bar="auto"):
     """List every image of a fetched data set, check it, and write ``manifest.csv``.
+
+    Parameters
+    ----------
+    dataset : str or Path
+    bar : "auto", "none" or (int, int)
+        Of an own folder: the data bar to cut off, see `read.image`.
 
     Returns
     -------
     DataFrame
         Columns image_id (str), path and mask_path (str, relative to the raw folder; mask_path empty
-        if there is none), label (int 1 to 6; for an own folder str, "" without one), sha256.
+        if there is none), label (int 1 to 6; for an own folder str, "" without one), sha256. An own
+        folder has `lot.COLUMNS`, too: how its files were read, and what the instrument states.
 
     Raises
     ------
@@ -86,12 +93,12 @@ def manifest(dataset):
     """
     place = paths.of(dataset)
     built_in = place.name in paths.BUILT_IN
-    table = _published(place) if built_in else pd.DataFrame(list_folder(place.raw))
+    table = _published(place) if built_in else lot.describe(place.raw, bar)
     files = [place.raw / path for path in table["path"]]
     with ThreadPoolExecutor() as pool:
         digests = pool.map(paths.sha256, files)
         table["sha256"] = list(tqdm(digests, total=len(files), unit="image", desc="checksums"))
-    table = table[COLUMNS]
+    table = table[COLUMNS if built_in else COLUMNS + lot.COLUMNS]
     with paths.atomic(place.manifest) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
     skipped(place).unlink(missing_ok=True)
@@ -105,7 +112,7 @@ def load_manifest(dataset):
         raise FileNotFoundError(f"{place.manifest} is missing: run notebook 01, datasets.manifest")
     table = pd.read_csv(place.manifest, dtype=str, keep_default_na=False)
     if skipped(place).exists():
-        left_out = pd.read_csv(skipped(place), dtype=str)["image_id"]
+        left_out = pd.read_csv(skipped(place), dtype=str, keep_default_na=False)["image_id"]
         table = table[~table["image_id"].isin(left_out)].reset_index(drop=True)
     return table.astype({"label": int}) if place.name in paths.BUILT_IN else table
 
@@ -193,58 +200,3 @@ def _read_csv(file, separator, columns):
         if column not in table:
             raise ValueError(f"{file}: no column {column!r} in {list(table)}; expected {expected}")
     return table
-
-
-def list_folder(folder):
-    """List the images of a folder (top level, sorted by name) with their labels and masks.
-
-    ``labels.csv`` (columns ``file,label``; free text, not every image needs a line) and ``masks/``
-    (a mask has its image's stem) are optional. The folder is only read, never written to.
-
-    Returns
-    -------
-    list of dict
-        Keys image_id (the stem), path, label and mask_path; the last two empty where unknown.
-    """
-    folder = Path(folder)
-    images = _images(folder)
-    if not images:
-        raise ValueError(f"{folder} holds no image ({', '.join(SUFFIXES)}) at its top level")
-    masks = _images(folder / "masks") if (folder / "masks").is_dir() else {}
-    if masks and not masks.keys() & images.keys():
-        raise ValueError(f"{folder / 'masks'}: no image has the name of a mask, as {min(masks)!r}")
-    file = folder / "labels.csv"
-    labels = _read_labels(file) if file.exists() else {}
-    if unknown := labels.keys() - {image.name for image in images.values()}:
-        raise FileNotFoundError(f"{file} names {min(unknown)!r}, which is no image there")
-    return [
-        {
-            "image_id": stem,
-            "path": image.name,
-            "label": labels.get(image.name, ""),
-            "mask_path": f"masks/{masks[stem].name}" if stem in masks else "",
-        }
-        for stem, image in images.items()
-    ]
-
-
-def _images(folder):
-    """Image files of a folder by stem, sorted by name."""
-    images = {}
-    for file in sorted(folder.iterdir()):
-        if file.name.startswith(".") or file.suffix.lower() not in SUFFIXES:
-            continue
-        if file.stem in images:
-            both = f"{images[file.stem].name} and {file.name}"
-            raise ValueError(f"{folder}: duplicate id {file.stem!r} ({both}); rename one")
-        images[file.stem] = file
-    return images
-
-
-def _read_labels(file):
-    """Labels by file name."""
-    table = _read_csv(file, ",", ["file", "label"])
-    if table["file"].duplicated().any():
-        name = table["file"][table["file"].duplicated()].iloc[0]
-        raise ValueError(f"{file}: {name!r} is listed twice")
-    return dict(zip(table["file"].str.strip(), table["label"].str.strip(), strict=True))
