@@ -16,19 +16,10 @@ SHARP = 2  # rows within which a bar ends; a dark region of the sample ends ragg
 
 
 def rows(levels, stated=None):
-    """Rows of the data bar: at the top and at the bottom, and how that is known.
+    """Rows of the data bar of a picture, uint8 (H, W): above, below, and how that is known.
 
-    Parameters
-    ----------
-    levels : uint8 array (H, W)
-    stated : dict, optional
-        From `instrument.facts`: ``rows`` (height without the bar) or ``bar`` (its rows).
-
-    Returns
-    -------
-    top, bottom : int
-    why : str
-        Empty where there is no bar.
+    `stated` is of `instrument.facts`: ``rows`` (height without the bar) or ``bar`` (its rows). The
+    last value is empty where there is no bar.
     """
     height = len(levels)
     stated = stated or {}

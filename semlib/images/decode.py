@@ -29,28 +29,15 @@ UPRIGHT = {
 
 @dataclass(frozen=True)
 class Stored:
-    """What a file holds, before anybody decides what it means.
+    """What a file holds, before anybody decides what it means."""
 
-    Attributes
-    ----------
-    pixels : array (H, W) or (H, W, channels)
-        Upright; the channels are L A, R G B or R G B A.
-    bits : int
-        Of each number, 12 for packed 12-bit data.
-    inverted : bool
-        Whether the file says that its least number is white (MinIsWhite).
-    stated : (float, float) or None
-        Least and greatest number that the file allows for: by its tags (SMinSampleValue,
-        SMaxSampleValue) or its bits, unless these are the 16, 32 or 64 of a container.
-    notes : list of str
-        What was chosen or left out.
-    """
-
-    pixels: np.ndarray
-    bits: int
-    inverted: bool
-    stated: tuple | None
-    notes: list
+    pixels: np.ndarray  # (H, W) or (H, W, channels: L A, R G B or R G B A), upright
+    bits: int  # of each number, 12 for packed 12-bit data
+    inverted: bool  # whether the file says that its least number is white (MinIsWhite)
+    stated: (
+        tuple | None
+    )  # least and greatest number by tags or bits; None: only a container is known
+    notes: list  # what was chosen or left out
 
 
 def stored(path):

@@ -21,19 +21,10 @@ SIDECARS = (".txt", ".hdr")  # what instruments write beside a picture
 
 @dataclass
 class Listing:
-    """What a folder holds.
+    """What a folder holds."""
 
-    Attributes
-    ----------
-    images : list of dict
-        image_id, path, label, mask_path; the paths count from the folder, "" where there is none.
-    passed_over : list of (str, str)
-        Files that are not used, and why.
-    layout : str
-    """
-
-    images: list = field(default_factory=list)
-    passed_over: list = field(default_factory=list)
+    images: list = field(default_factory=list)  # dict: image_id, path, label, mask_path ("": none)
+    passed_over: list = field(default_factory=list)  # (name, why) of files that are not used
     layout: str = "flat folder"
 
     def line(self):
@@ -49,15 +40,7 @@ class Listing:
 
 
 def listing(folder):
-    """List the images of a folder with their labels and masks.
-
-    Parameters
-    ----------
-    folder : path
-
-    Returns
-    -------
-    Listing
+    """List the images of a folder with their labels and masks, as a `Listing`.
 
     Raises
     ------

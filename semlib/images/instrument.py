@@ -18,19 +18,10 @@ NANOMETRES = {"m": 1e9, "mm": 1e6, "um": 1e3, "µm": 1e3, "μm": 1e3, "nm": 1.0,
 
 
 def facts(path):
-    """Facts about one picture file.
+    """Facts about one picture file, from its tags and the text files of its name: a dict.
 
-    Parameters
-    ----------
-    path : path
-        A picture; its tags and the text files of its name are looked at.
-
-    Returns
-    -------
-    dict
-        Of `COLUMNS` those that are stated (pixel size in nm, beam in kV, dwell time in ns), and
-        ``rows``, the height of the picture without its data bar, or ``bar``, the rows of the bar.
-        Empty where nothing is stated.
+    Of `COLUMNS` those that are stated (pixel size in nm, beam in kV, dwell time in ns), and
+    ``rows``, the height of the picture without its data bar, or ``bar``, the rows of the bar.
     """
     path = Path(path)
     for source in (_from_tags, _from_tescan, _from_hitachi, _from_jeol):

@@ -14,20 +14,10 @@ def is_label_file(file):
 
 
 def read_labels(folder, pictures, passed_over):
-    """Labels by place of the picture, from the folder's file of labels.
+    """Labels by place of the picture, from the folder's file of labels; empty without one.
 
-    Parameters
-    ----------
-    folder : Path
-    pictures : dict of str to (Path, str)
-        Place without ending: file and the label that its folder gives.
-    passed_over : list of (str, str)
-        Receives the columns that are not read.
-
-    Returns
-    -------
-    dict of str to str
-        Empty without a file of labels.
+    `pictures` has the file and folder's label by place without ending; `passed_over` receives the
+    columns that are not read.
     """
     files = [file for file in sorted(folder.iterdir()) if is_label_file(file)]
     if not files:

@@ -16,18 +16,9 @@ COLUMNS = ["range", "bar_top", "bar_bottom", "mask_rule", "mask_side", *instrume
 def describe(raw, bar="auto"):
     """List the images of a folder and how each is to be read; print what was decided.
 
-    Parameters
-    ----------
-    raw : Path
-    bar : "auto", "none" or (int, int)
-        See `read.image`.
-
-    Returns
-    -------
-    DataFrame
-        image_id, path, label, mask_path and `COLUMNS`: how the grey range is found ("stated" or
-        "quantiles"), rows of the data bar, rule of the mask, what the instrument states (pixel size
-        in nm, beam in kV, dwell time in ns; empty where unknown) and notes.
+    Returns a DataFrame of text: image_id, path, label, mask_path and `COLUMNS`, which are how the
+    grey range is found ("stated" or "quantiles"), the rows of the data bar, the rule of the mask,
+    what the instrument states ("" where unknown) and notes. `bar` is that of `read.image`.
     """
     listing = folder.listing(raw)
     print(listing.line())

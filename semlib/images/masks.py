@@ -13,23 +13,12 @@ CLEAR = 0.25  # share of the rarer value up to which a single mask is plain with
 
 @dataclass(frozen=True)
 class Mask:
-    """Which pixels of a picture are marked, and how that was decided.
+    """Which pixels of a picture are marked, and how that was decided."""
 
-    Attributes
-    ----------
-    marked : bool array (H, W)
-    rule : str
-        The decision in a few words, with the values of the file.
-    doubt : str
-        What a person should look at; empty where the file is plain.
-    bright : bool or None
-        Of two values: whether the brighter one was taken.
-    """
-
-    marked: np.ndarray
-    rule: str
-    doubt: str = ""
-    bright: bool | None = None
+    marked: np.ndarray  # bool (H, W)
+    rule: str  # the decision in a few words
+    doubt: str = ""  # what a person should look at; empty where the file is plain
+    bright: bool | None = None  # of two values: whether the brighter one was taken
 
 
 def decide(path, like=None, *, bright=None):
@@ -50,16 +39,10 @@ def decide(path, like=None, *, bright=None):
     bright : bool, optional
         Whether the brighter of two values is marked, where it is known.
 
-    Returns
-    -------
-    Mask
-
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If its size is another, or if its values can mean more than one thing.
+    ValueError, FileNotFoundError
+        If its size is another, if its values can mean more than one thing, or without the file.
     """
     levels, kind = _levels(path, stored(path).pixels)
     levels = _fitted(path, levels, like)
@@ -73,17 +56,8 @@ def decide_set(paths, likes):
     """Decide the masks of a set together: a set marks the same side of two values.
 
     A mask whose rarer value is the other side than in most of the set goes with the set where that
-    value is not rare at all (`CLEAR`); in any case the disagreement stands in its `doubt`.
-
-    Parameters
-    ----------
-    paths : sequence of path
-    likes : sequence
-        As `like` of `decide`.
-
-    Returns
-    -------
-    list of Mask
+    value is not rare at all (`CLEAR`); in any case the disagreement stands in its `doubt`. `likes`
+    are as `like` of `decide`. Returns a list of `Mask`.
     """
     decided = [decide(path, like) for path, like in zip(paths, likes, strict=True)]
     sides = [one.bright for one in decided if one.bright is not None]

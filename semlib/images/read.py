@@ -15,30 +15,14 @@ MARGIN = 0.1  # of the width between the quantiles, left on either side for smal
 
 @dataclass(frozen=True)
 class Picture:
-    """One grey picture with the numbers of its file; bright is high.
+    """One grey picture with the numbers of its file; bright is high."""
 
-    Attributes
-    ----------
-    pixels : array (H, W)
-        Integers or floats as stored: upright, grey, without the data bar.
-    bits : int
-        Of each number in the file.
-    stated : (float, float) or None
-        Range of the numbers, where the file states it.
-    bar : (int, int)
-        Rows that were cut off above and below.
-    facts : dict
-        What the instrument states, see `instrument.facts`.
-    notes : tuple of str
-        What was chosen, converted or left out.
-    """
-
-    pixels: np.ndarray
-    bits: int
-    stated: tuple | None = None
-    bar: tuple = (0, 0)
-    facts: dict | None = None
-    notes: tuple = ()
+    pixels: np.ndarray  # (H, W) integers or floats as stored: upright, grey, without the data bar
+    bits: int  # of each number in the file
+    stated: tuple | None = None  # range of the numbers, where the file states it
+    bar: tuple = (0, 0)  # rows that were cut off above and below
+    facts: dict | None = None  # what the instrument states, see `instrument.facts`
+    notes: tuple = ()  # what was chosen, converted or left out
 
     @property
     def shape(self):
@@ -180,19 +164,10 @@ def _without_bar(path, picture, bar):
 
 
 def listed(raw, row):
-    """The picture of a row of a manifest, read as the manifest says.
+    """Grey levels, uint8 (H, W), and `Picture` of a row of a manifest, read as it says.
 
-    Parameters
-    ----------
-    raw : Path
-        Folder from which paths count.
-    row : named tuple
-        path and, of an own folder, range, bar_top and bar_bottom; published sets have no bar.
-
-    Returns
-    -------
-    levels : uint8 array (H, W)
-    picture : Picture
+    `raw` is the folder from which paths count. A row of an own folder has range, bar_top and
+    bar_bottom; published sets have no bar.
     """
     bar = (int(row.bar_top), int(row.bar_bottom)) if getattr(row, "bar_top", "") else "none"
     picture = image(raw / row.path, bar=bar)
