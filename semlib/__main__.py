@@ -15,6 +15,7 @@ from semlib.reproduce.run import reproduce as run_notebooks
 _ENVIRONMENT = """\b
 SEMLIB_DATA     folder of all data sets (default: data/ in the clone)
 SEMLIB_FIGURES  folder of all figures and tables (default: figures/)
+SEMLIB_MICROGRAPHS  folder of real micrographs (default: data/micrographs)
 SEMLIB_DEBUG=1  show the traceback of an error"""
 
 
@@ -97,12 +98,16 @@ def fetch(names):
     """Download each DATASET (default: carinthia and its masks) and list its images in a manifest.
 
     A transfer that was cut is resumed; nothing is downloaded that is here already. For synthetic,
-    4,591 images are simulated; notebook 01 simulates as many as its profile says.
+    4,591 images are simulated; notebook 01 simulates as many as its profile says. micrographs are
+    the real images of other kinds that notebooks 07 and 08 compare on (77 MB).
     """
     from semlib import paths
-    from semlib.images import datasets
+    from semlib.images import datasets, micrographs
 
     for dataset in names or ("carinthia-s", "carinthia"):
+        if dataset == "micrographs":
+            click.echo(f"real micrographs in {micrographs.fetch()}")
+            continue
         raw = datasets.fetch(dataset)
         count = len(datasets.manifest(dataset))
         click.echo(f"{count} images in {raw}, listed in {paths.of(dataset).manifest}")

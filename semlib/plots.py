@@ -5,6 +5,7 @@ import numpy as np
 import seaborn
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
 from semlib.saving import PALETTE
 
@@ -14,7 +15,7 @@ _BESIDE = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "fontsize": 8}
 _CORNER = {"loc": "upper left", "bbox_to_anchor": (1, 1), "fontsize": 8}
 
 
-def image_grid(images, titles, *, masks=None, columns=6, width=1.8, limits=None):
+def image_grid(images, titles, *, masks=None, columns=6, width=1.8, limits=None, pixel_nm=None):
     """Show images in rows, each with its title and, where given, the outline of its mask.
 
     Parameters
@@ -24,6 +25,7 @@ def image_grid(images, titles, *, masks=None, columns=6, width=1.8, limits=None)
     masks : sequence of bool array (H, W) or None
     columns, width : images in a row, inches an image
     limits : values that are black and white; without them each uint8 image has its own range
+    pixel_nm : sequence of the width of a pixel in nm, for scale bars; 0, "" or None: unknown
     """
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
@@ -38,6 +40,8 @@ def image_grid(images, titles, *, masks=None, columns=6, width=1.8, limits=None)
         axis.set_title(title, fontsize=8)
         if masks is not None and masks[i] is not None and masks[i].any():
             axis.contour(masks[i], [0.5], colors=PALETTE[1], linewidths=0.8)
+        if pixel_nm is not None:
+            scale_bar(axis, pixel_nm[i])
     return figure
 
 
@@ -209,3 +213,22 @@ def architecture(size=512):
     axis.text(6.85, 4.25, target, ha="center", va="center", fontsize=9)
     axis.text(6.85, 0.2, use, ha="center", fontsize=9)
     return figure
+
+
+def scale_bar(axes, pixel_nm):
+    """Draw a scale bar on a shown image whose pixel is `pixel_nm` wide; none where it is unknown.
+
+    Its length is 1, 2 or 5 times a power of ten nanometres, about a quarter of the image's width.
+    """
+    if not pixel_nm:
+        return
+    width = abs(np.subtract(*axes.get_xlim()))  # pixels
+    wanted = width * float(pixel_nm) / 4
+    power = 10.0 ** np.floor(np.log10(wanted))
+    length = power * max(step for step in (1, 2, 5) if step * power <= wanted)
+    label = f"{length / 1000:g} µm" if length >= 1000 else f"{length:g} nm"
+    look = {"color": "white", "frameon": True, "size_vertical": width / 80, "pad": 0.3, "sep": 3}
+    pixels = length / float(pixel_nm)
+    bar = AnchoredSizeBar(axes.transData, pixels, label, "lower right", **look)
+    bar.patch.set(facecolor="black", alpha=0.6, edgecolor="none")
+    axes.add_artist(bar)

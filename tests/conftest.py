@@ -145,3 +145,13 @@ def styled_figures():
         saving.style()
         yield
     plt.close("all")
+
+
+def real_sem(*parts):
+    """A folder of ``../shared/real-sem`` beside the clone, or the reason why a test is skipped."""
+    from semlib import paths
+
+    folder = paths.ROOT.parent.joinpath("shared", "real-sem", *parts)
+    if not folder.is_dir():
+        pytest.skip(f"real images are not here: {'/'.join(folder.parts[-3:])}")
+    return folder

@@ -9,6 +9,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from semlib import paths
+from semlib.images import lot
 from semlib.images.download import Archive, download, extract
 from semlib.workers import threads
 
@@ -26,7 +27,6 @@ ARCHIVES = {
 }
 CLASS_TOTALS = {1: 55, 2: 8, 3: 4008, 4: 289, 5: 4, 6: 227}  # of both sets
 COLUMNS = ["image_id", "path", "label", "mask_path", "sha256"]
-SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 
 
 def fetch(dataset, *, n=4591, seed=0, mix="preset"):
@@ -65,20 +65,22 @@ def _simulate(place, n, seed, mix):
         temporary.write_text(json.dumps(wanted, indent=1) + "\n")
 
 
-def manifest(dataset):
+def manifest(dataset, *, bar="auto"):
     """List every image of a fetched data set, check it, and write ``manifest.csv``.
 
     Columns of the DataFrame: image_id (str), path and mask_path (str, relative to the raw folder;
     mask_path empty if there is none), label (int 1 to 6; for an own folder str, "" without one),
-    sha256. What is missing or not as published is a FileNotFoundError or ValueError.
+    sha256. An own folder has `lot.COLUMNS`, too: how its files were read, and what the instrument
+    states. `bar` is the data bar to cut off own images, as for `read.image`. What is missing or
+    not as published is a FileNotFoundError or ValueError.
     """
     place = paths.of(dataset)
     own = place.name not in paths.BUILT_IN
-    table = pd.DataFrame(list_folder(place.raw)) if own else _published(place)
+    table = lot.describe(place.raw, bar) if own else _published(place)
     files = [place.raw / path for path in table["path"]]
     digests = threads(paths.sha256, files, os.cpu_count())
     table["sha256"] = list(tqdm(digests, "checksums", len(files), unit="image"))
-    table = table[COLUMNS]
+    table = table[COLUMNS + lot.COLUMNS * own]
     with paths.atomic(place.manifest) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
     skipped(place).unlink(missing_ok=True)
@@ -167,50 +169,3 @@ def _read_csv(file, separator, columns):
     if names.duplicated().any():
         raise ValueError(f"{file}: {names[names.duplicated()].iloc[0]!r} is listed twice")
     return table
-
-
-def list_folder(folder):
-    """List the images of a folder (top level, sorted by name) with their labels and masks.
-
-    ``labels.csv`` (columns ``file,label``; free text, not every image needs a line) and ``masks/``
-    (a mask has its image's stem) are optional. The folder is only read, never written to. Returns
-    dicts of image_id (the stem), path, label and mask_path, the last two empty where unknown.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is no folder: name one that holds images")
-    images = _images(folder)
-    if not images:
-        raise ValueError(f"{folder} holds no image ({', '.join(SUFFIXES)}) at its top level")
-    masks = _images(folder / "masks") if (folder / "masks").is_dir() else {}
-    if masks and not masks.keys() & images.keys():
-        raise ValueError(f"{folder / 'masks'}: no image has the name of a mask, as {min(masks)!r}")
-    file = folder / "labels.csv"
-    labels = {}
-    if file.exists():
-        table = _read_csv(file, ",", ["file", "label"])
-        labels = dict(zip(table["file"].str.strip(), table["label"].str.strip(), strict=True))
-    if unknown := labels.keys() - {image.name for image in images.values()}:
-        raise FileNotFoundError(f"{file} names {min(unknown)!r}, which is no image there")
-    return [
-        {
-            "image_id": stem,
-            "path": image.name,
-            "label": labels.get(image.name, ""),
-            "mask_path": f"masks/{masks[stem].name}" if stem in masks else "",
-        }
-        for stem, image in images.items()
-    ]
-
-
-def _images(folder):
-    """Image files of a folder by stem, sorted by name."""
-    images = {}
-    for file in sorted(folder.iterdir()):
-        if file.name.startswith(".") or file.suffix.lower() not in SUFFIXES:
-            continue
-        if file.stem in images:
-            both = f"{images[file.stem].name} and {file.name}"
-            raise ValueError(f"{folder}: duplicate id {file.stem!r} ({both}); rename one")
-        images[file.stem] = file
-    return images

@@ -77,19 +77,20 @@ def preprocess_dataset(dataset, *, border=4, size=512, intensity="full", skip_ba
     _check_options(border, size, intensity)  # one message, not one an image
     place = paths.of(dataset)
     table = datasets.load_manifest(dataset)
-    files = [place.raw / path for path in table["path"]]
 
-    def work(file):
+    def work(row):
         try:
-            image = read.image(file)
-            return preprocess(image, border=border, size=size, intensity=intensity), ""
+            levels, _ = read.listed(place.raw, row)
+            return preprocess(levels, border=border, size=size, intensity=intensity), ""
         except (ValueError, OSError) as error:
-            return None, str(error) if str(file) in str(error) else f"{file}: {error}"
+            return None, str(error) if row.path in str(
+                error
+            ) else f"{place.raw / row.path}: {error}"
 
     with paths.atomic(place.level(0)) as temporary:
         # Pillow works outside Python's lock, for which each thread waits at times: two a core
-        results = threads(work, files, 2 * os.cpu_count())
-        table["reason"] = _write(temporary, results, len(files), size)
+        results = threads(work, list(table.itertuples()), 2 * os.cpu_count())
+        table["reason"] = _write(temporary, results, len(table), size)
         bad = table[table["reason"] != ""]
         if len(bad) and (not skip_bad or len(bad) == len(table)):
             advice = "repair or remove them, or leave them out with skip_bad=True"

@@ -1,74 +1,201 @@
-"""The one place that reads image and mask files."""
+"""The only reader of pictures and masks: what a file means, and what was decided on the way."""
 
-import os
+from dataclasses import dataclass, replace
 
 import numpy as np
-from PIL import Image
 
-FOREGROUND = 128  # some published masks have soft edges
+from semlib.images import databar, instrument, masks
+from semlib.images.decode import states_range, stored
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+GREY = 8  # levels of 255 between the channels of a colour file up to which it is grey (JPEG rounds)
+QUANTILES = (0.001, 0.999)  # one number in a thousand may lie outside: hot pixels move nothing
+MARGIN = 0.1  # of the width between the quantiles, left on either side for small bright defects
 
 
-def image(path):
-    """Read an image file as uint8 (H, W).
+@dataclass(frozen=True)
+class Picture:
+    """One grey picture with the numbers of its file; bright is high."""
 
-    Colour becomes luminance (ITU-R 601, alpha ignored; 16-bit colour by its high bytes). Grey of
-    more than 8 bits is scaled from the image's own minimum and maximum to 0 and 255, since
-    detectors rarely fill 16 bits. Of a TIFF stack the first image counts. A missing file is a
-    FileNotFoundError, one that is empty, truncated or no image a ValueError.
+    pixels: np.ndarray  # (H, W) integers or floats as stored: upright, grey, without the data bar
+    bits: int  # of each number in the file
+    stated: tuple | None = None  # range of the numbers, where the file states it
+    bar: tuple = (0, 0)  # rows that were cut off above and below
+    facts: dict | None = None  # what the instrument states, see `instrument.facts`
+    notes: tuple = ()  # what was chosen, converted or left out
+
+    @property
+    def shape(self):
+        """Height and width without the data bar."""
+        return self.pixels.shape
+
+    @property
+    def full_shape(self):
+        """Height and width of the file, data bar included."""
+        return self.pixels.shape[0] + sum(self.bar), self.pixels.shape[1]
+
+    def span(self, *, by_quantiles=False):
+        """Numbers that become black and white: as stated, or by quantiles.
+
+        Detectors rarely fill 16 bits, and one hot pixel must not set the range. In a lot of files
+        of which one does not state its range all go by quantiles, see `all_state_range`.
+        """
+        if self.stated is not None and not by_quantiles:
+            return self.stated
+        low, high = (float(end) for end in np.quantile(self.pixels, QUANTILES))
+        if high <= low:
+            return float(self.pixels.min()), float(self.pixels.max())
+        margin = MARGIN * (high - low)
+        return low - margin, high + margin
+
+    def uint8(self, *, by_quantiles=False):
+        """Grey levels 0 to 255 over `span`, uint8 (H, W)."""
+        span = self.span(by_quantiles=by_quantiles)
+        if self.pixels.dtype == np.uint8 and span == (0, 255):
+            return self.pixels
+        return np.rint(255 * scaled(self.pixels, span)).astype(np.uint8)
+
+
+def image(path, *, bar="auto"):
+    """Read a grey picture.
+
+    Parameters
+    ----------
+    path : path
+        PNG, JPEG, BMP or TIFF (tiled, compressed, big, palette, MinIsWhite, several pages) of
+        8 to 32 bits or floats.
+    bar : "auto", "none" or (int, int)
+        Rows of the data bar to cut off above and below; "auto" takes them from the metadata of the
+        instrument, else finds them by their look (`databar.rows`).
+
+    Returns
+    -------
+    Picture
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is no readable picture, is coloured, or holds numbers that are not finite.
     """
-    try:
-        with Image.open(path) as opened:
-            deep = opened.mode in ("I", "F") or opened.mode.startswith("I;16")
-            return _to_8bit(np.asarray(opened)) if deep else np.array(opened.convert("L"))
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such image") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        size = os.path.getsize(path)
-        raise ValueError(f"{path}: not a readable image ({size:,} bytes): {error}") from error
+    file = stored(path)
+    pixels, notes = _grey(path, file)
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        count = np.sum(~np.isfinite(pixels))
+        raise ValueError(f"{path}: {count:,} numbers are not finite ({pixels.dtype}): replace them")
+    if file.inverted:
+        pixels = _white_high(pixels, file)
+        notes.append("MinIsWhite: turned, so that bright is high")
+    picture = Picture(pixels, file.bits, file.stated, notes=tuple(notes))
+    return _without_bar(path, picture, bar)
 
 
-def try_image(path):
-    """An image file as (uint8 (H, W), ""), or (None, the reason) where `image` raises an error."""
-    try:
-        return image(path), ""
-    except (ValueError, OSError) as error:
-        return None, str(error)
+def all_state_range(paths):
+    """Whether all files of a lot state their range; if not, all of them must go by quantiles."""
+    return all(map(states_range, paths))
 
 
-def mask(path, like=None):
-    """Read a mask of any mode as bool (H, W): foreground where its luminance is at least 128.
+def scaled(pixels, span):
+    """Numbers as floats from 0 to 1 over a span, clipped."""
+    low, high = span
+    if high <= low:
+        return np.zeros(pixels.shape)
+    return ((pixels.astype(np.float64) - low) / (high - low)).clip(0, 1)
 
-    A file that is no readable image, or has not the size of the image `like`, is a ValueError.
+
+def mask(path, like=None, *, bright=None):
+    """Read which pixels a mask file marks, bool (H, W), by the rules of `masks.decide`.
+
+    With a `Picture` as `like` it must have the size of the file and loses the same data bar.
     """
-    try:
-        with Image.open(path) as opened:
-            foreground = np.asarray(opened.convert("L")) >= FOREGROUND
-    except (OSError, SyntaxError) as error:
-        raise ValueError(f"{path}: not a readable mask: {error}") from error
-    if like is not None and foreground.shape != like.shape:
-        raise ValueError(f"{path} has {foreground.shape} pixels, its image {like.shape}")
-    return foreground
+    return masks.decide(path, like, bright=bright).marked
+
+
+def _grey(path, file):
+    """One channel of a picture whose channels are equal, and the notes on it."""
+    pixels = file.pixels
+    notes = list(file.notes)
+    if pixels.dtype == bool:
+        return pixels.astype(np.uint8) * 255, notes
+    if pixels.ndim == 2:
+        return pixels, notes
+    if pixels.shape[-1] in (2, 4):
+        if np.ptp(pixels[..., -1].astype(np.float64)) > 0:
+            notes.append("transparency was ignored")
+        pixels = pixels[..., :-1]
+    if pixels.shape[-1] == 1:
+        return pixels[..., 0], notes
+    apart = np.ptp(pixels.astype(np.float64), axis=-1)
+    largest = np.iinfo(pixels.dtype).max if pixels.dtype.kind in "ui" else 1.0
+    coloured = float((apart > GREY / 255 * largest).mean())
+    if coloured > 0:
+        raise ValueError(
+            f"{path}: {coloured:.1%} of the pixels are coloured, so this is no grey SEM picture: "
+            "save it in grey, without coloured marks or false colours"
+        )
+    return pixels[..., 1], notes  # green, to which JPEG gives most bits
+
+
+def _white_high(pixels, file):
+    """Turn a picture whose least number is white."""
+    if pixels.dtype == np.uint8:
+        return 255 - pixels
+    if pixels.dtype.kind == "u":
+        return (2**file.bits - 1 - pixels.astype(np.uint64)).astype(pixels.dtype)
+    return pixels.min() + pixels.max() - pixels
+
+
+def _without_bar(path, picture, bar):
+    """Cut the data bar off, and keep what the instrument wrote."""
+    if bar == "none":
+        return picture
+    facts = instrument.facts(path)
+    if bar == "auto":
+        top, bottom, why = databar.rows(picture.uint8(), facts)
+    else:
+        top, bottom = bar
+        why = f"{top} rows above and {bottom} below were cut off as told"
+    if top + bottom >= len(picture.pixels):
+        raise ValueError(f"{path}: a bar of {top} + {bottom} rows leaves nothing")
+    pixels = picture.pixels[top : len(picture.pixels) - bottom]
+    notes = picture.notes + ((why,) if top or bottom else ())
+    return replace(picture, pixels=pixels, bar=(top, bottom), facts=facts, notes=notes)
+
+
+def listed(raw, row):
+    """Grey levels, uint8 (H, W), and `Picture` of a row of a manifest, read as it says.
+
+    `raw` is the folder from which paths count. A row of an own folder has range, bar_top and
+    bar_bottom; published sets have no bar.
+    """
+    bar = (int(row.bar_top), int(row.bar_bottom)) if getattr(row, "bar_top", "") else "none"
+    picture = image(raw / row.path, bar=bar)
+    return picture.uint8(by_quantiles=getattr(row, "range", "") == "quantiles"), picture
+
+
+def listed_mask(raw, row, picture):
+    """The mask of a row of a manifest, or None; the masks of published sets are bright."""
+    if not row.mask_path:
+        return None
+    side = getattr(row, "mask_side", "brighter")
+    return mask(raw / row.mask_path, picture, bright={"brighter": True, "darker": False}.get(side))
 
 
 def pictures(table, raw):
-    """Rows of a manifest with the columns image and mask (None without one).
+    """Rows of a manifest with the columns image (uint8) and mask (None without one).
 
     Files that cannot be read are named and left out.
     """
     images = []
-    for path in table["path"]:
-        pixels, reason = try_image(raw / path)
-        images.append(pixels)
-        if reason:
-            print("left out here, an error in notebook 02 unless skip_bad is set:", reason)
-    masks = [mask(raw / path) if path else None for path in table["mask_path"]]
-    return table.assign(image=images, mask=masks).dropna(subset=["image"])
-
-
-def _to_8bit(values):
-    low = float(values.min())
-    high = float(values.max())
-    if not np.isfinite(high - low):
-        raise ValueError("some values are not finite")
-    scale = 255 / (high - low) if high > low else 0
-    return np.rint((values - low) * scale).astype(np.uint8)
+    marked = []
+    for row in table.itertuples():
+        try:
+            levels, picture = listed(raw, row)
+            images.append(levels)
+            marked.append(listed_mask(raw, row, picture))
+        except (ValueError, OSError) as error:
+            print("left out here, an error in notebook 02 unless skip_bad is set:", error)
+            images.append(None)
+            marked.append(None)
+    return table.assign(image=images, mask=marked).dropna(subset=["image"])

@@ -41,7 +41,7 @@ def test_the_near_black_columns_of_the_real_images_go(name):
     file = paths.ROOT.parent / "shared/real-sem/carinthia" / name
     if not file.exists():
         pytest.skip("../shared/real-sem is not here")
-    image = read.image(file)
+    image = read.image(file).uint8()
     assert image.shape == (480, 480)
     assert image[:, -3:].max() <= 12
     assert preprocess(image)[:, -1].mean() > 80
@@ -124,7 +124,7 @@ def own(tmp_path):
 
 def test_rows_follow_the_manifest_whatever_the_number_of_threads(own, monkeypatch):
     table = load_manifest(own)
-    expected = [preprocess(read.image(own / path), size=32) for path in table["path"]]
+    expected = [preprocess(read.image(own / path).uint8(), size=32) for path in table["path"]]
     for cores in (1, 3):
         monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
         file = preprocess_dataset(own, size=32)
@@ -136,7 +136,9 @@ def test_rows_follow_the_manifest_whatever_the_number_of_threads(own, monkeypatc
 
 def test_options_reach_every_image(own):
     level0 = np.load(preprocess_dataset(own, border=2, size=16, intensity="stretch"))
-    expected = preprocess(read.image(own / "33.png"), border=2, size=16, intensity="stretch")
+    expected = preprocess(
+        read.image(own / "33.png").uint8(), border=2, size=16, intensity="stretch"
+    )
     np.testing.assert_array_equal(level0[33], expected)
 
 
@@ -172,7 +174,9 @@ def test_bad_images_can_be_left_out(own, capsys):
     table = load_manifest(own)
     assert len(level0) == len(table) == 67
     assert not {"05", "40", "69"} & set(table["image_id"])
-    np.testing.assert_array_equal(level0[66], preprocess(read.image(own / "68.png"), size=32))
+    np.testing.assert_array_equal(
+        level0[66], preprocess(read.image(own / "68.png").uint8(), size=32)
+    )
     listed = (paths.of(own).data / "skipped.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in listed] == ["image_id", "05", "40", "69"]
     assert "3 images left out" in capsys.readouterr().out
@@ -219,12 +223,12 @@ def test_an_interrupted_run_leaves_the_old_file(own, monkeypatch):
     calls = []
     image = read.image
 
-    def interrupted(path):
+    def interrupted(path, **options):
         with lock:
             calls.append(path)
         if len(calls) > 30:
             raise KeyboardInterrupt
-        return image(path)
+        return image(path, **options)
 
     monkeypatch.setattr(read, "image", interrupted)
     with pytest.raises(KeyboardInterrupt):

@@ -1,0 +1,59 @@
+"""The data bar that instruments draw into their pictures: how many rows it takes.
+
+A network would learn the bar instead of the wafer, and a metric would count its constant pixels.
+"""
+
+import numpy as np
+
+NEAR = 8  # levels of 255 beside the bar's grey that count as it: JPEG rings round letters
+FLAT = 0.5  # share of a row that the bar's grey owns, between letters, lines and logos
+GAP = 0.25  # share of the bar's rows that may own less: a line of large letters, a frame
+RUN = 8  # pixels of one level side by side: a scan has noise and hardly any such place
+DRAWN = 0.25  # least share of such places in a bar
+LEAST = 0.02  # of the height; fewer rows are a frame or a dark edge
+MOST = 0.3
+SHARP = 2  # rows within which a bar ends; a dark region of the sample ends raggedly
+
+
+def rows(levels, stated=None):
+    """Rows of the data bar of a picture, uint8 (H, W): above, below, and how that is known.
+
+    `stated` is of `instrument.facts`: ``rows`` (height without the bar) or ``bar`` (its rows). The
+    last value is empty where there is no bar.
+    """
+    height = len(levels)
+    stated = stated or {}
+    bar = stated.get("bar") or height - stated.get("rows", height)
+    if 0 < bar < height * MOST:
+        why = f"a data bar of {bar} rows was cut below, as {stated['maker']} states"
+        return 0, bar, why
+    bottom = _band(levels[::-1])
+    top = _band(levels)
+    parts = [f"{n} rows {place}" for n, place in ((top, "above"), (bottom, "below")) if n]
+    return top, bottom, f"a data bar was cut by its look: {', '.join(parts)}" if parts else ""
+
+
+def _band(levels):
+    """Rows from the first one on that are a bar: one grey behind letters, ending sharply."""
+    height = len(levels)
+    depth = int(MOST * height)
+    if not depth or levels.shape[1] <= 4 * RUN:
+        return 0
+    edge = levels[: depth + 12].astype(np.int16)
+    grey = np.bincount(levels[: max(8, height // 50)].ravel(), minlength=256).argmax()
+    owned = (np.abs(edge - grey) <= NEAR).mean(axis=1)
+    flat = owned[:depth] >= FLAT
+    filled = np.cumsum(flat) / np.arange(1, depth + 1)
+    ends = np.flatnonzero(flat & (filled >= 1 - GAP))
+    if not len(ends):
+        return 0
+    length = int(ends[-1]) + 1
+    while length < depth and np.ptp(edge[length]) <= NEAR:  # a closing line of another grey
+        length += 1
+    band = levels[:length][flat[:length]]
+    equal = np.cumsum(band[:, 1:] == band[:, :-1], axis=1)
+    drawn = (equal[:, RUN:] - equal[:, :-RUN] == RUN).mean()
+    inside = np.median(owned[:length][flat[:length]])
+    beyond = owned[length + SHARP : length + SHARP + 8]
+    fits = LEAST * height <= length < depth
+    return length if fits and drawn >= DRAWN and beyond.max() < inside / 2 else 0

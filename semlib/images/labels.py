@@ -1,0 +1,95 @@
+"""The file of labels of a folder, whatever its delimiter, encoding, columns and their order."""
+
+import csv
+import io
+
+LABEL_FILES = ("labels", "label", "classes", "annotations")
+FILE_COLUMNS = ("file", "filename", "file_name", "image", "image_path", "path", "name")
+LABEL_COLUMNS = ("label", "class", "category", "defect")
+
+
+def is_label_file(file):
+    """Whether a file of a folder lists labels, by its name."""
+    return file.stem.lower() in LABEL_FILES and file.suffix.lower() in (".csv", ".tsv")
+
+
+def read_labels(folder, pictures, passed_over):
+    """Labels by place of the picture, from the folder's file of labels; empty without one.
+
+    `pictures` has the file and folder's label by place without ending; `passed_over` receives the
+    columns that are not read.
+    """
+    files = [file for file in sorted(folder.iterdir()) if is_label_file(file)]
+    if not files:
+        return {}
+    if len(files) > 1:
+        raise ValueError(
+            f"{folder}: {files[0].name} and {files[1].name} both name labels: remove one"
+        )
+    columns, lines = _table(files[0])
+    file_column = _column(files[0], columns, FILE_COLUMNS, "file")
+    label_column = _column(files[0], columns, LABEL_COLUMNS, "label")
+    ignored = [c for n, c in enumerate(columns) if n not in (file_column, label_column) and c]
+    if ignored:
+        passed_over.append((files[0].name, f"columns not read: {', '.join(ignored)}"))
+    places = _places(pictures)
+    labels = {}
+    for number, cells in enumerate(lines, start=2):
+        if not any(cells):
+            continue
+        if len(cells) <= max(file_column, label_column) or any(cells[len(columns) :]):
+            raise ValueError(
+                f"{files[0]}, line {number}: {len(cells)} columns, as the header has {len(columns)}"
+            )
+        name = cells[file_column]
+        key = places.get(name.replace("\\", "/").lower())
+        if key is None:
+            raise FileNotFoundError(
+                f"{files[0]}, line {number}: {name!r} is not an image in {folder}"
+            )
+        if key in labels:
+            raise ValueError(f"{files[0]}, line {number}: {name!r} is listed twice")
+        labels[key] = cells[label_column]
+    return labels
+
+
+def _places(pictures):
+    """How a list may call a picture, in small letters, with its ending or without."""
+    places = {}
+    for key, (file, _) in pictures.items():
+        with_folder = f"{file.parent.name}/{file.name}"
+        for name in (key, file.name, file.stem, f"{key}{file.suffix}", with_folder):
+            places.setdefault(name.lower(), key)
+    return places
+
+
+def _table(file):
+    """Header and lines of a CSV whatever its encoding and delimiter."""
+    content = file.read_bytes()
+    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{file} is neither UTF-8 nor UTF-16: save it as UTF-8 ({error})"
+        ) from error
+    first = text.splitlines()[0] if text.strip() else ""
+    delimiter = max(";\t,", key=first.count)
+    try:
+        lines = [
+            [cell.strip() for cell in line]
+            for line in csv.reader(io.StringIO(text), delimiter=delimiter)
+        ]
+    except csv.Error as error:
+        raise ValueError(f"{file} is no readable CSV file: {error}") from error
+    return (lines[0], lines[1:]) if lines else ([], [])
+
+
+def _column(file, columns, names, what):
+    small = [column.lower() for column in columns]
+    for name in names:
+        if name in small:
+            return small.index(name)
+    raise ValueError(
+        f"{file}: no column for the {what} ({', '.join(names)}) in its first line, {columns}"
+    )

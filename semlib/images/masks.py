@@ -1,0 +1,170 @@
+"""What a mask file means: which of its values mark a defect, decided and said in words."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from semlib.images.decode import stored
+
+FEW = 32  # values up to which a mask is an image of labels
+SOFT = 10  # levels beside 0 and 255 that count as these
+CLEAR = 0.25  # share of the rarer value up to which a single mask is plain without its set
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Which pixels of a picture are marked, and how that was decided."""
+
+    marked: np.ndarray  # bool (H, W)
+    rule: str  # the decision in a few words
+    doubt: str = ""  # what a person should look at; empty where the file is plain
+    bright: bool | None = None  # of two values: whether the brighter one was taken
+
+
+def decide(path, like=None, *, bright=None):
+    """Read a mask file and say what its values mean.
+
+    - One value: nothing is marked if it is 0, else the file is refused.
+    - Two values or colours: the rarer one is marked, unless `bright` tells.
+    - Grey edges between two values, as Carinthia-S has them: split at 128, then as before.
+    - Few whole numbers are labels: all but 0 is marked.
+    - Several colours are classes: all but black is marked, or all but the colour of more than half.
+    - A picture that is transparent somewhere and of one colour elsewhere: what is opaque.
+
+    Parameters
+    ----------
+    path : path
+    like : array, Picture or (int, int), optional
+        The picture, or its height and width, which the mask must have.
+    bright : bool, optional
+        Whether the brighter of two values is marked, where it is known.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        If its size is another, if its values can mean more than one thing, or without the file.
+    """
+    levels, kind = _levels(path, stored(path).pixels)
+    levels = _fitted(path, levels, like)
+    marked, rule, side = _marked(path, levels, kind, bright)
+    share = float(marked.mean())
+    doubt = f"{share:.0%} of the picture is marked" if share > 0.5 else ""
+    return Mask(marked, rule, doubt, side)
+
+
+def decide_set(paths, likes):
+    """Decide the masks of a set together: a set marks the same side of two values.
+
+    A mask whose rarer value is the other side than in most of the set goes with the set where that
+    value is not rare at all (`CLEAR`); in any case the disagreement stands in its `doubt`. `likes`
+    are as `like` of `decide`. Returns a list of `Mask`.
+    """
+    decided = [decide(path, like) for path, like in zip(paths, likes, strict=True)]
+    sides = [one.bright for one in decided if one.bright is not None]
+    common = 2 * sides.count(True) >= len(sides)
+    name = {True: "brighter", False: "darker"}
+    for number, one in enumerate(decided):
+        if one.bright in (None, common):
+            continue
+        doubt = f"marks the {name[not common]} value, most masks of the set the {name[common]}"
+        if one.marked.mean() > CLEAR:
+            one = decide(paths[number], likes[number], bright=common)
+            doubt = f"its {name[not common]} value is rarer, but the set marks the {name[common]}"
+        decided[number] = replace(one, doubt="; ".join(filter(None, [doubt, one.doubt])))
+    return decided
+
+
+def _fitted(path, levels, like):
+    """The mask without the rows of its picture's data bar; of another size it is an error."""
+    if like is None:
+        return levels
+    shape = tuple(getattr(like, "shape", like))[:2]
+    full = getattr(like, "full_shape", shape)
+    top, bottom = getattr(like, "bar", (0, 0))
+    if levels.shape == full:
+        return levels[top : len(levels) - bottom]
+    if levels.shape == shape:
+        return levels
+    raise ValueError(
+        f"{path} has {levels.shape[0]} x {levels.shape[1]} pixels, its picture "
+        f"{full[0]} x {full[1]}: a mask must fit its picture pixel by pixel"
+    )
+
+
+def _levels(path, pixels):
+    """One number a pixel and what it is: a value, an opacity or the number of a colour."""
+    if pixels.dtype == bool:
+        return pixels.astype(np.uint8), "values"
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        raise ValueError(f"{path}: a mask must not hold numbers that are not finite")
+    if pixels.ndim == 2:
+        return pixels, "values"
+    if pixels.shape[-1] in (2, 4):
+        alpha = pixels[..., -1]
+        opaque = pixels[alpha > 0][:, :-1]
+        if alpha.min() < alpha.max() and (opaque == opaque[:1]).all():
+            return alpha, "opacities"
+        pixels = pixels[..., :-1]
+    if (np.ptp(pixels, axis=-1) == 0).all():
+        return pixels[..., 0], "values"
+    return _numbered_colours(path, pixels), "colours"
+
+
+def _numbered_colours(path, pixels):
+    """Colours as numbers, by brightness where there are two, else with 0 for the background."""
+    colours, places, counts = np.unique(
+        pixels.reshape(-1, pixels.shape[-1]), axis=0, return_inverse=True, return_counts=True
+    )
+    if len(colours) > FEW:
+        raise ValueError(
+            f"{path} has {len(colours):,} colours: a mask has one for each class, without shades "
+            "(save it as PNG, not as JPEG)"
+        )
+    brightness = colours.sum(axis=1, dtype=np.int64)
+    order = np.argsort(brightness, kind="stable")
+    if len(colours) > 2 and brightness[order[0]] > 0:
+        common = int(counts.argmax())
+        if counts[common] <= counts.sum() / 2:
+            raise ValueError(
+                f"{path}: {len(colours)} colours, none black and none on more than half of the "
+                "pixels: make the background black"
+            )
+        order = np.concatenate([[common], order[order != common]])
+    numbers = np.empty(len(colours), int)
+    numbers[order] = np.arange(len(colours))
+    return numbers[places.reshape(-1)].reshape(pixels.shape[:2])
+
+
+def _marked(path, levels, kind, bright):
+    values, counts = np.unique(levels, return_counts=True)
+    shown = ", ".join(f"{value:g}" for value in values[:5]) + (", ..." if len(values) > 5 else "")
+    if len(values) == 1 and values[0] == 0:
+        return np.zeros(levels.shape, bool), f"all {kind} are 0: nothing is marked", None
+    if len(values) != 2 and bright and levels.dtype == np.uint8:
+        return levels >= 128, "at least 128, as told", True
+    if len(values) == 1:
+        raise ValueError(
+            f"{path}: every pixel is {shown}, so all or nothing may be marked: use 0 for nothing"
+        )
+    if len(values) == 2:
+        return _of_two(levels == values[1], f"two {kind}", counts[1] > counts[0], bright)
+    if kind == "colours" or (len(values) <= FEW and values[-1] <= FEW):
+        if values[0] != 0:
+            raise ValueError(f"{path}: labels {shown} without 0, which stands for nothing")
+        return levels > 0, f"{len(values)} {kind}: all but the background", None
+    middle = np.mean((levels > SOFT) & (levels < 255 - SOFT))
+    if values[0] <= SOFT and 255 - SOFT <= values[-1] <= 255 and middle < 0.2:
+        high = levels >= 128
+        return _of_two(high, "grey edges, split at 128", high.mean() > 0.5, bright)
+    raise ValueError(
+        f"{path} has {len(values):,} {kind} ({shown}), as a picture has: a mask has two values, "
+        "small whole numbers for labels, or one colour for each class"
+    )
+
+
+def _of_two(high, what, high_is_common, bright):
+    """Mark the rarer of two values, or the one that was told."""
+    side = not high_is_common if bright is None else bright
+    name = "brighter" if side else "darker"
+    why = "which is rarer" if bright is None else "as told"
+    return (high if side else ~high), f"{what}: the {name}, {why}", bool(side)

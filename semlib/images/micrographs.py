@@ -1,0 +1,69 @@
+"""Real micrographs with a known answer, each from the repository of those who published it."""
+
+import os
+from pathlib import Path
+
+import pandas as pd
+import pooch
+from tqdm import tqdm
+
+from semlib import paths
+from semlib.images.download import HEADERS, RETRIES, TIMEOUT
+from semlib.images.read import SUFFIXES
+
+REGISTRY = Path(__file__).with_name("micrographs.csv")  # name, url with its commit, sha256, bytes
+SOURCES = {
+    "kriss": "fast and slow scans of one field (seoleuns/SEMdenoising; MIT, image rights unstated)",
+    "nanocomposites": "particles with masks (doi 10.1049/nde2.12034; MIT)",
+    "nasa_micronet": "coatings, oxide and cracks masked (nasa/pretrained-microscopy-models; MIT)",
+    "patterned_wafer": "an inspected and a reference die (giyorah/defect-detection-in-sem-images; "
+    "MIT, image rights unstated)",
+}
+
+
+def folder():
+    """Where the micrographs lie: the folder SEMLIB_MICROGRAPHS names, or ``data/micrographs``."""
+    return Path(os.environ.get("SEMLIB_MICROGRAPHS", paths.data_root() / "micrographs"))
+
+
+def files(name):
+    """Image files of one of `SOURCES` by their name without ending, sorted; empty without them."""
+    if name not in SOURCES:
+        raise ValueError(f"unknown micrographs {name!r}: use one of {', '.join(SOURCES)}")
+    listed = sorted((folder() / name).glob("*"))
+    return {file.stem: file for file in listed if file.suffix.lower() in SUFFIXES}
+
+
+def missing(names=SOURCES):
+    """Which of the sets are not here and how to get them, in a sentence; "" where all are."""
+    absent = [name for name in names if not files(name)]
+    if not absent:
+        return ""
+    return (
+        f"real micrographs ({', '.join(absent)}) are not in {folder()}: get them by `python -m "
+        "semlib fetch micrographs`, or name a folder that has them in SEMLIB_MICROGRAPHS"
+    )
+
+
+def fetch():
+    """Download what is not there into ``data/micrographs``, by checksum; return the folder.
+
+    A file that cannot be had, or has another checksum, is a ConnectionError or ValueError.
+    """
+    place = paths.data_root() / "micrographs"
+    table = pd.read_csv(REGISTRY)
+    table["sha256"] = "sha256:" + table["sha256"]
+    registry = dict(zip(table["name"], table["sha256"], strict=True))
+    urls = dict(zip(table["name"], table["url"], strict=True))
+    keeper = pooch.create(place, "", registry=registry, urls=urls, retry_if_failed=RETRIES)
+    stream = pooch.HTTPDownloader(headers=HEADERS, timeout=TIMEOUT)
+    for name in tqdm(registry, "micrographs", unit="file"):
+        try:
+            keeper.fetch(name, downloader=stream)
+        except (OSError, ValueError) as error:  # of requests, and of another checksum
+            kind = ConnectionError if isinstance(error, OSError) else ValueError
+            raise kind(
+                f"{urls[name]} could not be had: {error}. Run again later; what is here stays. A "
+                "folder that has the micrographs can be named in SEMLIB_MICROGRAPHS instead"
+            ) from error
+    return place

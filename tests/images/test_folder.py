@@ -1,0 +1,158 @@
+"""Folders as people lay them out: images, labels, masks, and what is passed over."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from semlib.images import folder
+
+
+def put(place, *names):
+    """Small image files, or plain files, in a folder."""
+    for name in names:
+        path = place / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix in folder.SUFFIXES:
+            Image.fromarray(np.zeros((8, 8), np.uint8)).save(path)
+        else:
+            path.write_bytes(b"x")
+
+
+def listed(place, column):
+    return {image["path"]: image[column] for image in folder.listing(place).images}
+
+
+def test_bmp_beside_png_and_masks_beside_images(tmp_path):
+    put(tmp_path, "a.bmp", "b.png", "b_mask.png", "c.tif", "c_m.png", "d.jpg", "d_seg.png")
+    assert listed(tmp_path, "mask_path") == {
+        "a.bmp": "", "b.png": "b_mask.png", "c.tif": "c_m.png", "d.jpg": "d_seg.png"
+    }  # fmt: skip
+
+
+def test_an_ending_alone_makes_no_mask(tmp_path):
+    put(tmp_path, "wafer_m.png", "chip_seg.png", "lost_mask.png")
+    listing = folder.listing(tmp_path)
+    assert [image["image_id"] for image in listing.images] == ["chip_seg", "wafer_m"]
+    assert listing.passed_over == [("lost_mask.png", "a mask without its picture")]
+
+
+def test_class_folders_beside_a_stray_image(tmp_path):
+    put(tmp_path, "stray.png", "scratch/1.png", "scratch/2.png", "particle/1.png")
+    assert listed(tmp_path, "label") == {
+        "stray.png": "", "particle/1.png": "particle", "scratch/1.png": "scratch",
+        "scratch/2.png": "scratch",
+    }  # fmt: skip
+    assert "class folders" in folder.listing(tmp_path).line()
+
+
+def test_a_folder_beside_more_images_is_passed_over(tmp_path):
+    put(tmp_path, "1.png", "2.png", "old/1.png")
+    listing = folder.listing(tmp_path)
+    assert len(listing.images) == 2
+    assert listing.passed_over == [("old/", "a folder beside more images than it holds")]
+
+
+@pytest.mark.parametrize("masks", ["masks", "Masks", "ground_truth"])
+@pytest.mark.parametrize("name", ["1.png", "1_mask.png"])
+def test_images_and_masks_in_folders(tmp_path, masks, name):
+    put(tmp_path, "images/1.png", "images/2.png", f"{masks}/{name}", "overview.png")
+    listing = folder.listing(tmp_path)
+    assert listed(tmp_path, "mask_path") == {"images/1.png": f"{masks}/{name}", "images/2.png": ""}
+    assert listing.passed_over == [("overview.png", "beside the folder images/")]
+
+
+LABELS = "file,label\n1.png,scratch\n2.png,particle\n"
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "Labels.CSV", "labels.tsv"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        LABELS,
+        LABELS.replace(",", ";"),
+        LABELS.replace(",", "\t"),
+        "Class ; size ; Image\nscratch;5;1.png\nparticle;7;2.png\n",
+        "path,LABEL\nlot/1.PNG,scratch\nlot\\2.png,particle\n".replace("lot", "{folder}"),
+    ],
+)
+def test_lists_of_labels_in_any_writing(tmp_path, name, encoding, text):
+    put(tmp_path, "1.png", "2.png")
+    text = text.replace("{folder}", tmp_path.name)
+    (tmp_path / name).write_bytes(text.encode(encoding))
+    assert listed(tmp_path, "label") == {"1.png": "scratch", "2.png": "particle"}
+
+
+def test_columns_and_files_that_are_not_read_are_said(tmp_path):
+    put(tmp_path, "1.png", "labels.xlsx", "notes.docx", "1.txt")
+    (tmp_path / "labels.csv").write_text("file,label,operator\n1.png,scratch,A\n")
+    assert folder.listing(tmp_path).line() == (
+        "1 images, 1 labels, 0 masks (flat folder), 3 files passed over "
+        "(labels.csv: columns not read: operator; labels.xlsx: a spreadsheet: save it as "
+        "labels.csv; notes.docx: no image)"
+    )
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("name of file,kind\n1.png,x\n", "no column for the file"),
+        ("file,kind\n1.png,x\n", "no column for the label"),
+        ("file,label\n1.png,x\n1.png,y\n", "line 3: '1.png' is listed twice"),
+        ("file,label\n9.png,x\n", "line 2: '9.png' is not an image"),
+        ("file,label\n1.png\n", "line 2: 1 columns"),
+        ("file,label\n1.png,x,y\n", "line 2: 3 columns"),
+        (b"file,label\n1.png,Br\xfccke\n", "neither UTF-8 nor UTF-16"),
+        ("", "no column for the file"),
+    ],
+)
+def test_a_bad_list_of_labels_is_named_with_the_line(tmp_path, text, message):
+    put(tmp_path, "1.png")
+    (tmp_path / "labels.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises((ValueError, FileNotFoundError), match=f"labels.csv.*{message}"):
+        folder.listing(tmp_path)
+
+
+def test_what_cannot_be_told_apart_is_an_error(tmp_path):
+    put(tmp_path, "twins/1.png", "twins/1.tif")
+    with pytest.raises(ValueError, match="1.png and 1.tif share a name"):
+        folder.listing(tmp_path / "twins")
+    put(tmp_path, "two/1.png", "two/1_mask.png", "two/masks/1.png")
+    with pytest.raises(ValueError, match="1.png has two masks"):
+        folder.listing(tmp_path / "two")
+    put(tmp_path, "other/1.png", "other/masks/9.png")
+    with pytest.raises(ValueError, match="no mask has the name of an image"):
+        folder.listing(tmp_path / "other")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="empty holds no image"):
+        folder.listing(tmp_path / "empty")
+
+
+def test_a_link_out_of_the_folder_is_an_error(tmp_path):
+    put(tmp_path, "secret.png", "lot/1.png")
+    (tmp_path / "lot" / "2.png").symlink_to(tmp_path / "secret.png")
+    with pytest.raises(ValueError, match="2.png is a link to .*secret.png, outside the folder"):
+        folder.listing(tmp_path / "lot")
+
+
+def test_a_name_in_latin_1_is_an_error(tmp_path):
+    put(tmp_path, "1.png")
+    (tmp_path / "1.png").rename(tmp_path / b"\xe4.png".decode("utf-8", "surrogateescape"))
+    with pytest.raises(ValueError, match="is not UTF-8: rename the file"):
+        folder.listing(tmp_path)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(content=st.one_of(st.binary(max_size=80), st.text(max_size=80).map(str.encode)))
+def test_any_list_of_labels_is_read_or_refused(tmp_path_factory, content):
+    place = tmp_path_factory.mktemp("lot")
+    put(place, "1.png")
+    (place / "labels.csv").write_bytes(b"file,label\n" * (content[:1] < b"x") + content)
+    try:
+        images = folder.listing(place).images
+    except (ValueError, FileNotFoundError) as error:
+        assert "labels.csv" in str(error)
+    else:
+        assert [image["image_id"] for image in images] == ["1"]
