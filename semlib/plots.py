@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn
+from matplotlib.font_manager import FontProperties
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
@@ -227,7 +228,8 @@ def scale_bar(axes, pixel_nm):
     power = 10.0 ** np.floor(np.log10(wanted))
     length = power * max(step for step in (1, 2, 5) if step * power <= wanted)
     label = f"{length / 1000:g} µm" if length >= 1000 else f"{length:g} nm"
-    look = {"color": "white", "frameon": True, "size_vertical": width / 80, "pad": 0.3, "sep": 3}
+    look = {"fontproperties": FontProperties(size=7), "color": "white", "frameon": True}
+    look |= {"size_vertical": width / 80, "pad": 0.3, "sep": 3}
     pixels = length / float(pixel_nm)
     bar = AnchoredSizeBar(axes.transData, pixels, label, "lower right", **look)
     bar.patch.set(facecolor="black", alpha=0.6, edgecolor="none")
