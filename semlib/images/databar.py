@@ -3,6 +3,8 @@
 A network would learn the bar instead of the wafer, and a metric would count its constant pixels.
 """
 
+import re
+
 import numpy as np
 
 NEAR = 8  # levels of 255 beside the bar's grey that count as it: JPEG rings round letters
@@ -13,6 +15,25 @@ DRAWN = 0.25  # least share of such places in a bar
 LEAST = 0.02  # of the height; fewer rows are a frame or a dark edge
 MOST = 0.3
 SHARP = 2  # rows within which a bar ends; a dark region of the sample ends raggedly
+
+
+def option(value):
+    """Check how a data bar is to be cut: "auto", "none", or rows above and below as (int, int).
+
+    The rows may be text, as a command or a notebook gets them: "0,60".
+    """
+    if isinstance(value, tuple | list):
+        value = ",".join(map(str, value))
+    text = str(value).strip().lower()
+    if text in ("auto", "none"):
+        return text
+    numbers = re.fullmatch(r"(\d+)\s*,\s*(\d+)", text)
+    if not numbers:
+        raise ValueError(
+            f"bar is {value!r}: use auto, none, or the rows to cut off above and below, such as "
+            "0,60"
+        )
+    return int(numbers[1]), int(numbers[2])
 
 
 def rows(levels, stated=None):

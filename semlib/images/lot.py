@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from semlib.images import folder, instrument, masks, read
+from semlib.images import databar, folder, instrument, masks, read
 from semlib.workers import threads
 
 SIDES = {True: "brighter", False: "darker", None: ""}  # of the two values of a mask
@@ -21,6 +21,7 @@ def describe(raw, bar="auto"):
     grey range is found ("stated" or "quantiles"), the rows of the data bar, the rule of the mask,
     what the instrument states ("" where unknown) and notes. `bar` is that of `read.image`.
     """
+    bar = databar.option(bar)  # before any file is opened
     listing = folder.listing(raw)
     print(listing.line())
     files = [raw / image["path"] for image in listing.images]

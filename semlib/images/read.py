@@ -64,7 +64,7 @@ def image(path, *, bar="auto"):
     path : path
         PNG, JPEG, BMP or TIFF (tiled, compressed, big, palette, MinIsWhite, several pages) of
         8 to 32 bits or floats.
-    bar : "auto", "none" or (int, int)
+    bar : "auto", "none", (int, int) or text such as "0,60"
         Rows of the data bar to cut off above and below; "auto" takes them from the metadata of the
         instrument, else finds them by their look (`databar.rows`).
 
@@ -148,6 +148,7 @@ def _white_high(pixels, file):
 
 def _without_bar(path, picture, bar):
     """Cut the data bar off, and keep what the instrument wrote."""
+    bar = databar.option(bar)
     if bar == "none":
         return picture
     facts = instrument.facts(path)

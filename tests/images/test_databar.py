@@ -88,3 +88,17 @@ def test_real_pictures_have_a_bar_only_where_the_microscope_drew_one():
         if path.suffix.lower() in read.SUFFIXES and "mask" not in path.stem:
             expected = (0, 30) if path.parent.name == "kriss" else (0, 0)
             assert read.image(path).bar == expected, path.name
+
+
+@pytest.mark.parametrize(
+    "text, value",
+    [("auto", "auto"), ("None", "none"), ("0,60", (0, 60)), (" 5 , 0 ", (5, 0)), ((2, 7), (2, 7))],
+)
+def test_how_a_bar_is_told(text, value):
+    assert databar.option(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "60", "0,60,1", "-1,5", "0;60", "off", 60, (1, -2)])
+def test_a_bar_told_wrongly_is_named(text):
+    with pytest.raises(ValueError, match="use auto, none, or the rows .* such as 0,60"):
+        databar.option(text)
