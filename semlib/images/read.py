@@ -146,7 +146,7 @@ def _white_high(pixels, bits, stated):
 def _without_marks(pixels, bits):
     """Numbers without drawn marks: those at an end of the data type, far from all others."""
     if pixels.dtype.kind != "u":
-        return pixels
+        return pixels.astype(np.float64)  # quantiles of 16-bit floats overflow
     last = 2**bits - 1
     inside = pixels[(pixels > 0) & (pixels < last)]
     if not inside.size:
