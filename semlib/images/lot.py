@@ -53,9 +53,8 @@ def _opened(file, bar):
         picture = read.image(file, bar=bar)
     except (ValueError, OSError):
         return None
-    return replace(
-        picture, pixels=np.broadcast_to(np.uint8(0), picture.shape)
-    )  # its shape is enough
+    shape = np.broadcast_to(np.uint8(0), picture.shape)  # all that is needed from here on
+    return replace(picture, pixels=shape)
 
 
 def _say(table):

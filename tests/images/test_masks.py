@@ -6,6 +6,7 @@ import tifffile
 from PIL import Image
 
 from semlib.images import masks, read
+from tests.conftest import real_sem
 
 Y, X = np.mgrid[:128, :128]
 MARKED = (X - 64) ** 2 + (Y - 64) ** 2 < 400  # 7.6 % of the picture
@@ -199,3 +200,12 @@ def test_a_mask_of_another_size_names_both(tmp_path):
     picture = read.Picture(GREY[:96], 8, bar=(0, 20))
     with pytest.raises(ValueError, match=r"picture 116 x 128 \(96 rows without its data bar\)"):
         masks.decide(tmp_path / "small.png", picture)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name, marked", [("nanocomposites", 0), ("nasa_micronet", (1, 2))])
+def test_masks_of_published_micrographs(name, marked):
+    """Particles are 0 on 255 in one set; the other numbers oxide 1 and cracks 2."""
+    for path in sorted(real_sem(name).glob("*_mask.png")):
+        values = np.asarray(Image.open(path).convert("L"))
+        assert np.array_equal(masks.decide(path).marked, np.isin(values, marked)), path.name
