@@ -226,11 +226,16 @@ def scale_bar(axes, pixel_nm):
     width = abs(np.subtract(*axes.get_xlim()))  # pixels
     wanted = width * float(pixel_nm) / 4
     power = 10.0 ** np.floor(np.log10(wanted))
-    length = power * max(step for step in (1, 2, 5) if step * power <= wanted)
-    label = f"{length / 1000:g} µm" if length >= 1000 else f"{length:g} nm"
+    nanometres = power * max(step for step in (1, 2, 5) if step * power <= wanted)
     look = {"fontproperties": FontProperties(size=7), "color": "white", "frameon": True}
     look |= {"size_vertical": width / 80, "pad": 0.3, "sep": 3}
-    pixels = length / float(pixel_nm)
-    bar = AnchoredSizeBar(axes.transData, pixels, label, "lower right", **look)
+    pixels = nanometres / float(pixel_nm)
+    bar = AnchoredSizeBar(axes.transData, pixels, length(nanometres), "lower right", **look)
     bar.patch.set(facecolor="black", alpha=0.6, edgecolor="none")
     axes.add_artist(bar)
+
+
+def length(nanometres):
+    """A length in words, in nm or µm, to three digits."""
+    number, unit = (nanometres / 1000, "µm") if nanometres >= 1000 else (nanometres, "nm")
+    return f"{float(f'{number:.3g}'):g} {unit}"

@@ -193,6 +193,23 @@ def test_unknown_names_are_refused_before_anything_runs(suite, in_process, optio
     assert in_process == []
 
 
+def test_too_few_images_are_said_before_the_training_not_after_it(suite, in_process):
+    make = "import numpy\nnumpy.save(place.level(0), numpy.zeros((5, 16, 16), 'uint8'))"
+    write_notebook("01_first", "", PLACE + make, outputs=["data/level0.npy"])
+    read = {"inputs": ["data/level0.npy"], "outputs": ["data/trained.txt"]}
+    write_notebook("02_second", "", PLACE + "(place.data / 'trained.txt').touch()", **read)
+    write_notebook("03_third", "k: int = 6  # clusters", "1", inputs=["data/trained.txt"])
+    (paths.PROFILES / "standard.yaml").write_text("{}")
+    with pytest.raises(ValueError, match="03_third: k is 6: there are 5 images: use fewer"):
+        run()
+    assert in_process == ["01_first"]
+    with pytest.raises(ValueError, match="03_third: k is 1: use 2 or more"):
+        run(parameters={"k": 1})
+    assert in_process == ["01_first"]
+    run(parameters={"k": 4})
+    assert in_process[1:] == ["02_second", "03_third"]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
