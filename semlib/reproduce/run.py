@@ -12,8 +12,8 @@ import time
 
 import semlib
 from semlib import paths
-from semlib.reproduce import notebook as nb
 from semlib.reproduce import limits, report, state
+from semlib.reproduce import notebook as nb
 
 
 class NotebookError(RuntimeError):

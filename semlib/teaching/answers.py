@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
-from semlib.images.datasets import CLASS_TOTALS
+from semlib.images import datasets, read
 from semlib.paths import Paths
 
 
@@ -82,15 +81,14 @@ def majority_recall(run):
 
 def images_for_a_dozen(run):
     """Images to draw at Carinthia's class shares until a dozen of the rarest are expected."""
-    return math.ceil(12 * sum(CLASS_TOTALS.values()) / min(CLASS_TOTALS.values()))
+    return math.ceil(12 * sum(datasets.CLASS_TOTALS.values()) / min(datasets.CLASS_TOTALS.values()))
 
 
 # Notebook 02: what the instrument writes
 def dark_columns(run):
     """Columns at the right edge of the first image that are darker than half of its mean."""
-    first = pd.read_csv(run.place.manifest)["path"].iloc[0]
-    with Image.open(run.place.raw / first) as image:
-        grey = np.asarray(image.convert("L"), dtype=float)
+    row = next(datasets.load_manifest(run.place.dataset).itertuples())
+    grey = read.listed(run.place.raw, row)[0].astype(float)
     bright = grey.mean(axis=0)[::-1] >= grey.mean() / 2
     return int(np.argmax(bright))
 
