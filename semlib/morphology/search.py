@@ -97,6 +97,7 @@ def similar(image, dataset, *, count=11, bar="auto", seed=0, out=None):
     both files without ending.
     """
     image = Path(image)
+    paths.check_name(image)
     bar = databar.option(bar)  # before any file is opened
     place = paths.of(dataset)
     folder, embeddings, manifest, images = _prepared(dataset, seed)

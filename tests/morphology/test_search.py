@@ -171,6 +171,8 @@ def test_what_is_missing_is_named(folder, tmp_path):
         return result.output
 
     assert "no such image" in said("similar", str(tmp_path / "none.png"), "--dataset", str(folder))
+    latin = str(tmp_path / "\udce9.png")  # the byte E9 of Latin-1
+    assert r"\udce9.png' is not UTF-8: rename it" in said("similar", latin)
     (paths.of(folder).ssl(0) / "embeddings.npy").unlink()
     assert "run notebook 04" in said("outliers", "--dataset", str(folder))
 
