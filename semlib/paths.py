@@ -34,6 +34,7 @@ class Paths:
         self.archive = raw / "data.zip"
         self.data = data_root() / name
         self.manifest = self.data / "manifest.csv"
+        self.level0_json = self.data / "level0.json"
         self.variants = self.data / "variants"
         self.figures = figures_root() / name
         self.notebooks = self.figures / "notebooks"

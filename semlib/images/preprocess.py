@@ -97,20 +97,17 @@ def preprocess_dataset(dataset, *, border=4, size=512, intensity="full", skip_ba
         bad = table[table["reason"] != ""]
         if len(bad) and (not skip_bad or len(bad) == len(table)):
             advice = "repair or remove them, or leave them out with skip_bad=True"
-            if skip_bad:
-                advice = "no image is left"
-            listed = [f"{len(bad)} of {len(table)} images cannot be used: {advice}"]
-            listed.extend(bad["reason"][:LISTED])
-            if len(bad) > LISTED:
-                listed.append(f"and {len(bad) - LISTED} more")
-            raise ValueError("\n  ".join(listed))
+            title = f"{len(bad)} of {len(table)} images cannot be used: "
+            more = [f"and {len(bad) - LISTED} more"] if len(bad) > LISTED else []
+            title += "no image is left" if skip_bad else advice
+            raise ValueError("\n  ".join([title, *bad["reason"][:LISTED], *more]))
         if len(bad):
             _leave_out(place, bad)
         # first away, last written: it never lies beside pixels of other settings
-        _settings_file(place).unlink(missing_ok=True)
+        place.level0_json.unlink(missing_ok=True)
     rule = table["range"].iloc[0] if "range" in table else "stated"
     made = options | {"range": rule, "pixel_nm": pixel_nm}
-    with paths.atomic(_settings_file(place)) as temporary:
+    with paths.atomic(place.level0_json) as temporary:
         temporary.write_text(json.dumps(made))
     return place.level(0)
 
@@ -121,7 +118,7 @@ def settings(dataset):
     range is the rule of the grey levels ("stated" or "quantiles", see `lot.describe`), pixel_nm the
     width of each row's pixels in nm, 0 where it is unknown.
     """
-    file = _settings_file(paths.of(dataset))
+    file = paths.of(dataset).level0_json
     if not file.exists():
         raise FileNotFoundError(f"{file} is missing, how images were read: run notebook 02 again")
     return json.loads(file.read_text())
@@ -144,10 +141,6 @@ def like(path, dataset, *, bar="auto"):
     levels = picture.uint8(by_quantiles=made["range"] == "quantiles")
     stated = (picture.facts or {}).get("pixel_nm")
     return preprocess(levels, **options), _pixel_nm(stated, levels, options)
-
-
-def _settings_file(place):
-    return place.level(0).with_suffix(".json")
 
 
 def _pixel_nm(stated, levels, options):

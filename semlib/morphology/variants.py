@@ -52,17 +52,6 @@ WHY = {  # each was kept or dropped when the set "selection" was looked at
 }
 
 
-def chosen(candidates):
-    """Names of `VARIANTS` to compare, all of them if `candidates` is empty; else a ValueError."""
-    unknown = [name for name in candidates if name not in VARIANTS]
-    if unknown or (candidates and not {"paper", "ours"} <= set(candidates)):
-        raise ValueError(
-            f"candidates are {candidates}: use some of {'; '.join(VARIANTS)}, among them paper and "
-            "ours, which are compared at the end"
-        )
-    return list(candidates or VARIANTS)
-
-
 def study(folder, count, *, names=tuple(VARIANTS), size=128, seeds, epochs):
     """`summary` of variants and baselines on both simulated sets of `count` images.
 

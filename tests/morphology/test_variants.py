@@ -27,15 +27,6 @@ def test_study_has_a_row_a_set_and_method_and_keeps_finished_trainings(tmp_path)
     assert variants.verdicts(table)["score"].tolist() == 2 * [*variants.BEAT, "silhouette_5"]
 
 
-def test_candidates_are_checked_before_any_training():
-    """Without ours or the paper's the last table failed, after all trainings."""
-    assert variants.chosen([]) == list(variants.VARIANTS)
-    assert variants.chosen(["ours", "paper"]) == ["ours", "paper"]
-    for candidates in (["paper"], ["ours"], ["paper", "ours", "mine"], [1]):
-        with pytest.raises(ValueError, match="use some of paper; .*among them paper and ours"):
-            variants.chosen(candidates)
-
-
 def test_summary_by_hand():
     runs = pd.DataFrame({name: [0.1, 0.4] for name in variants.SCORES})
     row = variants.summary(runs.assign(set="x", method="ours", seconds=2, why="y")).iloc[0]
