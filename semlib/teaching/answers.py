@@ -82,14 +82,15 @@ def majority_recall(run):
 
 def images_for_a_dozen(run):
     """Images to draw at Carinthia's class shares until a dozen of the rarest are expected."""
-    return math.ceil(12 * sum(datasets.CLASS_TOTALS.values()) / min(datasets.CLASS_TOTALS.values()))
+    totals = datasets.CLASS_TOTALS.values()
+    return math.ceil(12 * sum(totals) / min(totals))
 
 
 # Notebook 02: what the instrument writes
 def dark_columns(run):
     """Columns at the right edge of the first image that are darker than half of its mean."""
     row = next(datasets.load_manifest(run.place.dataset).itertuples())
-    grey = read.listed(run.place.raw, row)[0].astype(float)
+    grey, _ = read.listed(run.place.raw, row)
     bright = grey.mean(axis=0)[::-1] >= grey.mean() / 2
     return int(np.argmax(bright))
 
