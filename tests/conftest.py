@@ -1,7 +1,9 @@
 """Fixtures for all tests: private folders, a small archive, a local server, weights."""
 
+import contextlib
 import http.server
 import io
+import signal
 import threading
 import zipfile
 
@@ -115,6 +117,26 @@ def server(monkeypatch):
         yield running
         running.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def within():
+    """``with within(seconds, what)``: an error where the block takes longer."""
+
+    @contextlib.contextmanager
+    def limit(seconds, what):
+        def stop(*_):
+            raise AssertionError(f"{what} took more than {seconds} s")
+
+        before = signal.signal(signal.SIGALRM, stop)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+
+    return limit
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ dataset = "synthetic"
 where = paths.of(dataset)
 
 # 1: from the right edge to the left while the columns are dark
-first = read.image(where.raw / datasets.load_manifest(dataset)["path"].iloc[0])
+first, _ = read.listed(where.raw, next(datasets.load_manifest(dataset).itertuples()))
 dark = 0
 while first[:, -1 - dark].mean() < first.mean() / 2:
     dark += 1

@@ -1,6 +1,7 @@
 """From the bytes of an image file to its numbers: TIFF by tifffile, all others by Pillow."""
 
 import contextlib
+import logging
 import math
 import os
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC
 # limit lies below a stitched mosaic, and its message speaks of attacks.
 LARGEST = 2**30
 Image.MAX_IMAGE_PIXELS = None
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # errors below say what matters
 FORMATS = ("PNG", "JPEG", "BMP")  # some others that Pillow opens start programs
 
 # Orientation tag of TIFF and EXIF (TIFF 6.0, page 36): what turns stored rows and columns upright.
@@ -82,8 +84,7 @@ def _from_tiff(path):
         page, notes = _largest_page(tiff)
         _refuse_giants(page.shape)
         _refuse_giants(page.chunks)  # of a small picture a tile can be large
-        spans = zip(page.dataoffsets, page.databytecounts, strict=True)
-        if any(count == 0 or start + count > tiff.filehandle.size for start, count in spans):
+        if not _is_whole(page, tiff.filehandle.size):
             raise ValueError("the file is cut short")
         pixels = _channels_last(page, notes)
     pixels = _bytes_of_bits(UPRIGHT.get(_tag(page, "Orientation"), np.asarray)(pixels))
@@ -92,13 +93,26 @@ def _from_tiff(path):
     return Stored(pixels, bits, inverted, _stated(page), notes)
 
 
+def _is_whole(page, size):
+    """Whether a file of so many bytes holds all strips or tiles; tifffile fills missing ones up."""
+    counts = page.databytecounts
+    if page.compression == COMPRESSION.NONE and 8 * sum(counts) < page.size * _bits(page):
+        return False
+    spans = zip(page.dataoffsets, counts, strict=True)
+    there = [0 < count <= size - start for start, count in spans]
+    return len(there) == math.prod(page.chunked) and all(there)
+
+
 def _largest_page(tiff):
     """The largest picture that is no thumbnail, and a note where there are others."""
     pages = [inner for page in tiff.pages for inner in (page, *(page.pages or ()))]
+    pages = [page for page in pages if type(page.imagewidth) is type(page.imagelength) is int]
     full = [page for page in pages if not page.is_reduced] or pages
     if not full:
         raise ValueError("the TIFF file holds no picture")
     page = max(full, key=lambda page: page.imagelength * page.imagewidth)
+    if page.is_reduced:
+        return page, ["the file says that its picture is a thumbnail"]
     if len(pages) == 1:
         return page, []
     same = sum(other.shape == page.shape for other in full)

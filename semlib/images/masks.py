@@ -84,7 +84,7 @@ def decide_set(files, likes, *, keep=True):
     name = {True: "brighter", False: "darker"}
     for number, one in enumerate(masks):
         if one is None:
-            masks[number] = decided(number, common)
+            masks[number] = decided(number, None if common else False)
         elif one.bright is (not common):
             doubt = f"marks the {name[not common]} value, most masks of the set the {name[common]}"
             if one.share > CLEAR:

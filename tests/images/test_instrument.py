@@ -6,73 +6,17 @@ import tifffile
 from PIL import Image
 
 from semlib.images import instrument
+from tests.images import own_files
 
 PICTURE = np.arange(96 * 128, dtype=np.uint32).reshape(96, 128).astype(np.uint8)
-
-THERMO_FISHER = """[User]
-Date=03/12/2019
-
-[Beam]
-Beam=EBeam
-
-[EBeam]
-HV=5000
-
-[Scan]
-PixelWidth=2.0e-009
-PixelHeight=2.0e-009
-Dwelltime=3.0e-007
-
-[Image]
-ResolutionX=128
-ResolutionY=86
-
-[Detectors]
-Name=TLD
-"""
-ZEISS = """0
-AP_IMAGE_PIXEL_SIZE
-Image Pixel Size = 2.5 nm
-AP_ACTUALKV
-EHT = 3.00 kV
-AP_MAG
-Mag = 50.00 K X
-DP_DETECTOR_CHANNEL
-Signal A = InLens
-"""
-TESCAN = """[MAIN]
-Device=MIRA3
-ImageStripSize=10
-Magnification=50000.0
-PixelSizeX=2.0e-9
-
-[SEM]
-Detector=SE
-DwellTime=3.0e-07
-HV=5000.0
-"""
-HITACHI = """[SemImageFile]
-ImageName=chip.png
-DataSize=128x86
-PixelSize=2.0
-SignalName=SE(U)
-AcceleratingVoltage=5000 Volt
-Magnification=50000
-"""
-JEOL = """$CM_FORMAT JEOL/SEM
-$CM_MAG 50000
-$CM_ACCEL_VOLT 5.00
-$CM_SIGNAL SEI
-$CM_FULL_SIZE 128 86
-$$SM_MICRON_BAR 50
-$$SM_MICRON_MARKER 100nm
-"""
+THERMO_FISHER, ZEISS, TESCAN, HITACHI, JEOL = (
+    own_files.HEADERS[maker].format(width=128, height=86, bar=10)
+    for maker in ("Thermo Fisher", "Zeiss", "TESCAN", "Hitachi", "JEOL")
+)
 
 
 def in_tag(path, number, text):
-    content = text.replace("\n", "\r\n").encode("latin-1") + b"\0"
-    tag = (number, "s", len(content), content, True)
-    tifffile.imwrite(path, PICTURE, extratags=[tag])
+    tifffile.imwrite(path, PICTURE, extratags=[own_files.tag(number, text)])
 
 
 def beside(path, name, content):

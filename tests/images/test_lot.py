@@ -7,7 +7,7 @@ from PIL import Image
 
 from semlib import paths
 from semlib.images import datasets, preprocess, read
-from tests.images.test_databar import bar, scan
+from tests.images.own_files import bar, scan
 
 
 @pytest.fixture

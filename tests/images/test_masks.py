@@ -49,6 +49,11 @@ STYLES = {
     "opacity.png": np.stack([BYTE * 0 + 200] * 3 + [BYTE * 255], -1),
     "opaque everywhere.png": np.stack([BYTE * 255] * 3 + [BYTE * 0 + 255], -1),
     "labels.png": labels(),
+    "three classes in grey.png": labels() * np.uint8(127),
+    "class 1 and void.png": np.where(X > 70, BYTE * np.uint8(255), labels()),
+    "labels of 16 bits.tif": labels().astype(np.uint16) * 1000,
+    "colour a class on transparent.png": np.dstack([classes(255), BYTE * 255]),
+    "negative.tif": -BYTE.astype(np.int16),
     "colour a class.png": classes(0),
     "colour a class on white.png": classes(255),
 }
@@ -74,12 +79,90 @@ def test_every_style_gives_the_mask(tmp_path, name):
     assert np.array_equal(read.mask(path, GREY), MARKED)
 
 
-def test_grey_edges_are_split_at_128(tmp_path):
-    """As 395 masks of Carinthia-S have them."""
+def soft():
     small = Image.fromarray(BYTE * 255).resize((64, 64), Image.Resampling.BILINEAR)
-    soft = np.asarray(small.resize((128, 128), Image.Resampling.BILINEAR))
-    Image.fromarray(soft).save(tmp_path / "soft.png")
-    assert np.array_equal(masks.decide(tmp_path / "soft.png").marked, soft >= 128)
+    return np.asarray(small.resize((128, 128), Image.Resampling.BILINEAR))
+
+
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("soft.png", soft()),  # as 395 masks of Carinthia-S are
+        ("inverted.png", 255 - soft()),
+        ("16 bits.tif", soft().astype(np.uint16) * 257),
+        ("float.tif", soft() / 255),
+        ("opacity.png", np.dstack([BYTE * 0 + 255] * 3 + [soft()])),
+    ],
+)
+def test_grey_edges_are_split_at_128(tmp_path, name, content):
+    path = tmp_path / name
+    if name.endswith(".tif"):
+        tifffile.imwrite(path, content)
+    else:
+        Image.fromarray(content).save(path)
+    assert np.array_equal(masks.decide(path).marked, soft() >= 128)
+
+
+@pytest.mark.parametrize("quality", [50, 75, 90, 100])
+@pytest.mark.parametrize("level", [(0, 255), (255, 0)])
+def test_a_mask_in_a_jpeg(tmp_path, quality, level):
+    Image.fromarray(np.where(MARKED, level[1], level[0]).astype(np.uint8)).save(
+        tmp_path / "mask.jpg", quality=quality
+    )
+    decided = masks.decide(tmp_path / "mask.jpg")
+    assert np.array_equal(decided.marked, MARKED)
+    assert decided.bright is (level == (0, 255))
+
+
+def test_numbered_particles_are_labels(tmp_path):
+    """Sixty of them in grey: more than a mask has classes, and neither edges nor a picture."""
+    numbers = np.zeros((128, 128), np.uint8)
+    for number in range(1, 61):
+        row, column = divmod(number - 1, 8)
+        numbers[16 * row + 3 : 16 * row + 9, 16 * column + 3 : 16 * column + 9] = 4 * number
+    Image.fromarray(numbers).save(tmp_path / "particles.png")
+    decided = masks.decide(tmp_path / "particles.png")
+    assert np.array_equal(decided.marked, numbers > 0)
+    assert decided.rule == "61 values: all but the background"
+
+
+def write_set(place, contents):
+    files = [place / f"{number}.png" for number in range(len(contents))]
+    for file, content in zip(files, contents, strict=True):
+        Image.fromarray(content).save(file)
+    return files
+
+
+def test_one_good_mask_among_others_hides_none(tmp_path):
+    """In `detect` a 0/255 mask among 0/1 masks set the map on defects from .35 to .09."""
+    files = write_set(tmp_path, [BYTE, BYTE * 255, BYTE])
+    for mask in masks.decide_set(files, [GREY] * 3):
+        assert np.array_equal(mask.marked, MARKED)
+        assert not mask.doubt
+
+
+def test_a_mask_that_disagrees_with_its_set_is_said(tmp_path):
+    large = 255 - BYTE * 255  # a defect on 92 % of the picture, or an inverted mask
+    half = np.where(X < 60, 0, 255).astype(np.uint8)  # its darker value is hardly rarer
+    files = write_set(tmp_path, [BYTE * 255, BYTE * 255, large, half])
+    decided = masks.decide_set(files, [None] * 4)
+    assert [mask.bright for mask in decided] == [True, True, False, True]
+    assert decided[2].doubt == "marks the darker value, most masks of the set the brighter"
+    assert np.array_equal(decided[3].marked, half == 255)
+    assert decided[3].doubt == (
+        "its darker value is rarer, but the set marks the brighter; 53% of the picture is marked"
+    )
+
+
+def test_a_set_of_inverted_masks_marks_nothing_on_white(tmp_path):
+    """Defects black on white, and white all over where there is none."""
+    files = write_set(tmp_path, [255 - BYTE * 255, 255 - BYTE * 255, BYTE * 0 + 255])
+    decided = masks.decide_set(files, [None] * 3, keep=False)
+    assert [mask.share for mask in decided] == pytest.approx([MARKED.mean(), MARKED.mean(), 0])
+    assert [mask.bright for mask in decided] == [False] * 3
+    assert decided[0].marked is None
+    with pytest.raises(ValueError, match="2.png: every pixel is 255"):
+        masks.decide_set([files[2], *write_set(tmp_path, [BYTE])], [None] * 2)
 
 
 def test_which_value_is_marked_can_be_told(tmp_path):
