@@ -63,7 +63,8 @@ def run(manifest, stages, out, root, scheduler, workers, chunk, retries, encoder
     settings = {}
     for stage in stages:
         own = {"files": columns, "chunk": chunk} | chunks.settings(stage, columns, encoder)
-        settings[stage] = own if stage == "profile" else own | preprocessing
+        used = {"bar": preprocessing["bar"]} if stage == "profile" else preprocessing
+        settings[stage] = own | used
         _claim(Path(out, stage), settings[stage])
     parts = enumerate(read(manifest, columns, chunk))
     shared = {"root": root, "out": str(Path(out).resolve())}
