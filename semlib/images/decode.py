@@ -18,17 +18,6 @@ Image.MAX_IMAGE_PIXELS = None
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # errors below say what matters
 FORMATS = ("PNG", "JPEG", "BMP")  # some others that Pillow opens start programs
 
-# Orientation tag of TIFF and EXIF (TIFF 6.0, page 36): what turns stored rows and columns upright.
-UPRIGHT = {
-    2: np.fliplr,
-    3: lambda pixels: np.rot90(pixels, 2),
-    4: np.flipud,
-    5: lambda pixels: pixels.swapaxes(0, 1),
-    6: lambda pixels: np.rot90(pixels, -1),
-    7: lambda pixels: np.rot90(pixels, 2).swapaxes(0, 1),
-    8: np.rot90,
-}
-
 
 @dataclass(frozen=True)
 class Stored:
@@ -87,7 +76,7 @@ def _from_tiff(path):
         if not _is_whole(page, tiff.filehandle.size):
             raise ValueError("the file is cut short")
         pixels = _channels_last(page, notes)
-    pixels = _bytes_of_bits(UPRIGHT.get(_tag(page, "Orientation"), np.asarray)(pixels))
+    pixels = _bytes_of_bits(_upright(pixels, _tag(page, "Orientation")))
     inverted = page.photometric == PHOTOMETRIC.MINISWHITE
     bits = 8 if page.dtype == bool else _bits(page)
     return Stored(pixels, bits, inverted, _stated(page), notes)
@@ -111,15 +100,13 @@ def _largest_page(tiff):
     if not full:
         raise ValueError("the TIFF file holds no picture")
     page = max(full, key=lambda page: page.imagelength * page.imagewidth)
-    if page.is_reduced:
-        return page, ["the file says that its picture is a thumbnail"]
-    if len(pages) == 1:
-        return page, []
     same = sum(other.shape == page.shape for other in full)
-    place = f"page {pages.index(page) + 1} of {len(pages)}"
-    if same > 1:
-        return page, [f"read {place}, the first of {same} equally large pictures"]
-    return page, [f"read {place}, the largest"]
+    which = f"the first of {same} equally large pictures" if same > 1 else "the largest"
+    if page.is_reduced:
+        which = "a thumbnail, as the file says"
+    elif len(pages) == 1:
+        return page, []
+    return page, [f"read page {pages.index(page) + 1} of {len(pages)}, {which}"]
 
 
 def _channels_last(page, notes):
@@ -145,6 +132,15 @@ def _channels_last(page, notes):
         return pixels  # grey and its opacity
     notes += [f"read the first of {count} channels"] * (count > 1)
     return pixels[..., 0]
+
+
+def _upright(pixels, orientation):
+    """Undo the orientation that a tag states (TIFF 6.0, page 36)."""
+    if orientation in (5, 6, 7, 8):  # columns are stored as rows
+        pixels = pixels.swapaxes(0, 1)
+    down = -1 if orientation in (3, 4, 7, 8) else 1
+    right = -1 if orientation in (2, 3, 6, 7) else 1
+    return pixels[::down, ::right]
 
 
 def _stated(page):

@@ -7,6 +7,7 @@
 """
 
 import os
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -84,7 +85,9 @@ def listing(folder):
                 "mask_path": joined[key].as_posix() if key in joined else "",
             }
         )
-    _refuse_twins(image["image_id"] for image in result.images)
+    (name, count), *_ = Counter(image["image_id"] for image in result.images).most_common(1)
+    if count > 1:
+        raise ValueError(f"two images would be called {name!r}: rename one")
     used = {file for file, _ in pictures.values()}
     named = {file for file, _ in result.passed_over}
     _note_others(set(files) - used - named - set(masks) - set(lists), used, base, result)
@@ -212,11 +215,3 @@ def _note_others(others, used, base, result):
 
 def _some(names):
     return ", ".join(names[:SHOWN]) + f" and {len(names) - SHOWN} more" * (len(names) > SHOWN)
-
-
-def _refuse_twins(ids):
-    names = set()
-    for name in ids:
-        if name in names:
-            raise ValueError(f"two images would be called {name!r}: rename one")
-        names.add(name)

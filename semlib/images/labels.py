@@ -29,7 +29,7 @@ def read_labels(files, pictures, remarks):
     ignored = [c for n, c in enumerate(columns) if n not in (file_column, label_column) and c]
     if ignored:
         remarks.append(f"{files[0].name}: columns not read: {', '.join(ignored)}")
-    whole, bare = _names(pictures)
+    names = _names(pictures)
     labels = {}
     for number, cells in enumerate(lines, start=2):
         if not any(cells):
@@ -39,7 +39,7 @@ def read_labels(files, pictures, remarks):
                 f"{files[0]}, line {number}: {len(cells)} columns, as the header has {len(columns)}"
             )
         name = cells[file_column]
-        keys = _named(name, whole, bare)
+        keys = _named(name, names)
         if not keys:
             raise FileNotFoundError(
                 f"{files[0]}, line {number}: {name!r} is not an image in this folder"
@@ -54,32 +54,26 @@ def read_labels(files, pictures, remarks):
 
 
 def _names(pictures):
-    """Places of pictures by their path and by their name alone, with ending or without."""
-    whole = {key: {key, key + file.suffix} for key, (file, _) in pictures.items()}
-    bare = {key: {file.stem, file.name} for key, (file, _) in pictures.items()}
-    return _by_text(whole), _by_text(bare)
+    """Places of pictures by what a list may call them: a path, or a name behind "*/".
 
-
-def _by_text(names):
-    """Places by name; a name in small letters means all that differ from it in capitals only."""
+    A name in small letters means all pictures that differ from it in capitals only.
+    """
     exact = {}
     small = {}
-    for key, texts in names.items():
-        for text in texts:
-            exact.setdefault(text, []).append(key)
-            small.setdefault(text.lower(), []).append(key)
+    for key, (file, _) in pictures.items():
+        for name in {key, key + file.suffix, f"*/{file.stem}", f"*/{file.name}"}:
+            exact.setdefault(name, []).append(key)
+            small.setdefault(name.lower(), []).append(key)
     return small | exact
 
 
-def _named(name, whole, bare):
+def _named(name, names):
     """Places that a list may mean by a name, whatever folders it puts before it."""
-    path = name.replace("\\", "/")
-    parts = path.split("/")
-    for start in range(len(parts)):
-        tail = "/".join(parts[start:])
-        if keys := whole.get(tail) or whole.get(tail.lower()):
-            return keys
-    return bare.get(path) or bare.get(path.lower()) or []
+    parts = name.replace("\\", "/").split("/")
+    texts = ["/".join(parts[start:]) for start in range(len(parts))]
+    texts += [f"*/{name}"] * (len(parts) == 1)
+    spelt = (spelling for text in texts for spelling in (text, text.lower()))
+    return next((names[text] for text in spelt if text in names), [])
 
 
 def _table(file):

@@ -106,9 +106,10 @@ def _fitted(path, levels, like):
         return levels[top : len(levels) - bottom]
     if levels.shape == shape:
         return levels
+    without = f" ({shape[0]} rows without its data bar)" if full != shape else ""
     raise ValueError(
         f"{path} has {levels.shape[0]} x {levels.shape[1]} pixels, its picture "
-        f"{full[0]} x {full[1]}: a mask must fit its picture pixel by pixel"
+        f"{full[0]} x {full[1]}{without}: a mask must fit its picture pixel by pixel"
     )
 
 

@@ -124,8 +124,6 @@ def _grey(path, file):
         if np.ptp(pixels[..., -1].astype(np.float64)) > 0:
             notes.append("transparency was ignored")
         pixels = pixels[..., :-1]
-    if pixels.shape[-1] == 1:
-        return pixels[..., 0], notes
     apart = np.ptp(pixels.astype(np.float64), axis=-1)
     largest = np.iinfo(pixels.dtype).max if pixels.dtype.kind in "ui" else 1.0
     coloured = float((apart > GREY / 255 * largest).mean())
@@ -134,7 +132,7 @@ def _grey(path, file):
             f"{path}: {coloured:.1%} of the pixels are coloured, so this is no grey SEM picture: "
             "save it in grey, without coloured marks or false colours"
         )
-    return pixels[..., 1], notes  # green, to which JPEG gives most bits
+    return pixels[..., pixels.shape[-1] // 2], notes  # green, to which JPEG gives most bits
 
 
 def _white_high(pixels, bits, stated):
@@ -148,7 +146,7 @@ def _white_high(pixels, bits, stated):
 def _without_marks(pixels, bits):
     """Numbers without drawn marks: those at an end of the data type, far from all others."""
     if pixels.dtype.kind != "u":
-        return pixels
+        return pixels.astype(np.float64)  # quantiles of 16-bit floats overflow
     last = 2**bits - 1
     inside = pixels[(pixels > 0) & (pixels < last)]
     if not inside.size:

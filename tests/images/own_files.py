@@ -198,7 +198,7 @@ def mask_image(marked, style):
         image.putpalette([0, 0, 0, 128, 0, 0] + [0] * 750)
         return image, ".png"
     if style == "labels":
-        return byte * (1 + np.arange(len(byte), dtype=np.uint8) // 40 % 3)[:, None], ".png"
+        return byte * (1 + np.arange(len(byte), dtype=np.uint8) // 16 % 3)[:, None], ".png"
     if style == "inverted":
         return 255 - byte * 255, ".png"
     return byte * (1 if style == "0 and 1" else 255), ".png"

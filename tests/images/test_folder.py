@@ -218,3 +218,31 @@ def test_any_list_of_labels_is_read_or_refused(tmp_path_factory, content):
         assert "labels.csv" in str(error)
     else:
         assert [image["image_id"] for image in images] == ["1"]
+
+
+@pytest.mark.slow
+def test_damaged_lists_are_read_or_refused(tmp_path, within):
+    """10,000 lists with bytes changed, put in or cut off: the two images, or an error by name."""
+    put(tmp_path, "1.png", "scratch/2.png", "scratch/3.png")
+    rng = np.random.default_rng(0)
+    text = 'file;label;"remark"\r\n1.png;Kratzer ä;"a ""b"""\r\nscratch\\2.png;"hole;deep";\r\n'
+    kinds = [text.encode(encoding) for encoding in ("utf-8", "utf-8-sig", "utf-16")]
+    lists = 0
+    for number in range(10_000):
+        content = bytearray(kinds[number % 3])
+        for _ in range(rng.integers(1, 4)):
+            place = rng.integers(len(content))
+            content[place : place + rng.integers(3)] = rng.bytes(rng.integers(3))
+        content = content[: rng.integers(len(content)) if number % 5 == 0 else None]
+        (tmp_path / "labels.csv").unlink(missing_ok=True)
+        (tmp_path / "labels.csv").write_bytes(content)
+        with within(2, f"list {number}"):
+            try:
+                images = folder.listing(tmp_path).images
+            except (ValueError, FileNotFoundError) as error:
+                assert "labels.csv" in str(error)
+                continue
+        assert [image["image_id"] for image in images] == ["1", "scratch-2", "scratch-3"]
+        assert images[2]["label"] == "scratch" or b"3" in content
+        lists += 1
+    assert 1_000 < lists < 9_000

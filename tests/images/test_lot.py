@@ -1,5 +1,9 @@
 """A lot that mixes depths, polarities, bars and masks: one way of reading, in the manifest."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tifffile
@@ -7,6 +11,7 @@ from PIL import Image
 
 from semlib import paths
 from semlib.images import datasets, preprocess, read
+from tests.images import own_files
 from tests.images.own_files import bar, scan
 
 
@@ -89,3 +94,67 @@ def test_what_the_instrument_states_stands_in_the_manifest(tmp_path):
     row = datasets.manifest(tmp_path).iloc[0]
     assert (row["maker"], row["kv"], row["magnification"]) == ("JEOL", "5.0", "50000.0")
     assert "a data bar of 40 rows was cut below, as JEOL states" in row["notes"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", ["images and masks", "beside", "class folders"])
+def test_what_people_have_is_read_back(tmp_path, layout, capsys):
+    """Files of five makers and six programs, masks of nine tools, in one folder."""
+    scans = [scan(number, (240, 240)) for number in range(22)]
+    marked = np.zeros((240, 240), bool)
+    marked[200:240, 220:240] = True  # where `scan` has its defect
+    labels = [("scratch", "particle")[number % 2] for number in range(22)]
+    bars = own_files.write_lot(tmp_path, scans, [marked] * 22, labels, layout)
+    table = datasets.manifest(tmp_path)
+    said = capsys.readouterr().out
+    assert said.startswith("22 images, 22 labels, 22 masks")
+    assert "files passed over" not in said
+    pictures = read.pictures(table, tmp_path)
+    assert set(pictures["mask_side"]) == {"brighter", "darker", ""}
+    for row in pictures.itertuples():
+        number = int(Path(row.path).stem)
+        assert row.label == labels[number]
+        assert (row.bar_top, row.bar_bottom) == ("0", str(bars[f"{number:03}"]))
+        assert np.array_equal(row.mask, marked), row.mask_rule
+        truth = read.Picture(scans[number], 8, (0, 255)).uint8(by_quantiles=True).astype(int)
+        apart = np.abs(row.image - truth) > (40 if row.path.endswith(".jpg") else 1)
+        assert apart.sum() <= 1, row.path  # the hot pixel
+    known = table[table["maker"] != ""]
+    assert set(known["maker"]) == set(own_files.HEADERS)
+    assert set(known["pixel_nm"]) == {"2.0", "2.5"}
+
+
+FILL_UP = """
+import resource, sys
+from semlib.images import datasets, preprocess
+for work in (datasets.manifest, preprocess.preprocess_dataset):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, resource.RLIM_INFINITY))
+    try:
+        work(sys.argv[1])
+    except OSError as error:
+        print(error)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    datasets.manifest(sys.argv[1])
+"""
+
+
+@pytest.mark.slow
+def test_a_full_disk_leaves_nothing_half_written(tmp_path):
+    """The system refuses files of more than 500 bytes."""
+    (tmp_path / "lot").mkdir()
+    for number in range(8):
+        Image.fromarray(scan(number)).save(tmp_path / "lot" / f"{number}.png")
+    command = [sys.executable, "-c", FILL_UP, str(tmp_path / "lot")]
+    done = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, check=True)
+    place = paths.of(tmp_path / "lot")
+    assert f"File too large: '{place.manifest}'" in done.stdout
+    assert f"File too large: '{place.level(0)}'" in done.stdout
+    assert [file.name for file in place.data.iterdir()] == ["manifest.csv"]
+
+
+@pytest.mark.skipif(not Path("/sys/kernel").is_dir(), reason="needs a folder nobody can write to")
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path, monkeypatch):
+    Image.fromarray(scan()).save(tmp_path / "1.png")
+    monkeypatch.setenv("SEMLIB_DATA", "/sys/kernel")
+    with pytest.raises(PermissionError, match="/sys/kernel/"):
+        datasets.manifest(tmp_path)

@@ -196,3 +196,6 @@ def test_a_mask_of_another_size_names_both(tmp_path):
     Image.fromarray(BYTE).save(tmp_path / "small.png")
     with pytest.raises(ValueError, match="128 x 128 pixels, its picture 96 x 128"):
         masks.decide(tmp_path / "small.png", GREY[:96])
+    picture = read.Picture(GREY[:96], 8, bar=(0, 20))
+    with pytest.raises(ValueError, match=r"picture 116 x 128 \(96 rows without its data bar\)"):
+        masks.decide(tmp_path / "small.png", picture)

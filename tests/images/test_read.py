@@ -176,7 +176,7 @@ def write_pages(path, *pages, inner=0):
         ([(GREY, False), (GREY[::4, ::4], True)], 1, "page 1 of 2, the largest"),
         ([(GREY, False), (np.tile(GREY, (2, 2)), True)], 0, "page 1 of 2, the largest"),
         ([(GREY, False), (255 - GREY, False)], 0, "the first of 2 equally large pictures"),
-        ([(GREY, True)], 0, "the file says that its picture is a thumbnail"),
+        ([(GREY, True)], 0, "page 1 of 1, a thumbnail, as the file says"),
     ],
 )
 def test_which_page_is_the_picture(tmp_path, pages, inner, note):
@@ -473,15 +473,19 @@ def shapes_that_headers_state(path):
 
 
 @pytest.mark.slow
-def test_damaged_files_give_a_picture_or_one_clear_error(tmp_path, within):
-    """10,000 files: the picture of the header's size, or a ValueError, within two seconds."""
+def test_damaged_files_give_a_picture_or_one_clear_error(tmp_path, within, monkeypatch):
+    """10,000 files: the picture of the header's size, or a ValueError, in two seconds of work."""
     (tmp_path / "whole").mkdir()
     kinds = kinds_of_files(tmp_path / "whole")
     rng = np.random.default_rng(0)
     path = tmp_path / "picture.tif"
+    path.touch()
+    monkeypatch.setattr(decode, "LARGEST", 2**20)
     pictures = 0
     for number in range(10_000):
-        path.write_bytes(damaged(kinds[number % len(kinds)], rng))
+        with open(path, "r+b") as file:  # to empty it first takes some file systems long
+            file.write(damaged(kinds[number % len(kinds)], rng))
+            file.truncate()
         with within(2, f"file {number}"):
             try:
                 picture = read.image(path)
