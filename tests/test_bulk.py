@@ -26,7 +26,7 @@ from semlib.images.preprocess import preprocess, preprocess_dataset
 from semlib.morphology import clustering, features, recipes, train
 from semlib.morphology.encoder import embed
 from semlib.semnr import dists, page, trust
-from tests.images.test_databar import bar, scan
+from tests.images.own_files import bar, scan
 
 
 def call(*arguments, code=0):

@@ -10,7 +10,7 @@ from semlib.images import datasets, simulator
 from semlib.images.preprocess import preprocess_dataset
 from semlib.morphology import features
 from semlib.morphology.clustering import fit_clusters, standardise
-from tests.images.test_databar import bar
+from tests.images.own_files import bar
 
 PROPERTIES = ("contrast", "dissimilarity", "homogeneity", "energy", "correlation")
 

@@ -21,7 +21,7 @@ from semlib.__main__ import main
 from semlib.images import datasets, preprocess
 from semlib.morphology import features, recipes, search
 from semlib.morphology.encoder import Encoder, embed
-from tests.images.test_databar import bar
+from tests.images.own_files import bar
 
 
 def prepared(lot, **options):
