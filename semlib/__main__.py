@@ -163,7 +163,7 @@ def detect(out, images, **options):
 @click.argument("image", type=click.Path())
 @_dataset
 @_value("--count", 11, "Images to show.")
-@_value("--border", 4, "Pixels cropped from each side, as in notebook 02.")
+@_value("--bar", "auto", "Data bar of IMAGE to cut off: auto, none, or rows as in 0,60.")
 @_training
 @_path("--out", "Results without ending. [default: figures/DATASET/similar_IMAGE]")
 def similar(image, dataset, **options):

@@ -34,12 +34,14 @@ def bulk():
 @click.option("--border", type=click.IntRange(0), default=4, help="Pixels cropped from each side.")
 @click.option("--size", type=click.IntRange(1), default=512, help="Side of the square in pixels.")
 @click.option("--intensity", type=click.Choice(("full", "stretch")), default="full")
+@click.option("--bar", default="auto", help="Data bar: auto, none, or rows to cut, as in 0,60.")
 def run(manifest, stages, out, root, scheduler, workers, chunk, retries, encoder, **preprocessing):
     """Compute STAGEs for every image that MANIFEST lists: preprocess, glcm, lbp, wavelet, embed; or
     profile alone.
 
     MANIFEST is a CSV file with a column path; for profile with reference and restored, perhaps mask
-    and noisy. Images that cannot be used are listed in OUT/STAGE/skipped.csv. After an interruption
+    and noisy. Images that cannot be used are listed in OUT/STAGE/skipped.csv. Grey levels are those
+    of notebook 02: unless every file states its range, all go by quantiles. After an interruption
     the same command continues.
 
     \b
@@ -47,16 +49,25 @@ def run(manifest, stages, out, root, scheduler, workers, chunk, retries, encoder
     python -m semlib bulk run images.csv embed --encoder data/carinthia/ssl/seed-0 --out results
     """
     from semlib import chunks
+    from semlib.images.databar import option
+    from semlib.images.read import all_state_range
 
+    option(preprocessing["bar"])  # an error before anything is read
     columns = _columns(manifest, stages)
     total = sum(1 for _ in read(manifest, columns, chunk))  # finds bad lines before anything runs
+    root = root or str(manifest.resolve().parent)
+    if stages != ("profile",):
+        files = itertools.chain.from_iterable(read(manifest, columns, chunk))
+        stated = all_state_range(Path(root, name) for (name,) in files)  # from their headers
+        preprocessing["range"] = "stated" if stated else "quantiles"
     settings = {}
     for stage in stages:
         own = {"files": columns, "chunk": chunk} | chunks.settings(stage, columns, encoder)
-        settings[stage] = own if stage == "profile" else own | preprocessing
+        used = {"bar": preprocessing["bar"]} if stage == "profile" else preprocessing
+        settings[stage] = own | used
         _claim(Path(out, stage), settings[stage])
     parts = enumerate(read(manifest, columns, chunk))
-    shared = {"root": root or str(manifest.resolve().parent), "out": str(Path(out).resolve())}
+    shared = {"root": root, "out": str(Path(out).resolve())}
     shared |= {"encoder": encoder, "stages": settings}
     jobs = ({"index": index, "rows": rows, **shared} for index, rows in parts)
     if workers == 0:

@@ -72,7 +72,9 @@ def _features(files, stages, job):
     bad = {}
     for row, (file,) in enumerate(files):
         try:
-            images[row] = preprocess(read.image(file), **options)
+            picture = read.image(file, bar=own["bar"])
+            levels = picture.uint8(by_quantiles=own["range"] == "quantiles")
+            images[row] = preprocess(levels, **options)
         except (ValueError, OSError) as error:
             bad[row] = str(error)
     for stage in stages:

@@ -14,8 +14,9 @@ from bokeh.resources import INLINE
 from PIL import Image
 
 from semlib import paths
-from semlib.images import datasets
+from semlib.images import datasets, preprocess
 from semlib.morphology import search
+from semlib.plots import length
 from semlib.saving import PALETTE, source
 
 _AXES = ("x1", "y1"), ("x2", "y2")
@@ -25,7 +26,7 @@ _HEAT |= {"next 15 %": "#E69F00", "other 80 %": "#C0C0C0"}
 _PAGE = """{% block preamble %}
 <meta name="viewport" content="width=device-width, initial-scale=1">{% endblock %}"""
 _TOOLTIP = """<img src="@thumb" width="128" style="image-rendering: pixelated">
-<br><b>@id</b><br>label @label<br>group $name"""
+<br><b>@id</b><br>label @label@field<br>group $name"""
 _HELP = """<b>Point</b> at an image to see it, <b>click</b> it for its nearest neighbours,
 <b>draw</b> round a group (lasso) to find it in the other view; a click on a name in the legend
 hides that group."""
@@ -103,6 +104,7 @@ def write(dataset, *, seed=0):
     }
     groups = {f"cluster: {name}": table[f"{name} cluster"] for name in spaces}
     words = {"ids": manifest["image_id"].str[:12], "labels": datasets.labels(dataset)}
+    words["widths"] = images.shape[2] * np.array(preprocess.settings(dataset)["pixel_nm"])
     layout = build(images, views, spaces, groups, **words, note=source(dataset))
     page = file_html(layout, INLINE, f"Explorer: {place.name}", template=_PAGE)
     with paths.atomic(place.figures / "explorer.html") as temporary:
@@ -119,7 +121,7 @@ def widget(dataset):
     return HTML(f'<div><iframe srcdoc="{page}" {look}></iframe></div>')
 
 
-def build(images, views, spaces, groups, *, ids, labels, note):
+def build(images, views, spaces, groups, *, ids, labels, widths, note):
     """Two linked views of the same images as a Bokeh layout.
 
     Parameters
@@ -129,6 +131,7 @@ def build(images, views, spaces, groups, *, ids, labels, note):
     spaces : {method: array (N, D)}, for nearest neighbours (Euclidean) and outlier scores
     groups : {name: array (N,)}, what else to colour by, for example clusters
     ids, labels : sequences of N texts; labels may be None
+    widths : N widths of the images in nm, 0 where unknown
     note : where the images come from
     """
     names = ["–"] * len(images) if labels is None else [str(label) or "–" for label in labels]
@@ -136,6 +139,7 @@ def build(images, views, spaces, groups, *, ids, labels, note):
     shown = [*points][:2]
     data = {"thumb": [thumbnail(image) for image in images]}
     data |= {"id": [html.escape(str(name)) for name in ids], "label": [*map(html.escape, names)]}
+    data["field"] = [f", {length(width)} wide" if width else "" for width in widths]
     for view, axes in zip(shown, _AXES, strict=True):
         data |= dict(zip(axes, points[view], strict=True))
     dots = models.ColumnDataSource(data)
@@ -154,10 +158,8 @@ def build(images, views, spaces, groups, *, ids, labels, note):
     out = models.Div(text=_HELP, name="neighbours", sizing_mode="stretch_width")
     count = min(_NEIGHBOURS, len(images) - 1)
     given = {"dots": dots, "out": out, "hint": _HELP, "first": first, "second": second}
-    given |= {
-        "count": count,
-        "neighbours": {name: _nearest(s, count) for name, s in spaces.items()},
-    }
+    nearest = {name: _nearest(space, count) for name, space in spaces.items()}
+    given |= {"count": count, "neighbours": nearest}
     tell = models.CustomJS(args=given, code=_TELL)
     dots.selected.js_on_change("indices", tell)
     for select, plot, axes in zip((first, second), plots, _AXES, strict=True):

@@ -34,6 +34,7 @@ class Paths:
         self.archive = raw / "data.zip"
         self.data = data_root() / name
         self.manifest = self.data / "manifest.csv"
+        self.level0_json = self.data / "level0.json"
         self.variants = self.data / "variants"
         self.figures = figures_root() / name
         self.notebooks = self.figures / "notebooks"
@@ -64,8 +65,17 @@ def of(dataset):
             f"unknown dataset {str(dataset)!r}: use one of {names}, or a folder of images"
         )
     slug = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-") or "folder"
+    check_name(folder)
     mark = hashlib.sha256(str(folder).encode()).hexdigest()[:6]  # tells folders of one name apart
     return Paths(f"{slug}-{mark}", folder)
+
+
+def check_name(path):
+    """ValueError for a name of other bytes than UTF-8, which no table, page or figure can hold."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"the name of {str(path)!r} is not UTF-8: rename it") from None
 
 
 def sha256(path):

@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 from click.testing import CliRunner
 from PIL import Image
 from sklearn.cluster import KMeans
@@ -20,11 +21,12 @@ from sklearn.preprocessing import StandardScaler
 
 from semlib import bulk, chunks, paths
 from semlib.__main__ import main
-from semlib.images import read
-from semlib.images.preprocess import preprocess
+from semlib.images import datasets, read
+from semlib.images.preprocess import preprocess, preprocess_dataset
 from semlib.morphology import clustering, features, recipes, train
 from semlib.morphology.encoder import embed
 from semlib.semnr import dists, page, trust
+from tests.images.own_files import bar, scan
 
 
 def call(*arguments, code=0):
@@ -100,7 +102,7 @@ def test_values_are_those_of_the_functions_of_the_notebooks(listing, encoder, tm
         assert f"{tmp_path / 'out'}/{name}: {told}" in said
     good = [i for i in range(10) if i != 5]
     files = sorted(listing.parent.glob("*.png"))
-    images = np.array([preprocess(read.image(files[i]), size=32) for i in good])
+    images = np.array([preprocess(read.image(files[i]).uint8(), size=32) for i in good])
     expected = {name: getattr(features, name)(images, progress=False) for name in names[1:4]}
     expected["preprocess"] = images
     expected["embed"] = embed(recipes.load_encoder(encoder), images, progress=False)
@@ -109,6 +111,33 @@ def test_values_are_those_of_the_functions_of_the_notebooks(listing, encoder, tm
         assert values.dtype == expected[name].dtype
         np.testing.assert_allclose(values[good], expected[name], rtol=1e-5, atol=1e-6)
         assert (values[5] == 0).all() if name == "preprocess" else np.isnan(values[5]).all()
+
+
+def test_images_of_a_mixed_folder_are_those_of_notebook_02(tmp_path):
+    """16 bits beside 8, a hot pixel, MinIsWhite and a data bar: one rule for range and bar."""
+    lot = tmp_path / "lot"
+    lot.mkdir()
+    for number in range(6):
+        picture = scan(number).astype(np.uint16) * 8 + 2000
+        picture[60, 60] = 65535
+        options = {"photometric": "miniswhite"} if number == 3 else {}
+        tifffile.imwrite(lot / f"{number}.tif", 65535 - picture if options else picture, **options)
+    for number in (1, 4):
+        (lot / f"{number}.tif").unlink()
+        below = np.concatenate([scan(number), bar("white on black", 40)])
+        Image.fromarray(below).save(lot / f"{number}.png")
+    datasets.manifest(lot)
+    expected = np.load(preprocess_dataset(lot, size=32, border=2))
+    listing = paths.of(lot).manifest
+    run(listing, tmp_path / "out", "preprocess", root=lot, border=2)
+    np.testing.assert_array_equal(whole(tmp_path / "out" / "preprocess"), expected)
+    assert np.ptp(expected.mean(axis=(1, 2))) < 2
+    made = json.loads((tmp_path / "out" / "preprocess" / "settings.json").read_text())
+    assert (made["range"], made["bar"]) == ("quantiles", "auto")
+    run(listing, tmp_path / "cut", "preprocess", root=lot, bar="0,60")
+    datasets.manifest(lot, bar=(0, 60))
+    expected = np.load(preprocess_dataset(lot, size=32))
+    np.testing.assert_array_equal(whole(tmp_path / "cut" / "preprocess"), expected)
 
 
 def test_broken_image_is_listed_and_done_again_when_repaired(listing, tmp_path):
@@ -180,6 +209,7 @@ def test_profiles(tmp_path, monkeypatch):
         (["embed"], "embed needs --encoder"),
         (["embed", "--encoder", "nowhere"], "nowhere/encoder.safetensors"),
         (["lbp", "--chunk", 0], "0 is not in the range x>=1"),
+        (["lbp", "--bar", "60"], "bar is '60': use auto, none, or the rows"),
         (["lbp", "--intensity", "log"], "'log' is not one of 'full', 'stretch'"),
     ],
 )

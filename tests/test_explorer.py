@@ -1,6 +1,7 @@
 """The explorer, driven by a pointer in a headless Chromium where there is one."""
 
 import base64
+import json
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,7 @@ def parts():
         "groups": {"cluster: GLCM": np.arange(40) % 3},
         "labels": LABELS,
         "ids": [f"image <{i}>" for i in range(40)],
+        "widths": [1200.0, *[0.0] * 39],
     }
 
 
@@ -136,6 +138,8 @@ def stored(parts, monkeypatch):
     rows = pd.DataFrame({"image_id": ids, "path": ids, "label": labels})
     rows.to_csv(place.manifest, index=False)
     np.save(place.level(0), parts["images"])
+    made = json.dumps({"pixel_nm": [25.0, *[0.0] * 39]})  # 96 pixels of the first: 2.4 µm
+    place.level(0).with_suffix(".json").write_text(made)
     table = pd.DataFrame({"image_id": ids})
     for view, points in parts["views"].items():
         name = view.replace(":", "")
@@ -156,6 +160,7 @@ def test_file_needs_no_network_and_says_synthetic(stored):
     assert path == stored.figures / "explorer.html" and text.count("data:image/jpeg") == 40
     assert "synthetic images (semlib simulator, not Carinthia)" in text
     assert "<script src" not in text.lower() and "<link" not in text.lower()
+    assert text.count("m wide") == text.count(r", 2.4 \u00b5m wide") == 1
     frame = explorer.widget("synthetic").data
     assert frame.startswith("<div><iframe srcdoc=") and "<script" not in frame
 

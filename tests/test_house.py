@@ -14,7 +14,7 @@ from semlib.paths import ROOT
 FILES = sorted((ROOT / "semlib").rglob("*.py"))
 WORKS = ("morphology", "semclip", "semnr")
 TWICE = ("plots.py", "__init__.py", "unet.py")  # one for each work
-MOST_LINES = 11_000
+MOST_LINES = 12_050  # 11,000 for the house of issue G; then instrument files, masks, folders, bars
 
 
 def module_of(file):

@@ -6,6 +6,7 @@ from PIL import Image
 
 import semlib.__main__ as command
 from semlib import paths
+from semlib.images import micrographs
 from semlib.reproduce.run import NotebookError
 
 
@@ -106,6 +107,18 @@ def test_check_says_what_is_missing_and_how_to_get_it():
     hints = "python -m semlib fetch carinthia ", "or place data.zip as", "bf16", "no run yet"
     for hint in (*hints, "cores", "python -m semlib.weights"):
         assert hint in result.output
+
+
+def test_check_says_whether_micrographs_are_here(tmp_path, monkeypatch):
+    monkeypatch.delenv("SEMLIB_MICROGRAPHS", raising=False)
+    assert "get them by `python -m semlib fetch micrographs`" in call("check").output
+    monkeypatch.setenv("SEMLIB_MICROGRAPHS", str(tmp_path / "mine"))
+    for name in micrographs.SOURCES:
+        (tmp_path / "mine" / name).mkdir(parents=True)
+        (tmp_path / "mine" / name / "1.png").touch()
+    said = call("check").output
+    assert f"ok      real micrographs: {tmp_path / 'mine'}" in said
+    assert "fetch micrographs" not in said
 
 
 def test_check_compares_an_archive_with_its_checksum():

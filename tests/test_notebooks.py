@@ -150,7 +150,7 @@ def test_ends_with_three_to_five_exercises_without_answers(file):
 def test_says_what_is_missing(file):
     first = next(source(cell) for cell in cells(file, "code") if "-imports" in cell["id"])
     needed = [name for name in nb.Notebook(file).inputs if not name.startswith("source/")]
-    assert (f'teaching.ready("{file.stem[:2]}", dataset)' in first) == bool(needed)
+    assert (f'teaching.ready("{file.stem[:2]}", dataset' in first) == bool(needed)
 
 
 def test_every_input_is_an_output_of_an_earlier_notebook():

@@ -54,3 +54,13 @@ def test_atomic_removes_what_a_killed_run_left(tmp_path):
         assert not temporary.exists()
         temporary.write_text("new")
     assert target.read_text() == "new" and list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_whose_name_is_not_utf_8_is_named(tmp_path):
+    folder = tmp_path / "lot\udce9"  # the byte E9 of Latin-1
+    try:
+        folder.mkdir()
+    except (OSError, UnicodeEncodeError):
+        pytest.skip("this file system takes UTF-8 names only")
+    with pytest.raises(ValueError, match=r"the name of .*lot\\udce9' is not UTF-8: rename it"):
+        paths.of(folder)

@@ -108,3 +108,27 @@ def test_heat_keeps_the_order_of_rows_and_columns_and_writes_every_number():
     assert [text.get_text() for text in axis.texts] == ["0.25", "0.50", "0.75", "1.00"]
     assert [text.get_text() for text in axis.get_xticklabels()] == ["z", "a"]
     assert [text.get_text() for text in axis.get_yticklabels()] == ["noise", "blur"]
+
+
+@pytest.mark.parametrize(
+    ("pixel_nm", "said", "pixels"),
+    [(2.0, "20 nm", 10), (5.0, "50 nm", 10), (130.0, "1 µm", 1000 / 130), ("3", "20 nm", 20 / 3)],
+)
+def test_a_scale_bar_has_a_round_length_near_a_quarter_of_the_width(images, pixel_nm, said, pixels):
+    figure = plots.image_grid([images[0]], ["a"], pixel_nm=[pixel_nm])
+    (bar,) = figure.axes[0].artists
+    assert bar.txt_label.get_text() == said
+    assert bar.size_bar.get_children()[0].get_width() == pytest.approx(pixels)
+
+
+def test_no_scale_bar_stands_where_the_pixel_size_is_unknown(images):
+    figure = plots.image_grid(images[:3], "abc", pixel_nm=[0, "", None])
+    assert [axis.artists[:] for axis in figure.axes if axis.images] == [[], [], []]
+
+
+@pytest.mark.parametrize(
+    ("nanometres", "said"),
+    [(0.2, "0.2 nm"), (999, "999 nm"), (1234, "1.23 µm"), (2e6, "2000 µm"), (1000, "1 µm")],
+)
+def test_lengths_in_words(nanometres, said):
+    assert plots.length(nanometres) == said

@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from semlib import paths
 from semlib.images.labels import is_label_file, read_labels
 from semlib.images.read import SUFFIXES
 
@@ -100,12 +101,7 @@ def _files(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         names = [name for name in names if not name.startswith(".")]
         for file in (Path(place, name) for name in folders + names):
-            try:
-                file.name.encode("utf-8")
-            except UnicodeEncodeError:
-                raise ValueError(
-                    f"{folder}: the name of {file.name!r} is not UTF-8: rename it"
-                ) from None
+            paths.check_name(file)
             if file.is_symlink() and not file.resolve().is_relative_to(folder.resolve()):
                 raise ValueError(
                     f"{file} is a link to {file.resolve()}, outside the folder: copy it here"

@@ -48,8 +48,11 @@ def missing(names=SOURCES):
 def fetch():
     """Download what is not there into ``data/micrographs``, by checksum; return the folder.
 
-    A file that cannot be had, or has another checksum, is a ConnectionError or ValueError.
+    A file that cannot be had, or has another checksum, is a ConnectionError or ValueError; so is a
+    folder that SEMLIB_MICROGRAPHS names, as what is fetched would not be used.
     """
+    if "SEMLIB_MICROGRAPHS" in os.environ:
+        raise ValueError(f"SEMLIB_MICROGRAPHS names {folder()}, which is used: unset it to fetch")
     place = paths.data_root() / "micrographs"
     table = pd.read_csv(REGISTRY)
     table["sha256"] = "sha256:" + table["sha256"]

@@ -1,5 +1,6 @@
 """From image files to one uint8 array: border crop, bicubic to a square, intensity range."""
 
+import json
 import os
 
 import numpy as np
@@ -72,55 +73,102 @@ def preprocess_dataset(dataset, *, border=4, size=512, intensity="full", skip_ba
 
     Images are written one after the other, so memory stays flat for any number of them. Those that
     cannot be used are an error that names the first ten, and nothing is written; with `skip_bad`
-    they are left out and listed, with the reason, in ``skipped.csv``.
+    they are left out and listed, with the reason, in ``skipped.csv``. How it was made stands in
+    ``level0.json``, see `settings`.
     """
-    _check_options(border, size, intensity)  # one message, not one an image
+    options = {"border": border, "size": size, "intensity": intensity}
+    _check_options(**options)  # one message, not one an image
     place = paths.of(dataset)
     table = datasets.load_manifest(dataset)
 
     def work(row):
         try:
             levels, _ = read.listed(place.raw, row)
-            return preprocess(levels, border=border, size=size, intensity=intensity), ""
+            stated = getattr(row, "pixel_nm", "")  # of own images alone
+            return preprocess(levels, **options), "", _pixel_nm(stated, levels, options)
         except (ValueError, OSError) as error:
-            return None, str(error) if row.path in str(
-                error
-            ) else f"{place.raw / row.path}: {error}"
+            named = row.path in str(error)
+            return None, str(error) if named else f"{place.raw / row.path}: {error}", 0
 
     with paths.atomic(place.level(0)) as temporary:
         # Pillow works outside Python's lock, for which each thread waits at times: two a core
         results = threads(work, list(table.itertuples()), 2 * os.cpu_count())
-        table["reason"] = _write(temporary, results, len(table), size)
+        table["reason"], pixel_nm = _write(temporary, results, len(table), size)
         bad = table[table["reason"] != ""]
         if len(bad) and (not skip_bad or len(bad) == len(table)):
             advice = "repair or remove them, or leave them out with skip_bad=True"
-            if skip_bad:
-                advice = "no image is left"
-            listed = [f"{len(bad)} of {len(table)} images cannot be used: {advice}"]
-            listed.extend(bad["reason"][:LISTED])
-            if len(bad) > LISTED:
-                listed.append(f"and {len(bad) - LISTED} more")
-            raise ValueError("\n  ".join(listed))
+            title = f"{len(bad)} of {len(table)} images cannot be used: "
+            more = [f"and {len(bad) - LISTED} more"] if len(bad) > LISTED else []
+            title += "no image is left" if skip_bad else advice
+            raise ValueError("\n  ".join([title, *bad["reason"][:LISTED], *more]))
         if len(bad):
             _leave_out(place, bad)
+        # first away, last written: it never lies beside pixels of other settings
+        place.level0_json.unlink(missing_ok=True)
+    rule = table["range"].iloc[0] if "range" in table else "stated"
+    made = options | {"range": rule, "pixel_nm": pixel_nm}
+    with paths.atomic(place.level0_json) as temporary:
+        temporary.write_text(json.dumps(made))
     return place.level(0)
 
 
+def settings(dataset):
+    """How ``level0.npy`` was made: a dict of border, size, intensity, range and pixel_nm.
+
+    range is the rule of the grey levels ("stated" or "quantiles", see `lot.describe`), pixel_nm the
+    width of each row's pixels in nm, 0 where it is unknown.
+    """
+    file = paths.of(dataset).level0_json
+    if not file.exists():
+        raise FileNotFoundError(f"{file} is missing, how images were read: run notebook 02 again")
+    return json.loads(file.read_text())
+
+
+def like(path, dataset, *, bar="auto"):
+    """Read any image file as `preprocess_dataset` read those of a data set: uint8 (size, size).
+
+    `bar` is that of `read.image`. What was cut or assumed is printed. Returns also the width of a
+    pixel in nm, 0 where it is unknown.
+    """
+    made = settings(dataset)
+    options = {name: made[name] for name in ("border", "size", "intensity")}
+    picture = read.image(path, bar=bar)
+    notes = list(picture.notes)
+    if picture.stated is None and made["range"] == "stated":
+        notes.append("grey range by quantiles, as the file states none; the data set's files do")
+    for note in notes:
+        print(f"{path}: {note}")
+    levels = picture.uint8(by_quantiles=made["range"] == "quantiles")
+    stated = (picture.facts or {}).get("pixel_nm")
+    return preprocess(levels, **options), _pixel_nm(stated, levels, options)
+
+
+def _pixel_nm(stated, levels, options):
+    """Width in nm of a pixel after preprocessing; 0 where the instrument does not state it."""
+    side = min(levels.shape) - 2 * options["border"]
+    return float(stated or 0) * side / options["size"]
+
+
 def _write(path, results, count, size):
-    """Write the good images as a .npy file, row by row; return one reason (or "") per image."""
+    """Write the good images as a .npy file, row by row.
+
+    Returns one reason (or "") for each image and the widths of the pixels of the good ones.
+    """
     header = {"descr": "|u1", "fortran_order": False, "shape": (count, size, size)}
     reasons = []
+    pixel_nm = []
     with open(path, "wb") as file, tqdm(results, "preprocessing", count, unit="image") as bar:
         np.lib.format.write_array_header_1_0(file, header)
-        for image, reason in bar:
+        for image, reason, width in bar:
             reasons.append(reason)
             if image is not None:
                 file.write(image)
+                pixel_nm.append(width)
         # how many are good is known only now; NumPy pads headers to one length, whatever the number
         file.seek(0)
-        header["shape"] = (reasons.count(""), size, size)
+        header["shape"] = (len(pixel_nm), size, size)
         np.lib.format.write_array_header_1_0(file, header)
-    return reasons
+    return reasons, pixel_nm
 
 
 def _leave_out(place, bad):

@@ -1,5 +1,6 @@
 """The embedding as a tool: nearest and unusual images, drift, and what notebooks stored."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 
 from semlib import paths
-from semlib.images import datasets, preprocess, read
+from semlib.images import databar, datasets, preprocess
 from semlib.morphology.encoder import embed
 from semlib.morphology.features import BASELINES
 from semlib.morphology.recipes import load_encoder
@@ -88,27 +89,31 @@ def methods(dataset, seed=0):
     return embeddings
 
 
-def similar(image, dataset, *, count=11, border=4, seed=0, out=None):
+def similar(image, dataset, *, count=11, bar="auto", seed=0, out=None):
     """The images of a data set nearest to an image file, as a contact sheet and a CSV.
 
-    A file of the data set itself is looked up; any other is cropped by `border` pixels,
-    preprocessed and embedded. Returns the table and `out`, both files without ending.
+    A file of the data set itself is looked up; any other is read and preprocessed as they were and
+    embedded. `bar` is the data bar to cut off it, see `read.image`. Returns the table and `out`,
+    both files without ending.
     """
     image = Path(image)
+    paths.check_name(image)
+    bar = databar.option(bar)  # before any file is opened
     place = paths.of(dataset)
     folder, embeddings, manifest, images = _prepared(dataset, seed)
     files = [(place.raw / path).resolve() for path in manifest["path"]]
     if image.resolve() in files:
         row = files.index(image.resolve())
         shown = images[row]
+        pixel_nm = manifest["pixel_nm"].iloc[row]
         indices, distances = neighbours(embeddings, count)
     else:
         row = 0
-        shown = preprocess.preprocess(read.image(image), border=border, size=images.shape[1])
+        shown, pixel_nm = preprocess.like(image, dataset, bar=bar)
         query = embed(load_encoder(folder), shown[None], progress=False)
         indices, distances = neighbours(embeddings, count, query)
     out = Path(out or place.figures / f"similar_{image.stem}")
-    query = {f"query\n{image.name}": shown}
+    query = [(f"query\n{image.name}", shown, pixel_nm)]
     return _write(out, dataset, manifest, images, indices[row], distances[row], query)
 
 
@@ -118,7 +123,7 @@ def outliers(dataset, *, count=18, neighbours=5, seed=0, out=None):
     distances = unusualness(embeddings, count=neighbours)
     order = np.argsort(-distances, kind="stable")[:count]
     out = Path(out or paths.of(dataset).figures / "outliers")
-    return _write(out, dataset, manifest, images, order, distances[order], {})
+    return _write(out, dataset, manifest, images, order, distances[order], [])
 
 
 def _prepared(dataset, seed):
@@ -126,12 +131,16 @@ def _prepared(dataset, seed):
     manifest = datasets.load_manifest(dataset)
     images = np.load(paths.of(dataset).level(0), mmap_mode="r")
     embeddings = np.load(folder / "embeddings.npy")
-    if not len(embeddings) == len(images) == len(manifest):
+    pixel_nm = preprocess.settings(dataset)["pixel_nm"]
+    trained_on = json.loads((folder / "config.json").read_text())["data"]
+    same = len(embeddings) == len(images) == len(manifest) == len(pixel_nm)
+    if not same or hashlib.sha256(images).hexdigest() != trained_on:
         raise ValueError(f"{dataset} mixes different runs: run notebooks 01 to 04 again")
-    return folder, embeddings, manifest, images
+    return folder, embeddings, manifest.assign(pixel_nm=pixel_nm), images
 
 
 def _write(out, dataset, manifest, images, chosen, distances, query):
+    """Write a contact sheet of the query, (title, image, pixel size), and the chosen images."""
     import matplotlib.pyplot as plt  # slow to import
 
     from semlib import plots, saving
@@ -143,9 +152,13 @@ def _write(out, dataset, manifest, images, chosen, distances, query):
         f"{line.rank}. {line.image_id[:12]}\nlabel {line.label or '–'}, {line.distance:.3g}"
         for line in table.itertuples()
     ]
+    pixel_nm = manifest["pixel_nm"].iloc[chosen]
+    titles, shown, pixel_nm = zip(
+        *query, *zip(titles, images[chosen], pixel_nm, strict=True), strict=True
+    )
     with plt.rc_context():
         saving.style()
-        figure = plots.image_grid([*query.values(), *images[chosen]], [*query, *titles])
+        figure = plots.image_grid(shown, titles, pixel_nm=pixel_nm)
         stamp = {"ha": "right", "va": "top", "fontsize": 7, "color": "0.35"}
         figure.text(0.995, -0.005, saving.source(dataset), **stamp)
         with paths.atomic(out.with_name(f"{out.name}.png")) as temporary:

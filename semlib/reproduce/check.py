@@ -45,6 +45,7 @@ def _machine():
 
 
 def _data():
+    from semlib.images import micrographs
     from semlib.images.datasets import ARCHIVES
 
     for name in paths.BUILT_IN:
@@ -62,6 +63,10 @@ def _data():
             yield "missing", name, f"{command} (simulated)"
         if archive and place.archive.is_file():
             yield _checksum(place.archive, archive.sha256, command)
+    if absent := micrographs.missing():
+        yield "missing", "real micrographs for notebooks 07 and 08", absent
+    else:
+        yield "ok", f"real micrographs: {micrographs.folder()}"
     for manifest in sorted(paths.data_root().glob("*/manifest.csv")):
         if manifest.parent.name not in paths.BUILT_IN:
             yield "ok", f"{manifest.parent.name} (an own folder): {_contents(manifest)}"

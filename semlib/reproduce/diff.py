@@ -33,7 +33,9 @@ def compare(first, second):
     changes += _differences(*({("table", name, ""): "there" for name in of} for of in tables))
     for name in sorted(tables[0].keys() & tables[1].keys()):
         if tables[0][name].read_bytes() != tables[1][name].read_bytes():
-            changes += _table_changes(name, *(pd.read_csv(files[name]) for files in tables))
+            options = {"keep_default_na": False, "na_values": [""]}  # NA may be a name
+            both = (pd.read_csv(files[name], **options) for files in tables)
+            changes += _table_changes(name, *both)
     return pd.DataFrame(changes, columns=COLUMNS)
 
 

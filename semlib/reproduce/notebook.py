@@ -10,6 +10,7 @@ from functools import cached_property
 import yaml
 
 from semlib import paths
+from semlib.reproduce import limits
 
 _TYPES = {"int": int, "bool": bool, "str": str, "list": list, "dict": dict}
 _OPTIONS = ("dataset", "seed")  # parameters that are options of the command
@@ -110,7 +111,7 @@ def assign(suite, selected, *, dataset, profile, seed, parameters):
     """Values of each selected notebook: its defaults, then the profile's, then `parameters`.
 
     The profile must fit all notebooks of the suite. ValueError for an unknown profile, notebook or
-    parameter, and for a value of another type than the declared one.
+    parameter, and for a value of another type than the declared one or outside its limits.
     """
     presets, file = _profile(profile)
     declared = {notebook.name: notebook.parameters for notebook in suite}
@@ -126,6 +127,7 @@ def assign(suite, selected, *, dataset, profile, seed, parameters):
             name: line.convert(given.get(name, line.default), book.name)
             for name, line in book.parameters.items()
         }
+        limits.check(book.name, assigned[book.name])
     return assigned
 
 

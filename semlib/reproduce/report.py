@@ -51,7 +51,7 @@ def _page(dataset, place):
     parts += [(book.name, book.title, _section(book, records, place)) for book in suite]
     title = "Machine and versions"
     parts.append(("machine", title, _headed(title, machine.to_html(header=False, border=0))))
-    notes = _SYNTHETIC if place.name == "synthetic" else ""
+    notes = _SYNTHETIC if place.name == "synthetic" else _as_read(place)
     notes += _EXPLORER if (place.figures / "explorer.html").exists() else ""
     links = [f'<li><a href="#{name}">{html.escape(text)}</a></li>' for name, text, _ in parts]
     sections = [f'<section id="{name}">{body}</section>\n' for name, _, body in parts]
@@ -63,6 +63,18 @@ def _page(dataset, place):
 <nav><ul>{"".join(links)}</ul></nav>
 {"".join(sections)}</body></html>
 """
+
+
+def _as_read(place):
+    """One line on own images: what the folder holds and how its files were read."""
+    from semlib.images import datasets, folder
+
+    if place.name in paths.BUILT_IN or not place.manifest.exists():
+        return ""
+    table = datasets.load_manifest(place.dataset)
+    cut = (table[["bar_top", "bar_bottom"]] != "0").any(axis=1).sum()
+    rule = f"grey range {table['range'].iloc[0]}, a data bar cut off {cut} of {len(table)} images"
+    return f"<p>Read: {html.escape(folder.listing(place.raw).line())}; {rule}.</p>"
 
 
 def _headed(title, body):

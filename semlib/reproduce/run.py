@@ -12,8 +12,8 @@ import time
 
 import semlib
 from semlib import paths
+from semlib.reproduce import limits, report, state
 from semlib.reproduce import notebook as nb
-from semlib.reproduce import report, state
 
 
 class NotebookError(RuntimeError):
@@ -53,6 +53,8 @@ def reproduce(
         for number, notebook in enumerate(selected, 1):
             label = f"[{number}/{len(selected)}] {notebook.name}"
             state.check_inputs(notebook, suite, place)
+            for later in selected[number - 1 :]:  # too few images for k: said before the training
+                limits.check(later.name, values[later.name], limits.shape(notebook, place))
             fingerprint = state.fingerprint(notebook, values[notebook.name], place)
             why = ["--force"] if force else record.reasons(notebook.name, fingerprint)
             reasons[notebook.name] = why

@@ -24,7 +24,8 @@ class Run:
 
     def table(self, name, rows="index >= 0"):
         """The chosen rows of a table, with full precision."""
-        return pd.read_csv(self.place.figures / f"{name}.csv").query(rows)
+        file = self.place.figures / f"{name}.csv"
+        return pd.read_csv(file, keep_default_na=False, na_values=[""]).query(rows)  # NA is a name
 
     def labels(self):
         """The labels of the labelled images."""

@@ -8,21 +8,25 @@ from pathlib import Path
 import yaml
 
 from semlib import paths
+from semlib.reproduce import limits, state
 from semlib.reproduce import notebook as nb
-from semlib.reproduce import state
 from semlib.teaching import answers
 
 _wrong = collections.Counter()  # wrong answers to each exercise in this kernel
 
 
-def ready(notebook, dataset="synthetic"):
-    """Make sure that the inputs of a notebook, such as "05", are there.
+def ready(notebook, dataset="synthetic", values=()):
+    """Make sure that the inputs of a notebook, such as "05", are there, and its parameters fit.
 
-    FileNotFoundError where one is missing, with the notebook that makes it and the command to run.
+    FileNotFoundError where an input is missing, with the notebook that makes it and the command to
+    run; ValueError for a parameter among `values`, {name: value}, that `limits.check` refuses.
     """
     suite = nb.numbered()
     (opened,) = nb.select(suite, [notebook])
-    state.check_inputs(opened, suite, paths.of(dataset))
+    place = paths.of(dataset)
+    state.check_inputs(opened, suite, place)
+    given = {name: values[name] for name in opened.parameters if name in values}
+    limits.check(opened.name, given, limits.shape(opened, place))
 
 
 def check(exercise, answer=None, dataset="synthetic", *, seed=0):

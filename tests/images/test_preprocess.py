@@ -1,5 +1,6 @@
 """Cropping, resizing, intensities, and a whole data set with bad images in it."""
 
+import json
 import threading
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 from semlib import paths
 from semlib.images import read
 from semlib.images.datasets import load_manifest, manifest
-from semlib.images.preprocess import preprocess, preprocess_dataset
+from semlib.images.preprocess import preprocess, preprocess_dataset, settings
 from semlib.workers import threads
 
 
@@ -219,6 +220,7 @@ def test_without_a_manifest_it_says_so(tmp_path):
 
 def test_an_interrupted_run_leaves_the_old_file(own, monkeypatch):
     before = preprocess_dataset(own, size=32).read_bytes()
+    made = settings(own)
     lock = threading.Lock()
     calls = []
     image = read.image
@@ -235,7 +237,26 @@ def test_an_interrupted_run_leaves_the_old_file(own, monkeypatch):
         preprocess_dataset(own, size=16)
     place = paths.of(own)
     assert place.level(0).read_bytes() == before
-    assert sorted(file.name for file in place.data.iterdir()) == ["level0.npy", "manifest.csv"]
+    assert settings(own) == made and made["size"] == 32
+    names = sorted(file.name for file in place.data.iterdir())
+    assert names == ["level0.json", "level0.npy", "manifest.csv"]
+
+
+def test_how_it_was_read_never_lies_beside_pixels_of_other_settings(own, monkeypatch):
+    """Killed between the two files, a run leaves the new pixels without a word on them."""
+    preprocess_dataset(own, size=32, border=2)
+    expected = {"border": 2, "size": 32, "intensity": "full", "range": "stated"}
+    assert settings(own) == expected | {"pixel_nm": [0.0] * 70}
+    dumps = json.dumps
+    monkeypatch.setattr(json, "dumps", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        preprocess_dataset(own, size=16)
+    assert np.load(paths.of(own).level(0)).shape[1] == 16
+    with pytest.raises(FileNotFoundError, match=r"level0\.json is missing.*run notebook 02 again"):
+        settings(own)
+    monkeypatch.setattr(json, "dumps", dumps)
+    preprocess_dataset(own, size=16)
+    assert settings(own)["size"] == 16
 
 
 def test_threads_stay_close_ahead_of_the_writer():

@@ -1,10 +1,16 @@
 import numpy as np
 import pytest
 import pywt
+import tifffile
 from skimage.feature import graycomatrix, graycoprops, local_binary_pattern
 from sklearn.decomposition import PCA
+from sklearn.metrics import normalized_mutual_info_score
 
+from semlib.images import datasets, simulator
+from semlib.images.preprocess import preprocess_dataset
 from semlib.morphology import features
+from semlib.morphology.clustering import fit_clusters, standardise
+from tests.images.own_files import bar
 
 PROPERTIES = ("contrast", "dissimilarity", "homogeneity", "energy", "correlation")
 
@@ -128,3 +134,55 @@ def test_unknown_methods_and_statistics_are_named():
         features.lbp(images, method="ror")
     with pytest.raises(ValueError, match=r"wavelet statistics \['max'\]: use some of mean"):
         features.wavelet(images, statistics=["max", "std"])
+
+
+@pytest.fixture(scope="module")
+def scans():
+    return simulator.sample(24, seed=0, size=160).images
+
+
+def as_counts(scan):
+    """128 levels in the middle of 16 bits, as a detector of 10 bits may write them."""
+    return scan.astype(np.uint16) * 8 + 2000
+
+
+def with_hot_pixel(scan, there):
+    counts = as_counts(scan)
+    counts[70, 70] = 65535 if there else counts[70, 70]
+    return counts
+
+
+def with_white_bar(scan, there):
+    white_on_black = bar("white on black", 24, 160).astype(np.uint16) * 257
+    return np.concatenate([as_counts(scan), white_on_black]) if there else as_counts(scan)
+
+
+def with_bar_of_two_styles(scan, second):
+    style = "framed black on white" if second else "white on black"
+    return np.concatenate([scan, bar(style, 24, 160)])
+
+
+KINDS = {
+    "8 and 16 bits": lambda scan, second: as_counts(scan) if second else scan,
+    "hot pixel": with_hot_pixel,
+    "white bar": with_white_bar,
+    "two styles of bars": with_bar_of_two_styles,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_clusters_are_not_how_a_file_was_written(scans, tmp_path, kind):
+    """Two clusters were depth, hot pixel or style of the bar: NMI .82 to 1.00."""
+    for number, scan in enumerate(scans):
+        # copies of one scan in both depths, else each scan once
+        seconds = (0, 1) if kind == "8 and 16 bits" else (number % 2,)
+        for second in seconds:
+            tifffile.imwrite(tmp_path / f"{number:02}-{second}.tif", KINDS[kind](scan, second))
+    written = datasets.manifest(tmp_path)["image_id"].str[-1]
+    images = np.load(preprocess_dataset(tmp_path, size=64))
+    vectors = {name: standardise(method(images)) for name, method in features.TEXTURE.items()}
+    vectors["PCA"] = features.pca(images, components=20)
+    for name, values in vectors.items():
+        clusters = fit_clusters(values, k=2).labels_
+        assert normalized_mutual_info_score(written, clusters) < 0.1, name

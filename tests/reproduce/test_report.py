@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shutil
 
 import nbformat.v4 as v4
 import numpy as np
@@ -14,7 +15,9 @@ from nbformat import write
 from PIL import Image
 
 from semlib import paths, saving
+from semlib.images import datasets, folder
 from semlib.reproduce import report
+from tests.images.own_files import bar, scan
 
 
 def png():
@@ -105,3 +108,22 @@ def test_written_again_only_if_a_notebook_has_run(page):
 def test_a_run_without_tables_of_the_paper_has_no_section_for_them(page):
     (paths.of("synthetic").figures / "scores.csv").unlink()
     assert "Paper and ours" not in page()
+
+
+def test_a_page_on_own_images_says_how_they_were_read(page, tmp_path):
+    """Eight bits beside sixteen, one with a data bar, one mask, one file that is none."""
+    lot = tmp_path / "lot"
+    (lot / "masks").mkdir(parents=True)
+    Image.fromarray(np.concatenate([scan(1), bar("framed", 40)])).save(lot / "a.png")
+    Image.fromarray(scan(2).astype(np.uint16) * 9).save(lot / "b.png")
+    Image.fromarray(np.uint8(scan(2) > 120)).save(lot / "masks" / "b.png")
+    (lot / "notes.doc").touch()
+    datasets.manifest(lot)
+    place = paths.of(lot)
+    shutil.copytree(paths.of("synthetic").figures, place.figures)
+    text = report.write(lot).read_text(encoding="utf-8")
+    said = f"Read: {folder.listing(lot).line()}; grey range quantiles, "
+    said += "a data bar cut off 1 of 2 images."
+    assert "2 images, 0 labels, 1 masks" in said and "notes.doc" in said
+    assert said in text
+    assert "Read: " not in page()

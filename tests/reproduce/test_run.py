@@ -15,9 +15,9 @@ import pytest
 
 import semlib
 from semlib import paths
+from semlib.reproduce import limits, state
 from semlib.reproduce import notebook as nb
 from semlib.reproduce import run as module
-from semlib.reproduce import state
 
 HEAD = 'dataset: str = "synthetic"  # data set\nseed: int = 0  # seed\n'
 STEPS = "n: int = 3  # steps"
@@ -191,6 +191,24 @@ def test_unknown_names_are_refused_before_anything_runs(suite, in_process, optio
     with pytest.raises(ValueError, match=message):
         run(**options)
     assert in_process == []
+
+
+def test_too_few_images_are_said_before_the_training_not_after_it(suite, in_process, monkeypatch):
+    make = "import numpy\nnumpy.save(place.level(0), numpy.zeros((5, 16, 16), 'uint8'))"
+    write_notebook("01_first", "", PLACE + make, outputs=["data/level0.npy"])
+    read = {"inputs": ["data/level0.npy"], "outputs": ["data/trained.txt"]}
+    write_notebook("02_second", "", PLACE + "(place.data / 'trained.txt').touch()", **read)
+    write_notebook("03_third", "k: int = 6  # clusters", "1", inputs=["data/trained.txt"])
+    (paths.PROFILES / "standard.yaml").write_text("{}")
+    monkeypatch.setattr(limits, "_limits", lambda: {"03_third": {"k": 2}})
+    with pytest.raises(ValueError, match="03_third: k is 6: there are 5 images: use fewer"):
+        run()
+    assert in_process == ["01_first"]
+    with pytest.raises(ValueError, match="03_third: k is 1: use 2 or more"):
+        run(parameters={"k": 1})
+    assert in_process == ["01_first"]
+    run(parameters={"k": 4})
+    assert in_process[1:] == ["02_second", "03_third"]
 
 
 @pytest.mark.parametrize(
