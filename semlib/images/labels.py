@@ -13,26 +13,23 @@ def is_label_file(file):
     return file.stem.lower() in LABEL_FILES and file.suffix.lower() in (".csv", ".tsv")
 
 
-def read_labels(folder, pictures, passed_over):
-    """Labels by place of the picture, from the folder's file of labels; empty without one.
+def read_labels(files, pictures, remarks):
+    """Labels by place of the picture, from the one file of labels; empty without one.
 
-    `pictures` has the file and folder's label by place without ending; `passed_over` receives the
-    columns that are not read.
+    `pictures` has the file and folder's label by place without ending; `remarks` receives what is
+    not read of the file.
     """
-    files = [file for file in sorted(folder.iterdir()) if is_label_file(file)]
     if not files:
         return {}
     if len(files) > 1:
-        raise ValueError(
-            f"{folder}: {files[0].name} and {files[1].name} both name labels: remove one"
-        )
+        raise ValueError(f"{files[0]} and {files[1].name} both name labels: remove one")
     columns, lines = _table(files[0])
     file_column = _column(files[0], columns, FILE_COLUMNS, "file")
     label_column = _column(files[0], columns, LABEL_COLUMNS, "label")
     ignored = [c for n, c in enumerate(columns) if n not in (file_column, label_column) and c]
     if ignored:
-        passed_over.append((files[0].name, f"columns not read: {', '.join(ignored)}"))
-    places = _places(pictures)
+        remarks.append(f"{files[0].name}: columns not read: {', '.join(ignored)}")
+    whole, bare = _names(pictures)
     labels = {}
     for number, cells in enumerate(lines, start=2):
         if not any(cells):
@@ -42,25 +39,47 @@ def read_labels(folder, pictures, passed_over):
                 f"{files[0]}, line {number}: {len(cells)} columns, as the header has {len(columns)}"
             )
         name = cells[file_column]
-        key = places.get(name.replace("\\", "/").lower())
-        if key is None:
+        keys = _named(name, whole, bare)
+        if not keys:
             raise FileNotFoundError(
-                f"{files[0]}, line {number}: {name!r} is not an image in {folder}"
+                f"{files[0]}, line {number}: {name!r} is not an image in this folder"
             )
+        if len(keys) > 1:
+            raise ValueError(f"{files[0]}, line {number}: {name!r} can be {' or '.join(keys)}")
+        (key,) = keys
         if key in labels:
             raise ValueError(f"{files[0]}, line {number}: {name!r} is listed twice")
         labels[key] = cells[label_column]
     return labels
 
 
-def _places(pictures):
-    """How a list may call a picture, in small letters, with its ending or without."""
-    places = {}
-    for key, (file, _) in pictures.items():
-        with_folder = f"{file.parent.name}/{file.name}"
-        for name in (key, file.name, file.stem, f"{key}{file.suffix}", with_folder):
-            places.setdefault(name.lower(), key)
-    return places
+def _names(pictures):
+    """Places of pictures by their path and by their name alone, with ending or without."""
+    whole = {key: {key, key + file.suffix} for key, (file, _) in pictures.items()}
+    bare = {key: {file.stem, file.name} for key, (file, _) in pictures.items()}
+    return _by_text(whole), _by_text(bare)
+
+
+def _by_text(names):
+    """Places by name; a name in small letters means all that differ from it in capitals only."""
+    exact = {}
+    small = {}
+    for key, texts in names.items():
+        for text in texts:
+            exact.setdefault(text, []).append(key)
+            small.setdefault(text.lower(), []).append(key)
+    return small | exact
+
+
+def _named(name, whole, bare):
+    """Places that a list may mean by a name, whatever folders it puts before it."""
+    path = name.replace("\\", "/")
+    parts = path.split("/")
+    for start in range(len(parts)):
+        tail = "/".join(parts[start:])
+        if keys := whole.get(tail) or whole.get(tail.lower()):
+            return keys
+    return bare.get(path) or bare.get(path.lower()) or []
 
 
 def _table(file):

@@ -25,9 +25,10 @@ def describe(raw, bar="auto"):
     listing = folder.listing(raw)
     print(listing.line())
     files = [raw / image["path"] for image in listing.images]
-    by = "stated" if read.all_state_range(files) else "quantiles"
     opened = threads(lambda file: _opened(file, bar), files, os.cpu_count())
     pictures = list(tqdm(opened, "looking at images", len(files), unit="image"))
+    stated = all(picture.stated for picture in pictures if picture)
+    by = "stated" if stated else "quantiles"
     table = pd.DataFrame(listing.images).assign(range=by, mask_rule="", mask_side="")
     table["bar_top"] = [picture.bar[0] if picture else "" for picture in pictures]
     table["bar_bottom"] = [picture.bar[1] if picture else "" for picture in pictures]
@@ -36,7 +37,7 @@ def describe(raw, bar="auto"):
     notes = [list(picture.notes) if picture else [] for picture in pictures]
     masked = [i for i, picture in enumerate(pictures) if picture and table["mask_path"][i]]
     mask_files = [raw / table["mask_path"][i] for i in masked]
-    decided = masks.decide_set(mask_files, [pictures[i] for i in masked])
+    decided = masks.decide_set(mask_files, [pictures[i] for i in masked], keep=False)
     for i, mask in zip(masked, decided, strict=True):
         table.loc[i, "mask_rule"] = mask.rule
         table.loc[i, "mask_side"] = SIDES[mask.bright]

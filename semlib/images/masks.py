@@ -3,11 +3,14 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import ndimage
 
 from semlib.images.decode import stored
 
-FEW = 32  # values up to which a mask is an image of labels
-SOFT = 10  # levels beside 0 and 255 that count as these
+FEW = 32  # values up to which small whole numbers are labels
+SOFT = 10  # levels of 255 beside black and white that count as these
+EDGES = 0.2  # share of the pixels up to which grey ones are the edges of marks
+AREAS = 0.3  # share of the grey ones inside areas of one value, from which on these are labels
 CLEAR = 0.25  # share of the rarer value up to which a single mask is plain without its set
 
 
@@ -15,10 +18,15 @@ CLEAR = 0.25  # share of the rarer value up to which a single mask is plain with
 class Mask:
     """Which pixels of a picture are marked, and how that was decided."""
 
-    marked: np.ndarray  # bool (H, W)
+    marked: np.ndarray | None  # bool (H, W); None where it was not kept
     rule: str  # the decision in a few words
     doubt: str = ""  # what a person should look at; empty where the file is plain
     bright: bool | None = None  # of two values: whether the brighter one was taken
+    share: float = 0.0  # of the picture that is marked
+
+
+class _OneValue(ValueError):
+    """A mask of one value that is not 0, which its set may explain."""
 
 
 def decide(path, like=None, *, bright=None):
@@ -26,8 +34,8 @@ def decide(path, like=None, *, bright=None):
 
     - One value: nothing is marked if it is 0, else the file is refused.
     - Two values or colours: the rarer one is marked, unless `bright` tells.
-    - Grey edges between two values, as Carinthia-S has them: split at 128, then as before.
-    - Few whole numbers are labels: all but 0 is marked.
+    - Grey edges between black and white, as Carinthia-S has them: split at 128, then as before.
+    - Small whole numbers, or areas of one number each, are labels: all but 0 is marked.
     - Several colours are classes: all but black is marked, or all but the colour of more than half.
     - A picture that is transparent somewhere and of one colour elsewhere: what is opaque.
 
@@ -49,29 +57,42 @@ def decide(path, like=None, *, bright=None):
     marked, rule, side = _marked(path, levels, kind, bright)
     share = float(marked.mean())
     doubt = f"{share:.0%} of the picture is marked" if share > 0.5 else ""
-    return Mask(marked, rule, doubt, side)
+    return Mask(marked, rule, doubt, side, share)
 
 
-def decide_set(paths, likes):
+def decide_set(files, likes, *, keep=True):
     """Decide the masks of a set together: a set marks the same side of two values.
 
     A mask whose rarer value is the other side than in most of the set goes with the set where that
-    value is not rare at all (`CLEAR`); in any case the disagreement stands in its `doubt`. `likes`
-    are as `like` of `decide`. Returns a list of `Mask`.
+    value is not rare at all (`CLEAR`), and so does one of a single value; the disagreement stands
+    in its `doubt`. `likes` are as `like` of `decide`. Returns a list of `Mask`; without `keep` they
+    lack `marked`, which of a large set would fill the memory.
     """
-    decided = [decide(path, like) for path, like in zip(paths, likes, strict=True)]
-    sides = [one.bright for one in decided if one.bright is not None]
+
+    def decided(number, bright=None):
+        one = decide(files[number], likes[number], bright=bright)
+        return one if keep else replace(one, marked=None)
+
+    masks = []
+    for number in range(len(files)):
+        try:
+            masks.append(decided(number))
+        except _OneValue:
+            masks.append(None)
+    sides = [one.bright for one in masks if one and one.bright is not None]
     common = 2 * sides.count(True) >= len(sides)
     name = {True: "brighter", False: "darker"}
-    for number, one in enumerate(decided):
-        if one.bright in (None, common):
-            continue
-        doubt = f"marks the {name[not common]} value, most masks of the set the {name[common]}"
-        if one.marked.mean() > CLEAR:
-            one = decide(paths[number], likes[number], bright=common)
-            doubt = f"its {name[not common]} value is rarer, but the set marks the {name[common]}"
-        decided[number] = replace(one, doubt="; ".join(filter(None, [doubt, one.doubt])))
-    return decided
+    for number, one in enumerate(masks):
+        if one is None:
+            masks[number] = decided(number, common)
+        elif one.bright is (not common):
+            doubt = f"marks the {name[not common]} value, most masks of the set the {name[common]}"
+            if one.share > CLEAR:
+                one = decided(number, common)
+                doubt = f"its {name[not common]} value is rarer, but the set marks the "
+                doubt += name[common]
+            masks[number] = replace(one, doubt="; ".join(filter(None, [doubt, one.doubt])))
+    return masks
 
 
 def _fitted(path, levels, like):
@@ -93,34 +114,34 @@ def _fitted(path, levels, like):
 
 def _levels(path, pixels):
     """One number a pixel and what it is: a value, an opacity or the number of a colour."""
-    if pixels.dtype == bool:
-        return pixels.astype(np.uint8), "values"
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
         raise ValueError(f"{path}: a mask must not hold numbers that are not finite")
     if pixels.ndim == 2:
         return pixels, "values"
     if pixels.shape[-1] in (2, 4):
         alpha = pixels[..., -1]
-        opaque = pixels[alpha > 0][:, :-1]
-        if alpha.min() < alpha.max() and (opaque == opaque[:1]).all():
-            return alpha, "opacities"
         pixels = pixels[..., :-1]
-    if (np.ptp(pixels, axis=-1) == 0).all():
+        opaque = pixels[alpha > 0]
+        if alpha.min() < alpha.max() and (opaque == opaque[0]).all():
+            return alpha, "opacities"
+        pixels = np.where(alpha[..., None] > 0, pixels, 0)
+    if (pixels == pixels[..., :1]).all():
         return pixels[..., 0], "values"
     return _numbered_colours(path, pixels), "colours"
 
 
 def _numbered_colours(path, pixels):
     """Colours as numbers, by brightness where there are two, else with 0 for the background."""
-    colours, places, counts = np.unique(
-        pixels.reshape(-1, pixels.shape[-1]), axis=0, return_inverse=True, return_counts=True
-    )
+    if pixels.dtype.kind != "u" or pixels.dtype.itemsize > 2:
+        raise ValueError(f"{path}: coloured masks have 8 or 16 bits, not {pixels.dtype}")
+    codes = pixels.astype(np.int64) @ [1 << 32, 1 << 16, 1]  # one number is faster told than three
+    colours, first, places, counts = np.unique(codes, True, True, True)
     if len(colours) > FEW:
         raise ValueError(
             f"{path} has {len(colours):,} colours: a mask has one for each class, without shades "
             "(save it as PNG, not as JPEG)"
         )
-    brightness = colours.sum(axis=1, dtype=np.int64)
+    brightness = pixels.reshape(-1, 3)[first].sum(axis=1, dtype=np.int64)
     order = np.argsort(brightness, kind="stable")
     if len(colours) > 2 and brightness[order[0]] > 0:
         common = int(counts.argmax())
@@ -130,36 +151,53 @@ def _numbered_colours(path, pixels):
                 "pixels: make the background black"
             )
         order = np.concatenate([[common], order[order != common]])
-    numbers = np.empty(len(colours), int)
-    numbers[order] = np.arange(len(colours))
-    return numbers[places.reshape(-1)].reshape(pixels.shape[:2])
+    return np.argsort(order)[places].reshape(codes.shape)
 
 
 def _marked(path, levels, kind, bright):
+    """Marked pixels, the rule in words and, of two values, whether the brighter one was taken."""
     values, counts = np.unique(levels, return_counts=True)
     shown = ", ".join(f"{value:g}" for value in values[:5]) + (", ..." if len(values) > 5 else "")
     if len(values) == 1 and values[0] == 0:
         return np.zeros(levels.shape, bool), f"all {kind} are 0: nothing is marked", None
     if len(values) != 2 and bright and levels.dtype == np.uint8:
         return levels >= 128, "at least 128, as told", True
+    if len(values) == 1 and bright is False:  # as empty masks of an inverted set are
+        return np.zeros(levels.shape, bool), f"all {kind} are {shown}: nothing is darker", False
     if len(values) == 1:
-        raise ValueError(
+        raise _OneValue(
             f"{path}: every pixel is {shown}, so all or nothing may be marked: use 0 for nothing"
         )
     if len(values) == 2:
         return _of_two(levels == values[1], f"two {kind}", counts[1] > counts[0], bright)
-    if kind == "colours" or (len(values) <= FEW and values[-1] <= FEW):
+    if kind == "colours" or _are_labels(levels, values):
         if values[0] != 0:
             raise ValueError(f"{path}: labels {shown} without 0, which stands for nothing")
         return levels > 0, f"{len(values)} {kind}: all but the background", None
-    middle = np.mean((levels > SOFT) & (levels < 255 - SOFT))
-    if values[0] <= SOFT and 255 - SOFT <= values[-1] <= 255 and middle < 0.2:
-        high = levels >= 128
+    white = 1 if levels.dtype.kind == "f" else np.iinfo(levels.dtype).max
+    grey = 255 / white * levels.astype(np.float64)
+    middle = np.mean((grey > SOFT) & (grey < 255 - SOFT))
+    if 0 <= grey.min() <= SOFT and 255 - SOFT <= grey.max() <= 255 and middle < EDGES:
+        high = grey >= 128
         return _of_two(high, "grey edges, split at 128", high.mean() > 0.5, bright)
     raise ValueError(
         f"{path} has {len(values):,} {kind} ({shown}), as a picture has: a mask has two values, "
         "small whole numbers for labels, or one colour for each class"
     )
+
+
+def _are_labels(levels, values):
+    """Whether values number things: small whole numbers, or areas of one value each.
+
+    A soft edge between black and white has its greys side by side, hardly one of them twice.
+    """
+    if not np.array_equal(values, np.rint(values)):
+        return False
+    if len(values) <= FEW and values[-1] <= FEW:
+        return True
+    between = (levels > values[0]) & (levels < values[-1])
+    flat = ndimage.maximum_filter(levels, 3) == ndimage.minimum_filter(levels, 3)
+    return flat[between].mean() > AREAS
 
 
 def _of_two(high, what, high_is_common, bright):

@@ -10,6 +10,7 @@ from semlib.images.decode import states_range, stored
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 GREY = 8  # levels of 255 between the channels of a colour file up to which it is grey (JPEG rounds)
 QUANTILES = (0.001, 0.999)  # one number in a thousand may lie outside: hot pixels move nothing
+WRONG = 0.01  # share of numbers above the stated range from which on the statement is not believed
 MARGIN = 0.1  # of the width between the quantiles, left on either side for small bright defects
 
 
@@ -37,23 +38,20 @@ class Picture:
     def span(self, *, by_quantiles=False):
         """Numbers that become black and white: as stated, or by quantiles.
 
-        Detectors rarely fill 16 bits, and one hot pixel must not set the range. In a lot of files
-        of which one does not state its range all go by quantiles, see `all_state_range`.
+        Detectors rarely fill 16 bits, and neither a hot pixel nor a scale bar that was drawn in
+        white must set the range. In a lot of files of which one does not state its range all go by
+        quantiles, see `all_state_range`.
         """
         if self.stated is not None and not by_quantiles:
             return self.stated
-        low, high = (float(end) for end in np.quantile(self.pixels, QUANTILES))
-        if high <= low:
-            return float(self.pixels.min()), float(self.pixels.max())
+        scanned = _without_marks(self.pixels, self.bits)
+        low, high = (float(end) for end in np.quantile(scanned, QUANTILES))
         margin = MARGIN * (high - low)
         return low - margin, high + margin
 
     def uint8(self, *, by_quantiles=False):
         """Grey levels 0 to 255 over `span`, uint8 (H, W)."""
-        span = self.span(by_quantiles=by_quantiles)
-        if self.pixels.dtype == np.uint8 and span == (0, 255):
-            return self.pixels
-        return np.rint(255 * scaled(self.pixels, span)).astype(np.uint8)
+        return _levels(self.pixels, self.span(by_quantiles=by_quantiles))
 
 
 def image(path, *, bar="auto"):
@@ -84,10 +82,14 @@ def image(path, *, bar="auto"):
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
         count = np.sum(~np.isfinite(pixels))
         raise ValueError(f"{path}: {count:,} numbers are not finite ({pixels.dtype}): replace them")
+    stated = file.stated
+    if stated and np.mean(pixels > stated[1]) > WRONG:
+        notes.append(f"states numbers up to {stated[1]:g}, but they go up to {pixels.max()}")
+        stated = None
     if file.inverted:
-        pixels = _white_high(pixels, file)
+        pixels, stated = _white_high(pixels, file.bits, stated)
         notes.append("MinIsWhite: turned, so that bright is high")
-    picture = Picture(pixels, file.bits, file.stated, notes=tuple(notes))
+    picture = Picture(pixels, file.bits, stated, notes=tuple(notes))
     return _without_bar(path, picture, bar)
 
 
@@ -116,8 +118,6 @@ def _grey(path, file):
     """One channel of a picture whose channels are equal, and the notes on it."""
     pixels = file.pixels
     notes = list(file.notes)
-    if pixels.dtype == bool:
-        return pixels.astype(np.uint8) * 255, notes
     if pixels.ndim == 2:
         return pixels, notes
     if pixels.shape[-1] in (2, 4):
@@ -137,13 +137,32 @@ def _grey(path, file):
     return pixels[..., 1], notes  # green, to which JPEG gives most bits
 
 
-def _white_high(pixels, file):
-    """Turn a picture whose least number is white."""
-    if pixels.dtype == np.uint8:
-        return 255 - pixels
-    if pixels.dtype.kind == "u":
-        return (2**file.bits - 1 - pixels.astype(np.uint64)).astype(pixels.dtype)
-    return pixels.min() + pixels.max() - pixels
+def _white_high(pixels, bits, stated):
+    """Turn a picture whose least number is white, and the range it states."""
+    if pixels.dtype.kind == "f":
+        return -pixels, None
+    white = 2**bits - 1 if pixels.dtype.kind == "u" else -1  # -1 - x turns every signed integer
+    return white - pixels, stated and (white - stated[1], white - stated[0])
+
+
+def _without_marks(pixels, bits):
+    """Numbers without drawn marks: those at an end of the data type, far from all others."""
+    if pixels.dtype.kind != "u":
+        return pixels
+    last = 2**bits - 1
+    inside = pixels[(pixels > 0) & (pixels < last)]
+    if not inside.size:
+        return pixels
+    low, high = np.quantile(inside, QUANTILES)
+    width = high - low
+    drawn = ((pixels == 0) & (low > width)) | ((pixels == last) & (last - high > width))
+    return pixels[~drawn]
+
+
+def _levels(pixels, span):
+    if pixels.dtype == np.uint8 and span == (0, 255):
+        return pixels
+    return np.rint(255 * scaled(pixels, span)).astype(np.uint8)
 
 
 def _without_bar(path, picture, bar):
@@ -153,7 +172,9 @@ def _without_bar(path, picture, bar):
         return picture
     facts = instrument.facts(path)
     if bar == "auto":
-        top, bottom, why = databar.rows(picture.uint8(), facts)
+        third = len(picture.pixels) // 3  # a bar of its own white must not squeeze the picture
+        scan = replace(picture, pixels=picture.pixels[third : len(picture.pixels) - third])
+        top, bottom, why = databar.rows(_levels(picture.pixels, scan.span()), facts)
     else:
         top, bottom = bar
         why = f"{top} rows above and {bottom} below were cut off as told"
