@@ -100,7 +100,7 @@ def _profiles(files, _stages, job):
     for row, named in enumerate(files):
         file = dict(zip(own["files"], named, strict=True))
         try:
-            given = inputs.load(**file)
+            given = inputs.load(**file, bar=own.get("bar", "auto"))
             marked = None if given.mask is None else given.mask.tobytes()
             truth = given.images["reference"]
             reference = _reference(truth.shape, truth.tobytes(), marked)

@@ -31,10 +31,8 @@ def faults(truth, image):
     if -there > max(moved, INVERTED):
         return {"inverted": f"its correlation with the reference is {there:.2f}"}
     if np.abs(shift).max() >= APART and 1 - moved < (1 - EXPLAINED) * (1 - there):
-        below, right = shift
-        return {
-            "shifted": f"it lies {below:.1f} px below and {right:.1f} px right of the reference"
-        }
+        down, right = shift
+        return {"shifted": f"it lies {down:+.1f} px down and {right:+.1f} px right of its place"}
     return {}
 
 
