@@ -117,7 +117,7 @@ def _profiles(files, _stages, job):
 def _reference(shape, image, mask):
     """The reference of the row before may serve again, if its pixels and range are the same."""
     marked = None if mask is None else np.frombuffer(mask, bool).reshape(shape)
-    return trust.Reference(np.frombuffer(image, np.float32).reshape(shape), mask=marked)
+    return trust.Reference(np.frombuffer(image, np.float32).reshape(shape).copy(), mask=marked)
 
 
 def write(folder, index, key, values, bad):

@@ -35,8 +35,9 @@ def load(reference, restored, *, noisy=None, mask=None, bar="auto"):
     """
     files = {"reference": reference, "noisy": noisy, "restored": restored}
     files = {name: file for name, file in files.items() if file}
-    if len({Path(file).resolve() for file in files.values()}) < len(files):
-        raise ValueError(f"one file is named twice: {', '.join(map(str, files.values()))}")
+    for name in ("noisy", "restored"):
+        if name in files and Path(files[name]).resolve() == Path(reference).resolve():
+            raise ValueError(f"reference and {name} are one file, {reference}: name two")
     pictures = {name: read.image(file, bar=bar) for name, file in files.items()}
     pictures, crop = _cropped(files, pictures)
     notes = [f"{name}: {note}" for name, one in pictures.items() for note in one.notes]

@@ -108,6 +108,7 @@ def flowchart():
     """The flowchart of `trust.verdict`, drawn from what it walks: flags above, then the rules."""
     lines = (trust.FLAGS, (*trust.RULES, trust.TRUSTED))
     figure, axes = plt.subplots(2, 1, figsize=(2.1 * len(trust.FLAGS), 8.2))
+    axes[1].set_title("all no", fontsize=9)
     for axis, rules in zip(axes, lines, strict=True):
         axis.set(xlim=(-0.5, len(trust.FLAGS) - 0.5), ylim=(-0.45, 2.5))
         axis.axis("off")
@@ -115,7 +116,7 @@ def flowchart():
             trusted = rule is trust.TRUSTED
             _box(axis, i, 2.05, "all no" if trusted else rule.question, PALETTE[0])
             _arrow(axis, (i, 1.7), (i, 1.32), "" if trusted else "yes")
-            if not trusted:
+            if i + 1 < len(rules):
                 _arrow(axis, (i + 0.4, 2.05), (i + 0.6, 2.05), "no")
             _box(axis, i, 1.0, rule.name, PALETTE[5] if trusted else PALETTE[3])
             _arrow(axis, (i, 0.68), (i, 0.32), "")
@@ -131,6 +132,7 @@ def _box(axis, x, y, text, colour):
 
 def _arrow(axis, start, end, text):
     axis.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": "0.3"})
-    x = (start[0] + end[0]) / 2 + 0.03
+    is_down = start[0] == end[0]
+    x = (start[0] + end[0]) / 2 + 0.03 * is_down
     y = (start[1] + end[1]) / 2 + 0.04
-    axis.text(x, y, text, fontsize=8, va="bottom", ha="left")
+    axis.text(x, y, text, fontsize=8, va="bottom", ha="left" if is_down else "center")
