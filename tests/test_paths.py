@@ -54,3 +54,11 @@ def test_atomic_removes_what_a_killed_run_left(tmp_path):
         assert not temporary.exists()
         temporary.write_text("new")
     assert target.read_text() == "new" and list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_work(tmp_path):
+    paths.check_writable(tmp_path / "new" / "folder", "elsewhere")
+    assert list((tmp_path / "new" / "folder").iterdir()) == []
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PermissionError, match=r"cannot write to .*file .*: elsewhere"):
+        paths.check_writable(tmp_path / "file", "elsewhere")

@@ -104,11 +104,11 @@ def starkest(table):
 def pairs(count):
     """Real pairs ``noisy_XX``, ``clean_XX``: list of (XX, noisy, clean); `micrographs.missing`."""
     files = micrographs.files("kriss")
+    names = [name.removeprefix("noisy_") for name in files if name.startswith("noisy_")]
     loaded = []
-    for name in [name for name in files if name.startswith("noisy_")][:count]:
-        pair = name.removeprefix("noisy_")
-        images = inputs.load(files[f"clean_{pair}"], files[name]).images
-        loaded.append((pair, images["restored"], images["reference"]))
+    for name in [name for name in names if f"clean_{name}" in files][:count]:
+        images = inputs.load(files[f"clean_{name}"], files[f"noisy_{name}"]).images
+        loaded.append((name, images["restored"], images["reference"]))
     return loaded
 
 

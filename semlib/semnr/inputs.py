@@ -10,7 +10,7 @@ from semlib.images import masks, read
 WHITES = tuple(2**bits - 1 for bits in (8, 10, 12, 14, 16))  # greatest numbers of detectors
 FEWEST = 64  # greatest number of floats from which on they count as a detector's
 HELD = 0.999  # share of the pixels that a range must hold: hot pixels do not set it
-SLACK = 1.02  # times the range, as restorers overshoot a little
+SLACK = 0.02  # of the range, by which restorers overshoot it
 FACTOR = 3  # by which medians of files on one grey scale may differ; bits of detectors differ by 4
 LARGEST = 2**26  # pixels, of which each takes about 200 bytes on the way
 
@@ -81,67 +81,49 @@ def _cropped(files, pictures):
 def _ranges(files, pictures):
     """Black and white of every picture, and how they were found, in words.
 
-    Pictures of one kind (of one stated range, integers, floats) share a range; those of another
-    kind take, of the ranges that hold them, the one that brings their median nearest to that of the
-    first kind.
+    Pictures of one kind (of one stated range, integers, floats) share a range. Those of another
+    kind take, of the ranges that hold them, the one that puts their median nearest to the first's.
     """
     kinds = {}
     for name, one in pictures.items():
-        kinds.setdefault(one.stated or one.pixels.dtype.kind, {})[name] = one
+        kinds.setdefault(one.stated or one.pixels.dtype.kind, []).append(name)
+    ranges = {}
+    level = None
     # Of integers only the bits that are used are known, so the others come first
-    first, *others = [kinds[kind] for kind in sorted(kinds, key=lambda kind: kind in ("i", "u"))]
-    fitting = _fitting(first)
-    why = "as stated" if _stated(first) else "the fewest of 8 to 16 bits that hold all images"
-    if fitting == [(0.0, 1.0)]:
-        why = "floats as they are"
-    if not fitting and not others:
-        low, high = _extent(first)
-        margin = read.MARGIN * (high - low)
-        fitting = [(low - margin, high + margin)]
-        why = "by quantiles of all images"
-    ranges = dict.fromkeys(first, fitting[0] if fitting else (0, 0))
-    level = _level(first, ranges)
-    for kind in others:
-        levels = {each: _level(kind, dict.fromkeys(kind, each)) for each in _fitting(kind)}
-        factors = {each: max(level / one, one / level) for each, one in levels.items()}
-        nearest = min(factors, key=factors.get, default=None)
-        if not fitting or nearest is None or factors[nearest] > FACTOR:
-            names = (next(iter(kind)), next(iter(first)))
-            both = [f"{files[name]} ({pictures[name].pixels.dtype})" for name in names]
-            raise ValueError(f"no grey range fits {both[0]} and {both[1]}: save both in one depth")
-        ranges |= dict.fromkeys(kind, nearest)
-        why = "where their medians agree best"
+    for kind in sorted(kinds, key=lambda kind: kind in ("i", "u")):
+        numbers = np.concatenate([pictures[name].pixels.ravel() for name in kinds[kind]])
+        levels = _levels(kind, numbers)
+        level = level or next(iter(levels.values()), None)
+        fitting = {ends: max(one / level, level / one) for ends, one in levels.items()}
+        ends = min(fitting, key=fitting.get, default=None)
+        why = "as stated" if ends == kind else "the least usual range that holds all images"
+        if len(kinds) == 1 and ends is None:
+            low, high = np.quantile(numbers, (1 - HELD, HELD))
+            margin = read.MARGIN * (high - low)
+            ends = (low - margin, high + margin)
+            why = "by quantiles of all images"
+        elif ends is None or fitting[ends] > FACTOR:
+            name = kinds[kind][0]
+            file = f"{files[name]} ({pictures[name].pixels.dtype})"
+            raise ValueError(f"no grey range fits {file} and the others: save all in one depth")
+        ranges |= dict.fromkeys(kinds[kind], ends)
     shown = {name: f"{low:.6g} to {high:.6g}" for name, (low, high) in ranges.items()}
-    one_range = len(set(shown.values())) == 1
-    said = shown["restored"] if one_range else ", ".join(map(" ".join, shown.items()))
-    return ranges, f"{said}, {why}"
+    if len(kinds) == 1:
+        return ranges, f"{shown['restored']}, {why}"
+    return ranges, ", ".join(map(" ".join, shown.items())) + ", where their medians agree best"
 
 
-def _stated(kind):
-    return next(iter(kind.values())).stated
-
-
-def _fitting(kind):
-    """Ranges that pictures of one kind may mean, the likeliest first; none for odd floats."""
-    if _stated(kind):
-        return [_stated(kind)]
-    low, high = _extent(kind)
-    is_float = any(one.pixels.dtype.kind == "f" for one in kind.values())
-    whites = WHITES if not is_float else (1, *WHITES) if high >= FEWEST else (1,)
-    return [
-        (0.0, float(white))
-        for white in whites
-        if low >= (1 - SLACK) * white and high <= SLACK * white
-    ]
-
-
-def _extent(kind):
-    """Least and greatest quantile of pictures of one kind."""
-    ends = [np.quantile(one.pixels, (1 - HELD, HELD)) for one in kind.values()]
-    return float(min(low for low, _ in ends)), float(max(high for _, high in ends))
-
-
-def _level(kind, ranges):
-    """Mean of the medians on the grey scale from 0 to 1; a little more, as it divides."""
-    medians = [np.median(read.scaled(one.pixels, ranges[name])) for name, one in kind.items()]
-    return float(np.mean(medians)) + 1e-3
+def _levels(kind, numbers):
+    """Ranges that numbers of a kind may mean, and their median on each; the likeliest first."""
+    low, median, high = np.quantile(numbers, (1 - HELD, 0.5, HELD))
+    whites = WHITES
+    if kind == "f":
+        whites = (1, *WHITES) if high >= FEWEST else (1,)
+    possible = [kind] if isinstance(kind, tuple) else [(0.0, float(white)) for white in whites]
+    levels = {}
+    for black, white in possible:
+        slack = SLACK * (white - black)
+        if isinstance(kind, tuple) or (black - slack <= low and high <= white + slack):
+            # a little more than it is, as it divides
+            levels[black, white] = float(np.clip((median - black) / (white - black), 0, 1)) + 1e-3
+    return levels

@@ -108,7 +108,8 @@ def flowchart():
     """The flowchart of `trust.verdict`, drawn from what it walks: flags above, then the rules."""
     lines = (trust.FLAGS, (*trust.RULES, trust.TRUSTED))
     figure, axes = plt.subplots(2, 1, figsize=(2.1 * len(trust.FLAGS), 8.2))
-    axes[1].set_title("all no", fontsize=9)
+    for axis, title in zip(axes, ("Flags first", "No flag: the rules"), strict=True):
+        axis.set_title(title, loc="left", fontsize=10)
     for axis, rules in zip(axes, lines, strict=True):
         axis.set(xlim=(-0.5, len(trust.FLAGS) - 0.5), ylim=(-0.45, 2.5))
         axis.axis("off")

@@ -71,7 +71,7 @@ def test_every_depth_gives_the_psnr_of_8_bits(copy, tmp_path, scene):
     assert value == pytest.approx(expected, abs=0.02) and said.startswith(f"0 to {white}, ")
     value, said = psnr(tmp_path, scene | {"restored": copied["restored"]})
     assert value == pytest.approx(expected, abs=0.05)
-    assert f"0 to {white}, where their medians agree best" in said
+    assert f"restored 0 to {white}, where their medians agree best" in said
     value, _ = psnr(tmp_path, copied | {"restored": scene["restored"]})
     assert value == pytest.approx(expected, abs=0.05)
 
@@ -105,13 +105,13 @@ def test_floats_beyond_one_go_by_quantiles_of_all(tmp_path, scene):
     shifted = psnr(tmp_path, each(odd, lambda x: 3 * x + 7))[0]
     assert psnr(tmp_path, odd)[0] == pytest.approx(shifted, abs=1e-3)
     overshot = each(scene, lambda x: np.float32((x - 128.0) / 250 + 0.5))
-    assert psnr(tmp_path, overshot)[1].startswith("0 to 1, floats as")
+    assert psnr(tmp_path, overshot)[1].startswith("0 to 1, the least")
 
 
 @pytest.mark.parametrize("wrong", [lambda x: x / 60.0 - 2, lambda x: np.zeros_like(x, np.uint16)])
 def test_ranges_that_fit_no_common_scale_are_refused(wrong, tmp_path, scene):
     files = saved(tmp_path, scene | {"restored": wrong(scene["restored"])})
-    with pytest.raises(ValueError, match=r"no grey range fits .*restored.tif .* and .*reference"):
+    with pytest.raises(ValueError, match=r"no grey range fits .*restored.tif \(.* and the others"):
         inputs.load(**files)
 
 
@@ -136,6 +136,13 @@ def test_all_lose_the_bar_that_one_has(tmp_path, scene):
     told = inputs.load(**files, bar=(2, 20))
     assert told.images["restored"].shape == told.mask.shape == (86, 112)
     assert inputs.load(**files, bar="none").images["restored"].shape == (108, 112)
+
+
+def test_the_width_of_a_pixel_is_that_of_any_file(tmp_path, scene):
+    files = saved(tmp_path, scene, "png")
+    assert inputs.load(**files).pixel_nm is None
+    (tmp_path / "noisy.txt").write_text("[SemImageFile]\nPixelSize=2.5\nDataSize=112x96\n")
+    assert inputs.load(**files).pixel_nm == 2.5
 
 
 def test_files_that_do_not_fit_are_named(tmp_path, scene):

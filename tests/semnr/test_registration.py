@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy import ndimage
 
 from semlib.semnr import compare, metrics, registration
@@ -39,6 +40,17 @@ def test_registration_follows_drift(field):
     image, truth, _, shift = registration.register(noisy, field)
     assert shift[:, 1] == pytest.approx([0, 3], abs=0.3)
     assert metrics.psnr(truth, image) > 25
+
+
+def test_pairs_of_any_suffix_and_none(tmp_path, monkeypatch, field):
+    assert compare.pairs(3) == []
+    monkeypatch.setenv("SEMLIB_MICROGRAPHS", str(tmp_path))
+    (tmp_path / "kriss").mkdir()
+    levels = np.uint8(255 * field)
+    for name in ("noisy_1.tif", "clean_1.png", "noisy_2.bmp"):  # the last without its partner
+        Image.fromarray(levels).save(tmp_path / "kriss" / name)
+    ((name, noisy, clean),) = compare.pairs(3)
+    assert name == "1" and (noisy == clean).all() and (clean == levels / np.float32(255)).all()
 
 
 @pytest.mark.slow
