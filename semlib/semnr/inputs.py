@@ -11,8 +11,8 @@ WHITES = tuple(2**bits - 1 for bits in (8, 10, 12, 14, 16))  # greatest numbers 
 FEWEST = 64  # greatest number of floats from which on they count as a detector's
 HELD = 0.999  # share of the pixels that a range must hold: hot pixels do not set it
 SLACK = 0.02  # of the range, by which restorers overshoot it
-FACTOR = 3  # by which medians of files on one grey scale may differ; bits of detectors differ by 4
-LARGEST = 2**26  # pixels, of which each takes about 200 bytes on the way
+FACTOR = 3  # by which means of files on one grey scale may differ; bits of detectors differ by 4
+LARGEST = 2**25  # pixels, each of which takes 170 bytes on the way: 6 GB
 
 
 @dataclass(frozen=True)
@@ -82,15 +82,13 @@ def _ranges(files, pictures):
     """Black and white of every picture, and how they were found, in words.
 
     Pictures of one kind (of one stated range, integers, floats) share a range. Those of another
-    kind take, of the ranges that hold them, the one that puts their median nearest to the first's.
+    kind take, of the ranges that hold them, the one that puts their mean nearest to the first's.
     """
-    kinds = {}
-    for name, one in pictures.items():
-        kinds.setdefault(one.stated or one.pixels.dtype.kind, []).append(name)
+    kinds = _kinds(pictures)
     ranges = {}
     level = None
     # Of integers only the bits that are used are known, so the others come first
-    for kind in sorted(kinds, key=lambda kind: kind in ("i", "u")):
+    for kind in sorted(kinds, key=lambda kind: kind != "f" and not isinstance(kind, tuple)):
         numbers = np.concatenate([pictures[name].pixels.ravel() for name in kinds[kind]])
         levels = _levels(kind, numbers)
         level = level or next(iter(levels.values()), None)
@@ -102,7 +100,7 @@ def _ranges(files, pictures):
             margin = read.MARGIN * (high - low)
             ends = (low - margin, high + margin)
             why = "by quantiles of all images"
-        elif ends is None or fitting[ends] > FACTOR:
+        elif ends is None or (fitting[ends] > FACTOR and np.ptp(numbers)):
             name = kinds[kind][0]
             file = f"{files[name]} ({pictures[name].pixels.dtype})"
             raise ValueError(f"no grey range fits {file} and the others: save all in one depth")
@@ -110,12 +108,25 @@ def _ranges(files, pictures):
     shown = {name: f"{low:.6g} to {high:.6g}" for name, (low, high) in ranges.items()}
     if len(kinds) == 1:
         return ranges, f"{shown['restored']}, {why}"
-    return ranges, ", ".join(map(" ".join, shown.items())) + ", where their medians agree best"
+    return ranges, ", ".join(map(" ".join, shown.items())) + ", where their means agree best"
+
+
+def _kinds(pictures):
+    """Names of pictures by their stated range, or "f" for floats, or "u" and the like."""
+    kinds = {}
+    for name, one in pictures.items():
+        kinds.setdefault(one.stated or one.pixels.dtype.kind, []).append(name)
+    for kind in {"i", "u"} & set(kinds):
+        scans = [pictures[name].pixels for name in kinds[kind] if np.ptp(pictures[name].pixels)]
+        means = [float(pixels.mean()) + 1 for pixels in scans] or [0.0]
+        if 0 < FACTOR * min(means) < max(means):  # such as counts of 12 bits beside full 16
+            kinds |= {f"{kind} of {name}": [name] for name in kinds.pop(kind)}
+    return kinds
 
 
 def _levels(kind, numbers):
-    """Ranges that numbers of a kind may mean, and their median on each; the likeliest first."""
-    low, median, high = np.quantile(numbers, (1 - HELD, 0.5, HELD))
+    """Ranges that numbers of a kind may mean, and their mean on each; the likeliest first."""
+    low, high = np.quantile(numbers, (1 - HELD, HELD))
     whites = WHITES
     if kind == "f":
         whites = (1, *WHITES) if high >= FEWEST else (1,)
@@ -124,6 +135,6 @@ def _levels(kind, numbers):
     for black, white in possible:
         slack = SLACK * (white - black)
         if isinstance(kind, tuple) or (black - slack <= low and high <= white + slack):
-            # a little more than it is, as it divides
-            levels[black, white] = float(np.clip((median - black) / (white - black), 0, 1)) + 1e-3
+            mean = float(read.scaled(numbers, (black, white)).mean())
+            levels[black, white] = mean + 1e-3  # a little more, as it divides
     return levels

@@ -71,9 +71,24 @@ def test_every_depth_gives_the_psnr_of_8_bits(copy, tmp_path, scene):
     assert value == pytest.approx(expected, abs=0.02) and said.startswith(f"0 to {white}, ")
     value, said = psnr(tmp_path, scene | {"restored": copied["restored"]})
     assert value == pytest.approx(expected, abs=0.05)
-    assert f"restored 0 to {white}, where their medians agree best" in said
+    assert f"restored 0 to {white}, where their means agree best" in said
     value, _ = psnr(tmp_path, copied | {"restored": scene["restored"]})
     assert value == pytest.approx(expected, abs=0.05)
+
+
+def test_three_depths_two_of_them_in_one_container(tmp_path, scene):
+    expected = metrics.psnr(scene["reference"] / 255, scene["restored"] / 255)
+    counts = each(scene, COPIES["12 bits"][0])
+    full = {"restored": COPIES["16 bits"][0](scene["restored"])}
+    for reference in (scene, counts):
+        value, said = psnr(tmp_path, reference | {"noisy": counts["noisy"]} | full)
+        assert value == pytest.approx(expected, abs=0.05)
+        assert "noisy 0 to 4095, restored 0 to 65535, where" in said
+
+
+def test_a_blank_image_of_another_depth_is_kept_for_its_flag(tmp_path, scene):
+    given = inputs.load(**saved(tmp_path, scene | {"restored": np.zeros((96, 112), np.uint16)}))
+    assert not given.images["restored"].any() and given.images["noisy"].max() > 0.5
 
 
 def test_hot_pixels_do_not_set_the_range(tmp_path, scene):
@@ -108,7 +123,7 @@ def test_floats_beyond_one_go_by_quantiles_of_all(tmp_path, scene):
     assert psnr(tmp_path, overshot)[1].startswith("0 to 1, the least")
 
 
-@pytest.mark.parametrize("wrong", [lambda x: x / 60.0 - 2, lambda x: np.zeros_like(x, np.uint16)])
+@pytest.mark.parametrize("wrong", [lambda x: x / 60.0 - 2, lambda x: np.uint16(x // 60)])
 def test_ranges_that_fit_no_common_scale_are_refused(wrong, tmp_path, scene):
     files = saved(tmp_path, scene | {"restored": wrong(scene["restored"])})
     with pytest.raises(ValueError, match=r"no grey range fits .*restored.tif \(.* and the others"):
