@@ -65,7 +65,7 @@ def drawn(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("flag", "with_noisy"), zip(WRONG, (True, False) * 2, strict=True))
+@pytest.mark.parametrize(("flag", "with_noisy"), [*zip(WRONG, (True, False) * 2, strict=True)])
 def test_a_flag_is_in_the_verdict_on_the_page_the_terminal_and_in_the_csv(
     flag, with_noisy, files, lines, noisy, drawn, without_weights
 ):
