@@ -119,16 +119,23 @@ def fetch(names):
 @_path("--mask", "Image of the defect, white on black: for CNR, gCNR and recall.")
 @_path("--noisy", "The image before the restoration: for conflicts and a verdict.")
 @_path("--out", "Name of the results without ending. [default: RESTORED_profile]")
-def profile(reference, restored, mask, noisy, out):
+@_value("--bar", "auto", "Data bar to cut off: auto, none, or the rows TOP,BOTTOM.")
+def profile(reference, restored, out, bar, **others):
     """The trust profile of one restored image file: one page as PNG, the numbers as CSV.
+
+    All files get one grey range and lose the same rows of a data bar; both are said.
 
     \b
     python -m semlib profile clean.png denoised.png --mask defect.png --noisy scan.png
     """
+    from semlib.images import databar
     from semlib.semnr import page
 
     out = out or Path.cwd() / f"{Path(restored).stem}_profile"
-    _say(page.write(reference, restored, out, mask=mask, noisy=noisy), out, "%.3f")
+    table = page.write(reference, restored, out, bar=databar.option(bar), **others)
+    for name in page.WORDS:
+        click.echo(f"{name}: {table[name].iloc[-1] or 'none'}")
+    _say(table.drop(columns=[*page.WORDS]), out, "%.3f")
 
 
 @main.command()

@@ -21,7 +21,7 @@ from semlib.images import read
 from semlib.images.preprocess import preprocess
 from semlib.morphology import clustering, features, layout, recipes
 from semlib.morphology.encoder import embed
-from semlib.semnr import dists, page, trust
+from semlib.semnr import dists, inputs, page, trust
 
 
 def settings(stage, columns, encoder):
@@ -102,9 +102,12 @@ def _profiles(files, _stages, job):
     for row, named in enumerate(files):
         file = dict(zip(own["files"], named, strict=True))
         try:
-            reference = _reference(file["reference"], file.get("mask"))
-            shown = [path for path in (file["restored"], file.get("noisy")) if path]
-            profiles = [trust.profile(reference, page.read(path)) for path in shown]
+            given = inputs.load(**file, bar=own.get("bar", "auto"))
+            marked = None if given.mask is None else given.mask.tobytes()
+            truth = given.images["reference"]
+            reference = _reference(truth.shape, truth.tobytes(), marked)
+            shown = [given.images[name] for name in ("restored", "noisy") if name in given.images]
+            profiles = [trust.profile(reference, image) for image in shown]
             numbers = [profile[name] for profile in profiles for name in page.COLUMNS]
             values[row, : len(numbers)] = numbers
         except (ValueError, OSError) as error:
@@ -113,8 +116,10 @@ def _profiles(files, _stages, job):
 
 
 @lru_cache(1)
-def _reference(file, mask):
-    return trust.Reference(page.read(file), mask=page.read_mask(mask) if mask else None)
+def _reference(shape, image, mask):
+    """The reference of the row before may serve again, if its pixels and range are the same."""
+    marked = None if mask is None else np.frombuffer(mask, bool).reshape(shape)
+    return trust.Reference(np.frombuffer(image, np.float32).reshape(shape).copy(), mask=marked)
 
 
 def write(folder, index, key, values, bad):

@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import shutil
+import tempfile
 from pathlib import Path
 
 _HERE = Path(__file__).resolve().parent.parent
@@ -82,6 +83,16 @@ def sha256(path):
     """SHA-256 of a file's content, as 64 hexadecimal digits; the file is read in pieces."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_writable(folder, hint):
+    """Make a folder and try to write into it, before work is spent; else a PermissionError."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise PermissionError(f"cannot write to {folder} ({error.strerror}): {hint}") from error
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ from semlib.images import datasets, read
 from semlib.images.preprocess import preprocess, preprocess_dataset
 from semlib.morphology import clustering, features, recipes, train
 from semlib.morphology.encoder import embed
-from semlib.semnr import dists, page, trust
+from semlib.semnr import dists, trust
 from tests.images.own_files import bar, scan
 
 
@@ -190,12 +190,11 @@ def test_profiles(tmp_path, monkeypatch):
     values = whole(tmp_path / "out" / "profile")
     columns = json.loads((tmp_path / "out" / "profile" / "settings.json").read_text())["columns"]
     assert columns[8:] == [f"noisy_{name}" for name in columns[:8]]
-    mask = page.read_mask(tmp_path / "mask.png")
-    reference = trust.Reference(page.read(tmp_path / names[0]), mask=mask)
-    expected = [trust.profile(reference, page.read(tmp_path / name)) for name in names[1:]]
+    images = [read.image(tmp_path / name).pixels / np.float32(255) for name in names]
+    reference = trust.Reference(images[0], mask=read.mask(tmp_path / "mask.png"))
+    expected = [trust.profile(reference, image) for image in images[1:]]
     np.testing.assert_array_equal(values[0], [p[name] for p in expected for name in columns[:8]])
-    reference = trust.Reference(page.read(tmp_path / names[0]))
-    plain = trust.profile(reference, page.read(tmp_path / names[2]))
+    plain = trust.profile(trust.Reference(images[0]), images[2])
     np.testing.assert_array_equal(values[1, :8], [plain[name] for name in columns[:8]])
     assert np.isnan(values[1, 8:]).all() and np.isnan(values[2]).all()
 

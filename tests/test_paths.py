@@ -64,3 +64,11 @@ def test_a_folder_whose_name_is_not_utf_8_is_named(tmp_path):
         pytest.skip("this file system takes UTF-8 names only")
     with pytest.raises(ValueError, match=r"the name of .*lot\\udce9' is not UTF-8: rename it"):
         paths.of(folder)
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_work(tmp_path):
+    paths.check_writable(tmp_path / "new" / "folder", "elsewhere")
+    assert list((tmp_path / "new" / "folder").iterdir()) == []
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PermissionError, match=r"cannot write to .*file .*: elsewhere"):
+        paths.check_writable(tmp_path / "file", "elsewhere")

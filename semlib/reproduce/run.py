@@ -7,7 +7,6 @@ import contextlib
 import os
 import shutil
 import sys
-import tempfile
 import time
 
 import semlib
@@ -44,7 +43,7 @@ def reproduce(
     selected = nb.select(suite, only, start)
     values = nb.assign(suite, selected, parameters=parameters or {}, **request)
     for folder in (place.data, place.notebooks):
-        _check_writable(folder)
+        paths.check_writable(folder, "SEMLIB_DATA and SEMLIB_FIGURES name other folders")
     with _alone(place):
         record = state.Record(place, **request)
         _say(f"semlib {semlib.__version__}: {place.dataset}, profile {profile}, seed {seed}")
@@ -91,16 +90,6 @@ def _run(notebook, fingerprint, record, label):
     outputs = [state.relative(path, place) for path in sum(made.values(), [copy])]
     record.finish(notebook.name, fingerprint, started=started, seconds=seconds, outputs=outputs)
     _say(f"{label}  done in {seconds:.1f} s")
-
-
-def _check_writable(folder):
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        hint = "SEMLIB_DATA and SEMLIB_FIGURES name other folders"
-        raise PermissionError(f"cannot write to {folder} ({error.strerror}): {hint}") from error
 
 
 @contextlib.contextmanager

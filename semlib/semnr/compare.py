@@ -5,13 +5,12 @@ from itertools import permutations, product
 import pandas as pd
 from tqdm import tqdm
 
-from semlib import paths, saving, stats
-from semlib.semnr import damage, denoise, metrics, plots, stress, trust
+from semlib import saving, stats
+from semlib.images import micrographs
+from semlib.semnr import damage, denoise, inputs, metrics, plots, stress, trust
 from semlib.semnr.gains import gains
-from semlib.semnr.page import read
 from semlib.semnr.registration import register
 
-KRISS = paths.ROOT.parent / "shared" / "real-sem" / "kriss"
 REAL_COLUMNS = ("psnr", "ssim", "fsim", "dists", "edge", "contrast", "invention")
 
 
@@ -103,13 +102,14 @@ def starkest(table):
 
 
 def pairs(count):
-    """Real pairs ``noisy_XX.png``, ``clean_XX.png``: list of (XX, noisy, clean), or empty."""
-    files = sorted(KRISS.glob("noisy_*.png"))[:count]
-    names = [file.stem.removeprefix("noisy_") for file in files]
-    return [
-        (name, *(read(KRISS / f"{kind}_{name}.png") for kind in ("noisy", "clean")))
-        for name in names
-    ]
+    """Real pairs ``noisy_XX``, ``clean_XX``: list of (XX, noisy, clean); `micrographs.missing`."""
+    files = micrographs.files("kriss")
+    names = [name.removeprefix("noisy_") for name in files if name.startswith("noisy_")]
+    loaded = []
+    for name in [name for name in names if f"clean_{name}" in files][:count]:
+        images = inputs.load(files[f"clean_{name}"], files[f"noisy_{name}"]).images
+        loaded.append((name, images["restored"], images["reference"]))
+    return loaded
 
 
 def real(pairs):

@@ -30,8 +30,7 @@ def gains(reference, image):
     defect = np.nan
     if reference.mask is not None:
         away = ~ndimage.binary_dilation(reference.mask, iterations=4)
-        near = ndimage.binary_dilation(reference.mask, iterations=2)
-        defect = _gain((image - reference.golden)[near], (truth - reference.golden)[near])
+        defect = defect_gain(reference, image)
     quiet = away & ~ndimage.binary_dilation(steep, iterations=3)
     quiet = quiet if quiet.any() else ~steep
     size = np.abs(error[away])
@@ -43,6 +42,12 @@ def gains(reference, image):
         "outlier": float(size.max() / max(1.4826 * np.median(size), 1e-6)),
         "defect": defect,
     }
+
+
+def defect_gain(reference, image):
+    """Share of the defect's difference to the golden image that an image has."""
+    near = ndimage.binary_dilation(reference.mask, iterations=2)
+    return _gain((image - reference.golden)[near], (reference.image - reference.golden)[near])
 
 
 def _gain(values, truth):

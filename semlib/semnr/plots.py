@@ -105,31 +105,35 @@ def disagreement(shares):
 
 
 def flowchart():
-    """The flowchart of `trust.verdict`, drawn from the rules that it walks."""
-    count = len(trust.RULES)
-    figure, axis = plt.subplots(figsize=(2.9 * (count + 1), 4.2))
-    axis.set(xlim=(-0.6, count + 0.6), ylim=(-0.45, 2.5))
-    axis.axis("off")
-    for i, rule in enumerate((*trust.RULES, trust.TRUSTED)):
-        trusted = rule is trust.TRUSTED
-        _box(axis, i, 2.05, "all no" if trusted else rule.question, PALETTE[0])
-        _arrow(axis, (i, 1.7), (i, 1.32), "" if trusted else "yes")
-        if not trusted:
-            _arrow(axis, (i + 0.4, 2.05), (i + 0.6, 2.05), "no")
-        _box(axis, i, 1.0, rule.name, PALETTE[5] if trusted else PALETTE[3])
-        _arrow(axis, (i, 0.68), (i, 0.32), "")
-        _box(axis, i, 0.0, rule.next, "#777777")
+    """The flowchart of `trust.verdict`, drawn from what it walks: flags above, then the rules."""
+    lines = (trust.FLAGS, (*trust.RULES, trust.TRUSTED))
+    figure, axes = plt.subplots(2, 1, figsize=(2.1 * len(trust.FLAGS), 8.2))
+    for axis, title in zip(axes, ("Flags first", "No flag: the rules"), strict=True):
+        axis.set_title(title, loc="left", fontsize=10)
+    for axis, rules in zip(axes, lines, strict=True):
+        axis.set(xlim=(-0.5, len(trust.FLAGS) - 0.5), ylim=(-0.45, 2.5))
+        axis.axis("off")
+        for i, rule in enumerate(rules):
+            trusted = rule is trust.TRUSTED
+            _box(axis, i, 2.05, "all no" if trusted else rule.question, PALETTE[0])
+            _arrow(axis, (i, 1.7), (i, 1.32), "" if trusted else "yes")
+            if i + 1 < len(rules):
+                _arrow(axis, (i + 0.4, 2.05), (i + 0.6, 2.05), "no")
+            _box(axis, i, 1.0, rule.name, PALETTE[5] if trusted else PALETTE[3])
+            _arrow(axis, (i, 0.68), (i, 0.32), "")
+            _box(axis, i, 0.0, rule.next, "#777777")
     return figure
 
 
 def _box(axis, x, y, text, colour):
     style = {"boxstyle": "round,pad=0.01", "fc": colour + "26", "ec": colour}
     axis.add_patch(FancyBboxPatch((x - 0.39, y - 0.3), 0.78, 0.6, **style))
-    axis.text(x, y, text, ha="center", va="center", fontsize=9)
+    axis.text(x, y, text, ha="center", va="center", fontsize=8)
 
 
 def _arrow(axis, start, end, text):
     axis.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": "0.3"})
-    x = (start[0] + end[0]) / 2 + 0.03
+    is_down = start[0] == end[0]
+    x = (start[0] + end[0]) / 2 + 0.03 * is_down
     y = (start[1] + end[1]) / 2 + 0.04
-    axis.text(x, y, text, fontsize=8, va="bottom", ha="left")
+    axis.text(x, y, text, fontsize=8, va="bottom", ha="left" if is_down else "center")

@@ -3,25 +3,22 @@
 from itertools import pairwise
 
 import numpy as np
-from scipy import ndimage
+from scipy import fft, ndimage
 from skimage.registration import phase_cross_correlation
 
 MARGIN = 8  # pixels cut off after registration
 BANDS = 5  # of rows, for the drift within a scan
-SMALLEST = 32  # rows in which a displacement can be told
 
 
 def register(noisy, clean):
     """Move the clean image onto the noisy one, both float (H, W), and cut both to what they share.
 
     The slow scan drifts while it runs: after the shift of the whole image those of five bands of
-    rows are measured, twice, and a straight line over the rows is fitted. A data bar at the bottom,
-    where both are equal, is cut off first. Returns the noisy image and the clean one, moved and as
-    it was, float32 (h, w), and the shift (down, right) of the first and the last row in pixels.
+    rows are measured, twice, and a straight line over the rows is fitted. Both are without data
+    bars. Returns the noisy image and the clean one, moved and as it was, float32 (h, w), and the
+    shift (down, right) of the first and the last row in pixels.
     """
-    height = _above_data_bar(noisy, clean)
-    noisy, clean = (image[:height] for image in (noisy, clean))
-    drift = np.zeros((2, height))
+    drift = np.zeros((2, len(noisy)))
     for count in (1, BANDS, BANDS):
         drift += _drift(noisy, _warp(clean, drift), count)
     margin = max(MARGIN, int(np.ceil(np.abs(drift).max())) + 1)
@@ -32,14 +29,13 @@ def register(noisy, clean):
 
 def displacement(a, b):
     """How far image a lies below and to the right of image b, float (2,) in pixels; (H, W) both."""
-    height = _above_data_bar(a, b)
-    return _shift(a[:height], b[:height]) if height >= SMALLEST else np.zeros(2)
-
-
-def _above_data_bar(a, b):
-    # up to the last row of which half the pixels differ by more than 1 %
-    differ = np.median(np.abs(a - b), axis=1) > 0.01
-    return int(np.flatnonzero(differ)[-1]) + 1 if differ.any() else len(a)
+    bands = _bands(a, b)
+    # The greatest product of the two, not its greatest size: half a period of lines is no inversion
+    product = fft.irfft2(fft.rfft2(bands[0]) * fft.rfft2(bands[1]).conj(), a.shape)
+    peak = np.array(np.unravel_index(product.argmax(), a.shape))
+    whole = np.where(2 * peak > a.shape, peak - a.shape, peak)
+    rest = _shift(a, ndimage.shift(b, whole, order=0, mode="nearest"))
+    return whole + rest if np.abs(rest).max() < 2 else whole.astype(float)
 
 
 def _drift(noisy, clean, count):
@@ -59,8 +55,15 @@ def _warp(image, drift):
 
 
 def _shift(a, b):
+    if not (np.ptp(a) and np.ptp(b)):
+        return np.zeros(2)  # nothing to compare
+    bands = _bands(a, b)
+    return phase_cross_correlation(*bands, upsample_factor=20, normalization=None)[0]
+
+
+def _bands(a, b):
     # a band-pass keeps noise and shading out, the window the edges of the frame
     window = np.outer(*(np.hanning(side) for side in a.shape))
-    bands = [ndimage.gaussian_filter(x, 2) - ndimage.gaussian_filter(x, 20) for x in (a, b)]
-    a, b = (band * window for band in bands)
-    return phase_cross_correlation(a, b, upsample_factor=20, normalization=None)[0]
+    return [
+        (ndimage.gaussian_filter(x, 2) - ndimage.gaussian_filter(x, 20)) * window for x in (a, b)
+    ]

@@ -6,13 +6,12 @@ import numpy as np
 import pandas as pd
 
 from semlib import stats
-from semlib.semnr import damage, trust
+from semlib.semnr import damage, trust, visibility
 from semlib.semnr.gains import gains
 
 HONEST = "honest restoration"
 LEFT = 0.3  # share of the noise in the restoration that is then damaged
 LEFTS = (0.15, LEFT, 0.5)  # shares that honest restorers leave
-DETECTABLE = 0.25  # recall from which on a defect counts as found; our choice
 METRICS = ("psnr", "ssim", "fsim", "dists", "cnr", "gcnr", "recall")
 RULES = {  # the article's: the damage that a rule is meant for, and its two thresholds
     "over-smoothing": ("blur", "psnr_up", "fsim_down"),
@@ -157,8 +156,8 @@ def improved(table, by=("stress",)):
 
 def lost_defects(table, by="stress"):
     """Cases in which the defect was found, those where it was lost, and where PSNR rose with it."""
-    before = table[table["before_recall"] >= DETECTABLE]
-    lost = before["recall"] < DETECTABLE
+    before = table[table["before_recall"] >= visibility.FOUND]
+    lost = before["recall"] < visibility.FOUND
     counts = before.assign(cases=1, lost=lost, lost_while_psnr_rose=lost & (before["d_psnr"] > 0))
     columns = ["cases", "lost", "lost_while_psnr_rose"]
     return counts.groupby(by, sort=False)[columns].sum().reset_index()

@@ -1,7 +1,8 @@
-"""The trust profile: metrics on one scale, the article's conflict rules, its flowchart as code.
+"""The trust profile: metrics on one scale, flags, the article's conflict rules, its flowchart.
 
 PSNR is the anchor, SSIM watches structure, FSIM edges, DISTS texture, CNR detectability. The
 article gives the rules without numbers; the thresholds are our choice and measured in notebook 08.
+Our flags come before them, as no rule sees that an image is blank, inverted or beside its place.
 """
 
 from typing import NamedTuple
@@ -11,6 +12,8 @@ from tqdm import tqdm
 
 from semlib.semnr import dists, fsim, metrics, visibility
 from semlib.semnr.damage import without_defect
+from semlib.semnr.faults import faults
+from semlib.semnr.gains import defect_gain
 
 # worst and best value of each axis of the profile
 ANCHORS = {"psnr": (10, 40), "ssim": (0, 1), "fsim": (0, 1), "dists": (1, 0), "cnr": (0, 5)}
@@ -21,6 +24,13 @@ THRESHOLDS = {
     "ssim_stable": 0.05,  # largest change either way
     "dists_worse": 0.02,
     "cnr_down": 0.1,  # relative
+}
+LIMITS = {  # of the flags; our choice, misses and false alarms are counted in tests/semnr
+    "psnr_fell": 0.5,  # dB, as much as a rise that counts
+    "ssim_fell": 0.05,  # as much as still counts as stable
+    "recall_left": 0.5,  # share of the pixels found in the noisy image that must stay found
+    "defect_left": 0.35,  # share of a defect's contrast; light filters kept .5 in 97 of 100 cases
+    "defect_fell": 0.4,  # least loss of that share, as noise alone can hide a faint defect
 }
 
 
@@ -74,12 +84,15 @@ def references(clean, masks, title):
 def profile(reference, image):
     """Metrics of a restored image, raw and on a scale from 0 to 1 where higher is better.
 
-    A dict of `Reference.scores`, scaled (dict, linear between the `ANCHORS`), area and notes.
+    A dict of `Reference.scores`, scaled (dict, linear between the `ANCHORS`), area, the share of
+    the defect's contrast that is left (defect, NaN without a mask), `faults` and notes.
     """
     scores = reference.scores(image)
+    scores["defect"] = np.nan if reference.mask is None else defect_gain(reference, image)
     scaled = {}
     for axis, (worst, best) in ANCHORS.items():
         scaled[axis] = float(np.clip((scores[axis] - worst) / (best - worst), 0, 1))
+    scores["faults"] = faults(reference.image, np.asarray(image, np.float32))
     return scores | {"scaled": scaled, "area": area(scaled.values()), "notes": [*reference.notes]}
 
 
@@ -117,6 +130,26 @@ def conflicts(before, after):
     return [name for name, fires in rules.items() if fires]
 
 
+def flags(before, after):
+    """What nobody should overlook in a restored image, name -> sentence, in the order of `FLAGS`.
+
+    `before` is the profile of the noisy image, or None: then nothing is said of a fall.
+    """
+    raised = dict(after.get("faults", {}))
+    before = before or {}
+    defect = (min(before.get("defect", 1), 1), after.get("defect", 1))
+    if defect[1] < LIMITS["defect_left"] and defect[0] - defect[1] >= LIMITS["defect_fell"]:
+        raised["defect erased"] = f"{max(defect[1], 0):.0%} of the defect's contrast is left"
+    recall = (before.get("recall", 0), after.get("recall", 1))
+    if recall[0] >= visibility.FOUND and recall[1] < LIMITS["recall_left"] * recall[0]:
+        raised["recall collapse"] = "{:.0%} of the defect was found, {:.0%} is".format(*recall)
+    for name, unit in {"psnr": " dB", "ssim": ""}.items():
+        fall = before.get(name, after[name]) - after[name]
+        if fall >= LIMITS[f"{name}_fell"]:
+            raised[f"{name.upper()} fell"] = f"by {fall:.2f}{unit}"
+    return raised
+
+
 class Rule(NamedTuple):
     """A question of the flowchart, what its yes is called, and what to try then."""
 
@@ -127,6 +160,15 @@ class Rule(NamedTuple):
 
 SMOOTHED = "weaker filter, or a loss\nthat weighs edges"
 DRIFTED = "texture term in the loss;\nlook at flat areas"
+FLAGS = (
+    Rule("blank", "no contrast\nleft?", "look at the output\nof the restorer"),
+    Rule("inverted", "dark and bright\nexchanged?", "turn it; a file may\nbe MinIsWhite"),
+    Rule("shifted", "beside the\nreference?", "register the images"),
+    Rule("defect erased", "defect's contrast\ngone?", "do not use it"),
+    Rule("recall collapse", "defect found\nno more?", "do not use it for\nsuch defects"),
+    Rule("PSNR fell", "PSNR clearly\ndown?", "keep the noisy image"),
+    Rule("SSIM fell", "SSIM clearly\ndown?", "keep the noisy image"),
+)
 RULES = (
     Rule("over-smoothing", "PSNR up and\nFSIM down?", SMOOTHED),
     Rule("texture drift", "SSIM stable and\nDISTS worse?", DRIFTED),
@@ -134,11 +176,17 @@ RULES = (
     Rule("no gain", "profile area\nnot larger?", "keep the noisy image,\nor more electrons"),
 )
 TRUSTED = Rule("no conflict", "", "check defect recall,\nthen use it")
+UNJUDGED = Rule("not judged", "", "give the noisy image, too")
 
 
 def verdict(before, after):
-    """The first `Rule` of the flowchart that is answered with yes, or `TRUSTED`."""
-    answers = conflicts(before, after)
-    if not after["area"] > before["area"]:
-        answers.append("no gain")
-    return next((rule for rule in RULES if rule.name in answers), TRUSTED)
+    """The first of `FLAGS` and `RULES` that is answered with yes, or `TRUSTED`.
+
+    Without the profile `before` a flag of the restored image alone, or `UNJUDGED`.
+    """
+    answers = [*flags(before, after)]
+    if before:
+        answers += conflicts(before, after)
+        answers += [] if after["area"] > before["area"] else ["no gain"]
+    otherwise = TRUSTED if before else UNJUDGED
+    return next((rule for rule in (*FLAGS, *RULES) if rule.name in answers), otherwise)

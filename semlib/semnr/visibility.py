@@ -6,6 +6,7 @@ from scipy import ndimage
 GUARD = 3  # pixels around a defect that count neither way: edges, blur and halo
 WIDTH = 12  # pixels of the background's ring
 FALSE_ALARMS = 0.01  # of the pixels outside
+FOUND = 0.25  # recall from which on a defect counts as found; our choice
 
 
 def regions(mask):

@@ -66,10 +66,9 @@ def test_pictures_have_an_axis_for_each_part(lines, noisy, table):
     shares = pd.DataFrame({"psnr": [1.0], "dists": [np.nan]}, index=["blur"])
     labels = plots.disagreement(shares).axes[0].get_xticklabels()
     assert [label.get_text() for label in labels] == ["PSNR", "DISTS"]
-    texts = {text.get_text() for text in plots.flowchart().axes[0].texts}
-    assert texts >= {
-        text for rule in (*trust.RULES, trust.TRUSTED) for text in (rule.name, rule.next)
-    }
+    texts = {text.get_text() for axis in plots.flowchart().axes for text in axis.texts}
+    drawn = (*trust.FLAGS, *trust.RULES, trust.TRUSTED)
+    assert texts >= {text for rule in drawn for text in (rule.name, rule.next)}
     plt.close("all")
 
 

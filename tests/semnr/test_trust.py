@@ -6,6 +6,7 @@ import pytest
 from semlib.semnr import dists, fsim, metrics, trust, visibility
 
 CALM = {"psnr": 25.0, "ssim": 0.8, "fsim": 0.9, "dists": 0.1, "cnr": 2.0, "area": 0.5}
+CALM |= {"recall": 0.8, "defect": 0.9, "faults": {}}
 SMOOTH, TEXTURE, CONTRAST = "over-smoothing", "texture drift", "contrast loss"
 
 
@@ -20,10 +21,16 @@ def after(**moved):
         ({}, [], "no conflict"),
         ({"psnr": 3, "fsim": 0.05, "cnr": 1}, [], "no conflict"),
         ({"psnr": 3, "fsim": -0.05}, [SMOOTH], SMOOTH),
-        ({"psnr": -3, "fsim": -0.05}, [], "no conflict"),
+        ({"psnr": -0.4, "fsim": -0.05}, [], "no conflict"),
         ({"ssim": 0.01, "dists": 0.1, "area": -0.1}, [TEXTURE], TEXTURE),
         ({"ssim": 0.2, "dists": 0.1}, [], "no conflict"),
         ({"psnr": 3, "cnr": -1}, [CONTRAST], CONTRAST),
+        ({"psnr": -0.6, "cnr": -1}, [], "PSNR fell"),
+        ({"psnr": 3, "fsim": -0.05, "ssim": -0.06}, [SMOOTH], "SSIM fell"),
+        ({"psnr": 3, "fsim": -0.05, "recall": -0.5}, [SMOOTH], "recall collapse"),
+        ({"recall": -0.35}, [], "no conflict"),
+        ({"recall": -0.5, "defect": -0.7}, [], "defect erased"),
+        ({"defect": -0.5}, [], "no conflict"),
         ({"psnr": 3, "fsim": -0.1, "cnr": -1, "dists": 0.1}, [SMOOTH, TEXTURE, CONTRAST], SMOOTH),
         ({"area": -0.1}, [], "no gain"),
         ({"psnr": 3, "dists": np.nan, "cnr": np.nan}, [], "no conflict"),  # missing metrics
@@ -33,6 +40,27 @@ def test_rules_and_the_first_yes_of_the_flowchart(moved, fired, verdict):
     assert trust.conflicts(CALM, after(**moved)) == fired
     rule = trust.verdict(CALM, after(**moved))
     assert rule.name == verdict and rule.next
+
+
+def test_flags_come_first_and_say_how_much():
+    turned = after(psnr=-3, recall=-0.7) | {"faults": {"inverted": "its correlation is -1.00"}}
+    raised = trust.flags(CALM, turned)
+    assert list(raised) == ["inverted", "recall collapse", "PSNR fell"]
+    assert raised["recall collapse"] == "80% of the defect was found, 10% is"
+    assert raised["PSNR fell"] == "by 3.00 dB" and trust.verdict(CALM, turned).name == "inverted"
+    assert {flag.name for flag in trust.FLAGS} > set(raised)
+
+
+def test_without_the_noisy_image_only_the_restored_one_is_judged():
+    assert trust.verdict(None, CALM) is trust.UNJUDGED
+    erased = after(psnr=-9, defect=-0.8)
+    assert list(trust.flags(None, erased)) == ["defect erased"]
+    assert trust.verdict(None, erased).name == "defect erased"
+
+
+def test_a_defect_that_noise_hides_already_is_not_called_erased():
+    hidden = CALM | {"defect": 0.4, "recall": 0.1}
+    assert trust.flags(hidden, hidden | {"defect": 0.2, "recall": 0.0}) == {}
 
 
 def test_thresholds_are_parameters():
