@@ -219,18 +219,28 @@ def architecture(size=512):
 def scale_bar(axes, pixel_nm):
     """Draw a scale bar on a shown image whose pixel is `pixel_nm` wide; none where it is unknown.
 
-    Its length is 1, 2 or 5 times a power of ten nanometres, about a quarter of the image's width.
+    See `scale`.
     """
-    if not pixel_nm:
-        return
     width = abs(np.subtract(*axes.get_xlim()))  # pixels
-    wanted = width * float(pixel_nm) / 4
-    power = 10.0 ** np.floor(np.log10(wanted))
-    length = power * max(step for step in (1, 2, 5) if step * power <= wanted)
-    label = f"{length / 1000:g} µm" if length >= 1000 else f"{length:g} nm"
+    if not (size := scale(width, pixel_nm)):
+        return
+    pixels, label = size
     look = {"fontproperties": FontProperties(size=7), "color": "white", "frameon": True}
     look |= {"size_vertical": width / 80, "pad": 0.3, "sep": 3}
-    pixels = length / float(pixel_nm)
     bar = AnchoredSizeBar(axes.transData, pixels, label, "lower right", **look)
     bar.patch.set(facecolor="black", alpha=0.6, edgecolor="none")
     axes.add_artist(bar)
+
+
+def scale(width, pixel_nm):
+    """Pixels and label of a scale bar for a picture of `width` pixels; None for an unknown size.
+
+    Its length is 1, 2 or 5 times a power of ten nanometres, at most a quarter of the width.
+    """
+    if not pixel_nm or not 0 < float(pixel_nm) < np.inf:
+        return None
+    wanted = width * float(pixel_nm) / 4
+    power = 10.0 ** np.floor(np.log10(wanted))
+    length = power * max((step for step in (1, 2, 5) if step * power <= wanted), default=1)
+    label = f"{length / 1000:g} µm" if length >= 1000 else f"{length:g} nm"
+    return length / float(pixel_nm), label

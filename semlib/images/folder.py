@@ -48,9 +48,11 @@ def listing(folder):
         If there is no image, two files share a name, a file lies outside the folder (a link), a
         name cannot be written as text, or the file of labels cannot be understood.
     FileNotFoundError
-        If the file of labels names an image that is not there.
+        Without the folder, or if the file of labels names an image that is not there.
     """
     folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is no folder: name one that holds images")
     result = Listing()
     pictures = _pictures(folder, result)
     masks = _split_masks(pictures, result)

@@ -81,7 +81,9 @@ def _levels(name, stem):
     """Levels of a file of a data set, all its rows: a picture, or a mask whose levels are told."""
     files = micrographs.files(name)
     if stem not in files:
-        raise FileNotFoundError(f"{micrographs.folder() / name} has no image {stem}: fetch it again")
+        raise FileNotFoundError(
+            f"{micrographs.folder() / name} has no image {stem}: fetch it again"
+        )
     return read.image(files[stem], bar="none").pixels
 
 
