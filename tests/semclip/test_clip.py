@@ -108,15 +108,15 @@ def test_names_that_are_no_vit(name, message):
 @pytest.mark.parametrize(
     ("state", "message"),
     [
-        (lambda: build(width=16).state_dict(), r"other shapes of \(visual.class_embedding, "),
-        (lambda: build(layers=3).state_dict(), r"none of \(.*resblocks.3.* and 9 more\)"),
-        (lambda: build().state_dict() | {"extra": torch.zeros(1)}, r"names unknown here \(extra\)"),
+        (lambda: build(width=16).state_dict(), r"has other shapes of \(visual.class_embedding, "),
+        (lambda: build(layers=3).state_dict(), r"lacks \(.*resblocks.3.* and 9 more\)"),
+        (lambda: build().state_dict() | {"extra": torch.zeros(1)}, r"has unknown names \(extra\)"),
     ],
 )
 def test_weights_of_another_architecture(tiny, tmp_path, state, message):
     file = tmp_path / "other.safetensors"
     save_file(state(), file)
-    expected = f"other.safetensors has {message}.*another architecture than ViT-tiny"
+    expected = f"other.safetensors {message}.*another architecture than ViT-tiny"
     with pytest.raises(ValueError, match=expected):
         clip.read(tiny, file)
 
@@ -150,22 +150,21 @@ def test_damaged_files(tiny, tmp_path):
             clip.read(tiny, tmp_path / name)
     for value in ([1, 2], {}, {"epoch": 3}):
         torch.save(value, tmp_path / "d.pt")
-        with pytest.raises(ValueError, match="d.pt (has .*none of|is damaged or holds more than)"):
+        with pytest.raises(ValueError, match="d.pt (.*lacks|is damaged or holds more than)"):
             clip.read(tiny, tmp_path / "d.pt")
 
 
 def test_a_torchscript_program_is_not_run_and_its_tensors_fit_once_saved(tiny, tmp_path):
     """OpenAI's ViT-B-32.pt is such a program, with three numbers beside its tensors."""
     model = build()
-    for name in clip.OPENAI_NUMBERS:
-        model.register_buffer(name, torch.tensor(1))
     program = torch.jit.trace_module(model.visual, {"forward": torch.zeros(1, 3, 48, 48)})
     torch.jit.save(program, tmp_path / "ViT-B-32.pt")
     advice = r"is a TorchScript program.*the tag openai.*jit.load\('ViT-B-32.pt'\).state_dict"
     with pytest.raises(ValueError, match=advice) as raised:
         clip.read(tiny, tmp_path / "ViT-B-32.pt")
     assert "\n" not in str(raised.value)
-    torch.save(model.state_dict(), tmp_path / "tensors.pt")
+    numbers = {name: torch.tensor(1) for name in clip.OPENAI_NUMBERS}
+    torch.save(model.state_dict() | numbers, tmp_path / "tensors.pt")
     assert same(clip.read(tiny, tmp_path / "tensors.pt").model, build())
 
 
@@ -177,7 +176,7 @@ def test_a_checkpoint_of_hugging_face_is_named_as_such(tiny, tmp_path):
     ):
         clip.read(tiny, tmp_path / "model.safetensors")
     with pytest.raises(
-        ValueError, match=f"unknown here .{names[1]}, {names[0]}.*none of .logit_scale"
+        ValueError, match=f"unknown names .{names[1]}, {names[0]}.*lacks .ln_final.bias"
     ):
         clip.read(tiny, tmp_path / "model.safetensors")
 
