@@ -109,7 +109,7 @@ def _read_as_taught(table, rule):
 def _fit(backbone, prompts, place, table, out):
     """Train on a folder of shots, and write down how each was read and marked."""
     images, masks = data.shots(place, table, backbone.image_size)
-    masked = table["mask_path"] != ""
+    masked = (table["mask_path"] != "").to_numpy()
     marked = masks.mean((1, 2))
     normal = prompts.positions(table["label"]) == prompts.normal
     for i in np.flatnonzero(masked & ((marked > 0) == normal)):
@@ -171,7 +171,7 @@ def _continue(place, table, out):
             content = ""
         keys.append(hashlib.sha256("\0".join([content, *row]).encode()).hexdigest()[:16])
     table = table.assign(key=keys)
-    drawn = [(out / "overlays" / name).is_file() for name in table["overlay"]]
+    drawn = np.array([(out / "overlays" / name).is_file() for name in table["overlay"]])
     holds = table["key"].isin(list(earlier)) & drawn
     lines = [earlier.pop(key) for key in table["key"][holds]]
     for line in earlier.values():
