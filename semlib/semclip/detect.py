@@ -199,21 +199,21 @@ def _look(model, rows, images, overlays):
 
 
 def _draw_scale(picture, pixel_nm):
-    """Draw a scale bar into the lower right corner where the pixel size is known."""
+    """Draw a scale bar into the lower right corner where the pixel size is known.
+
+    White with a dark rim, without a ground, so that it hides as little as it can.
+    """
     if not (scale := plots.scale(picture.width, pixel_nm)):
         return
     length, label = scale
-    font = ImageFont.load_default(max(10, picture.width // 30))
-    gap = picture.width // 80 + 2
-    right, low = picture.width - 2 * gap, picture.height - 2 * gap
+    gap = picture.width // 100 + 2
+    right = picture.width - 2 * gap
+    low = picture.height - 2 * gap
     draw = ImageDraw.Draw(picture)
-    centre = right - length / 2, low - 2 * gap
-    left, top, *_ = draw.textbbox(centre, label, font, anchor="ms")
-    draw.rectangle(
-        (min(left, right - length) - gap, top - gap, picture.width, picture.height), "black"
-    )
-    draw.rectangle((right - length, low - gap, right, low), "white")
-    draw.text(centre, label, "white", font, anchor="ms")
+    draw.rectangle((right - length - 1, low - gap, right + 1, low), "white", "black")
+    font = ImageFont.load_default(max(10, picture.width // 32))
+    place = right - length / 2, low - 2 * gap
+    draw.text(place, label, "white", font, anchor="ms", stroke_width=1, stroke_fill="black")
 
 
 def _sorted(lines):
