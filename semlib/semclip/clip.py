@@ -114,32 +114,26 @@ def _fill(model, file, name):
     wanted = model.state_dict()
     shapes = {key: getattr(state[key], "shape", None) for key in wanted.keys() & state.keys()}
     faults = {
-        "has unknown names": state.keys() - wanted.keys(),
-        "lacks": wanted.keys() - state.keys(),
-        "has other shapes of": [key for key in shapes if wanted[key].shape != shapes[key]],
+        "unknown names": state.keys() - wanted.keys(),
+        "missing": wanted.keys() - state.keys(),
+        "of another shape": [key for key in shapes if wanted[key].shape != shapes[key]],
     }
     if not any(faults.values()):
         model.load_state_dict(state)
         return
-    said = [f"{fault} {_some(keys)}" for fault, keys in faults.items() if keys]
     hint = f"it belongs to another architecture than {name}: name that one"
-    if any(str(key).startswith(HUGGING_FACE) for key in state):
+    if any(key.startswith(HUGGING_FACE) for key in state):
         hint = "this is Hugging Face's form: take the model's file for open_clip instead"
-    raise ValueError(f"{file} {', '.join(said)}; {hint}")
-
-
-def _some(names):
-    shown = ", ".join(sorted(map(str, names))[:3])
-    return f"({shown} and {len(names) - 3} more)" if len(names) > 3 else f"({shown})"
+    said = [f"{len(f)} {name} ({', '.join(sorted(f)[:3])})" for name, f in faults.items() if f]
+    raise ValueError(f"{file}: {', '.join(said)}; {hint}")
 
 
 def _tensors(file):
     """What a weights file holds by name; no code in it is run."""
     if _is_program(file):
         raise ValueError(
-            f"{file} is a TorchScript program, as OpenAI publishes its models, and none is run "
-            "here: give the tag openai as pretrained, or save its tensors where you trust it, by "
-            f"torch.save(torch.jit.load({file.name!r}).state_dict(), 'tensors.pt')"
+            f"{file} is a TorchScript program, as OpenAI's, and none is run: give the tag openai, "
+            "or the file that torch.save(torch.jit.load(FILE).state_dict(), NEW) writes"
         )
     try:
         if file.suffix == ".safetensors":
@@ -158,7 +152,6 @@ def _tensors(file):
 
 def _is_program(file):
     try:
-        with zipfile.ZipFile(file) as archive:
-            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+        return any(name.endswith("/constants.pkl") for name in zipfile.ZipFile(file).namelist())
     except zipfile.BadZipFile:
         return False

@@ -57,10 +57,9 @@ def images(dataset, *, n=1332, size=240, seed=0, prompts=None):
 
 
 def check_shots(place, table, prompts):
-    """Say what is wrong with labels and masks of a folder of shots, before any model is built.
+    """Refuse shots, as `lot.describe` lists them, that nothing can learn from.
 
-    `table` is that of `lot.describe`. Images of the class without a defect need no mask, and no
-    image does where there is no mask at all.
+    Only images of classes with a defect need a mask, and none where there is no mask at all.
     """
     masked = (table["mask_path"] != "").any()
     for row in table.itertuples():
@@ -69,11 +68,7 @@ def check_shots(place, table, prompts):
             read.image(file)
         if not row.label:
             raise ValueError(f"{file} has no label: name it in {place / 'labels.csv'} (file,label)")
-        try:
-            position = prompts.positions([row.label])
-        except ValueError as error:
-            raise ValueError(f"{file}: {error}") from None
-        if masked and not row.mask_path and position != prompts.normal:
+        if masked and not row.mask_path and prompts.positions([row.label]) != prompts.normal:
             drawing = place / "masks" / f"{file.stem}.png"
             raise ValueError(f"{file} has no mask: draw {drawing}, white on black")
     prompts.check_complete(prompts.positions(table["label"]))

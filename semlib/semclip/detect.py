@@ -33,19 +33,9 @@ def run(
     to the image's own size. Shots and images are read by one rule, which the model keeps for later
     lots. An interrupted run continues; what has other content, model or reading is done again.
 
-    Parameters
-    ----------
-    images, shots : path
-        Folders in any layout of `images.folder`.
-    out : path
-        Receives ``results.csv`` (also returned), ``overlays/``, ``model/``, ``shots.csv`` (how the
-        shots were read) and ``skipped.csv`` (files that were not used, and why).
-    model : path, optional
-        The ``model/`` of an earlier run, in place of shots.
-    backbone, pretrained, prompts : optional
-        See `Backbone` and `Prompts.load`.
-    bar : "auto", "none" or "TOP,BOTTOM", optional
-        Data bars to cut off, see `images.read.image`; by default as the model's, else "auto".
+    `model` is the ``model/`` of an earlier run, `bar` that of `read.image`, by default the model's.
+    `out` receives ``results.csv`` (also returned), ``overlays/``, ``model/``, ``shots.csv`` (how
+    these were read) and ``skipped.csv`` (files that were not used, and why).
     """
     images = Path(images)
     out = Path(out)
@@ -53,8 +43,8 @@ def run(
         raise ValueError("give either shots to learn from or a saved model")
     if model is not None and (backbone or pretrained or prompts):
         raise ValueError("a saved model brings its own backbone and prompts: leave those out")
-    reading = store.READING if model is None else store.reading(model)
-    reading = reading | {"bar": databar.option(bar or reading["bar"])}
+    reading = dict(store.READING if model is None else store.reading(model))
+    reading["bar"] = databar.option(bar or reading["bar"])
     passed_over = folder.listing(images).passed_over  # a wrong folder is said before any work
     if model is not None:
         table = lot.describe(images, reading["bar"])
@@ -116,8 +106,8 @@ def _fit(backbone, prompts, place, table, out):
         note = f"its mask marks {'a defect' if normal[i] else 'nothing'}"
         tqdm.write(f"{place / table['path'][i]} is {table['label'][i]!r}, but {note}")
         table.loc[i, "notes"] = f"{table['notes'][i]}; {note}".lstrip("; ")
-    columns = ["path", "label", "mask_path", "mask_rule", "marked", *READ]
-    _write(table.assign(marked=marked.round(4))[columns], out / "shots.csv")
+    about = table.rename(columns={"path": "file"}).assign(marked=marked.round(4))
+    _write(about[["file", "label", "mask_path", "mask_rule", "marked", *READ]], out / "shots.csv")
     if not masked.any():
         tqdm.write(f"{place} has no masks: the Transformation Layers stay untrained")
     model = SemClip(backbone, prompts, transformation=bool(masked.any()))
@@ -130,7 +120,7 @@ def _detect(model, place, table, out, passed_over):
     version = [paths.sha256(out / "model" / name) for name in (store.TENSORS, store.ABOUT)]
     table["overlay"] = table["image_id"] + ".png"
     lines, todo = _continue(place, table.assign(version="".join(version)), out)
-    _write(_sorted(lines), results)  # without old lines, before an overlay is drawn anew
+    _write(pd.DataFrame(lines), results)  # without old lines, before an overlay is drawn anew
     unreadable = []
     for start in trange(0, len(todo), CHUNK, desc="detect", unit="chunk"):
         levels = []
@@ -143,7 +133,7 @@ def _detect(model, place, table, out, passed_over):
                 unreadable.append((row.path, str(error)))
         if readable:
             lines += _look(model, readable, levels, out / "overlays")
-            _write(_sorted(lines), results)
+            _write(pd.DataFrame(lines), results)
     if not lines:
         raise ValueError(f"none of {len(table)} images can be used: {unreadable[0][1]}")
     skipped = pd.DataFrame(passed_over + unreadable, columns=["file", "reason"])
@@ -199,10 +189,7 @@ def _look(model, rows, images, overlays):
 
 
 def _draw_scale(picture, pixel_nm):
-    """Draw a scale bar into the lower right corner where the pixel size is known.
-
-    White with a dark rim, without a ground, so that it hides as little as it can.
-    """
+    """Draw a scale bar where the pixel size is known, without a ground: it hides no part."""
     if not (scale := plots.scale(picture.width, pixel_nm)):
         return
     length, label = scale
@@ -211,19 +198,15 @@ def _draw_scale(picture, pixel_nm):
     low = picture.height - 2 * gap
     draw = ImageDraw.Draw(picture)
     draw.rectangle((right - length - 1, low - gap, right + 1, low), "white", "black")
-    font = ImageFont.load_default(max(10, picture.width // 32))
-    place = right - length / 2, low - 2 * gap
-    draw.text(place, label, "white", font, anchor="ms", stroke_width=1, stroke_fill="black")
-
-
-def _sorted(lines):
-    return pd.DataFrame(sorted(lines, key=lambda line: line["file"]))
+    look = {"font": ImageFont.load_default(max(10, picture.width // 32)), "anchor": "ms"}
+    look |= {"fill": "white", "stroke_width": 1, "stroke_fill": "black"}
+    draw.text((right - length / 2, low - 2 * gap), label, **look)
 
 
 def _write(table, file):
-    """Write a table, or remove that of an earlier run where there is no line."""
+    """Write a table sorted by its files, or remove that of an earlier run where it is empty."""
     if table.empty:
         file.unlink(missing_ok=True)
-    else:
-        with paths.atomic(file) as temporary:
-            table.to_csv(temporary, index=False, lineterminator="\n")
+        return
+    with paths.atomic(file) as temporary:
+        table.sort_values("file").to_csv(temporary, index=False, lineterminator="\n")

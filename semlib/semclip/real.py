@@ -79,8 +79,7 @@ def pools():
 
 def _levels(name, stem):
     """Levels of a file of a data set, all its rows: a picture, or a mask whose levels are told."""
-    files = micrographs.files(name)
-    if stem not in files:
+    if stem not in (files := micrographs.files(name)):
         raise FileNotFoundError(
             f"{micrographs.folder() / name} has no image {stem}: fetch it again"
         )

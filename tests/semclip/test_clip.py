@@ -108,15 +108,15 @@ def test_names_that_are_no_vit(name, message):
 @pytest.mark.parametrize(
     ("state", "message"),
     [
-        (lambda: build(width=16).state_dict(), r"has other shapes of \(visual.class_embedding, "),
-        (lambda: build(layers=3).state_dict(), r"lacks \(.*resblocks.3.* and 9 more\)"),
-        (lambda: build().state_dict() | {"extra": torch.zeros(1)}, r"has unknown names \(extra\)"),
+        (lambda: build(width=16).state_dict(), r"[0-9]+ of another shape \(visual.class_embedding"),
+        (lambda: build(layers=3).state_dict(), r"12 missing \(visual.transformer.resblocks.3.attn"),
+        (lambda: build().state_dict() | {"extra": torch.zeros(1)}, r"1 unknown names \(extra\)"),
     ],
 )
 def test_weights_of_another_architecture(tiny, tmp_path, state, message):
     file = tmp_path / "other.safetensors"
     save_file(state(), file)
-    expected = f"other.safetensors {message}.*another architecture than ViT-tiny"
+    expected = f"other.safetensors: {message}.*another architecture than ViT-tiny"
     with pytest.raises(ValueError, match=expected):
         clip.read(tiny, file)
 
@@ -150,7 +150,7 @@ def test_damaged_files(tiny, tmp_path):
             clip.read(tiny, tmp_path / name)
     for value in ([1, 2], {}, {"epoch": 3}):
         torch.save(value, tmp_path / "d.pt")
-        with pytest.raises(ValueError, match="d.pt (.*lacks|is damaged or holds more than)"):
+        with pytest.raises(ValueError, match="d.pt:? (.*missing|is damaged or holds more than)"):
             clip.read(tiny, tmp_path / "d.pt")
 
 
@@ -159,7 +159,7 @@ def test_a_torchscript_program_is_not_run_and_its_tensors_fit_once_saved(tiny, t
     """OpenAI's ViT-B-32.pt is such a program, with three numbers beside its tensors."""
     model = build()
     torch.jit.save(torch.jit.script(torch.nn.Identity()), tmp_path / "ViT-B-32.pt")
-    advice = r"is a TorchScript program.*the tag openai.*jit.load\('ViT-B-32.pt'\).state_dict"
+    advice = r"is a TorchScript program.*the tag openai.*jit.load\(FILE\).state_dict"
     with pytest.raises(ValueError, match=advice) as raised:
         clip.read(tiny, tmp_path / "ViT-B-32.pt")
     assert "\n" not in str(raised.value)
@@ -176,7 +176,7 @@ def test_a_checkpoint_of_hugging_face_is_named_as_such(tiny, tmp_path):
     ):
         clip.read(tiny, tmp_path / "model.safetensors")
     with pytest.raises(
-        ValueError, match=f"unknown names .{names[1]}, {names[0]}.*lacks .ln_final.bias"
+        ValueError, match=f"unknown names .{names[1]}, {names[0]}.*missing .ln_final.bias"
     ):
         clip.read(tiny, tmp_path / "model.safetensors")
 
