@@ -60,6 +60,7 @@ def _value(name, default, text):
 _dataset = _value("--dataset", "synthetic", "The images to search, or their folder.")
 _training = _value("--seed", 0, "Training of notebook 04.")
 
+_BAR = "Data bars to cut off: auto, none, or rows above,below. [default: auto, or the model's]"
 _PARAMETERS = "A parameter of each selected notebook that has it; VALUE is YAML. Repeatable."
 
 
@@ -139,20 +140,21 @@ def profile(reference, restored, out, bar, **others):
 
 
 @main.command()
-@_path("--shots", "Folder of labelled images to learn from: labels.csv, masks/.")
+@_path("--shots", "Folder of labelled images to learn from, with masks.")
 @_path("--images", "Folder of the images to look at.", required=True)
 @_path("--out", "Folder of the results.", required=True)
 @click.option("--backbone", metavar="NAME", help="A ViT of open_clip. [default: our SEM-VLM]")
 @click.option("--pretrained", metavar="FILE_OR_TAG", help="Its weights: a file, or a tag.")
 @_path("--prompts", "CSV of the classes: label,class,state.")
 @_path("--model", "OUT/model of an earlier run, in place of --shots.")
+@click.option("--bar", metavar="ROWS", help=_BAR)
 def detect(out, images, **options):
     """Learn defect classes from a few labelled images (SEM-CLIP), then look at a folder of images.
 
-    The folder of shots holds images, labels.csv (file,label; at least one image of each class in
-    the prompts) and masks/NAME.png of the defects, white on black. OUT receives results.csv,
-    overlays/ and model/; unreadable images are listed in skipped.csv. After an interruption the
-    same command continues.
+    The folder of shots holds images with labels (labels.csv, or a folder for each class; at least
+    one image of each class in the prompts) and masks of the defects (masks/NAME.png, or NAME_mask
+    beside NAME). OUT receives results.csv, overlays/ and model/; how each shot was read stands in
+    shots.csv, what was not used in skipped.csv. After an interruption the same command continues.
 
     \b
     python -m semlib detect --shots shots --images lot7 --out lot7-found

@@ -39,17 +39,22 @@ def preprocess(image, *, border=4, size=512, intensity="full"):
     image = np.asarray(image)
     if image.dtype != np.uint8 or image.ndim != 2:
         raise ValueError(f"expected a uint8 image (H, W), got {image.dtype} {image.shape}")
-    height, width = image.shape
+    square = central_square(image, border)
+    if square.min() == square.max():
+        raise ValueError(f"constant (all {square[0, 0]})")
+    resized = Image.fromarray(square).resize((size, size), Image.Resampling.BICUBIC)
+    return np.asarray(_stretched(resized) if intensity == "stretch" else resized)
+
+
+def central_square(array, border):
+    """The central square inside the border, for an image (H, W) and its mask alike."""
+    height, width = array.shape
     side = min(height, width) - 2 * border
     if side < 1:
         raise ValueError(f"{height} x {width} pixels: a border of {border} leaves nothing")
     top = (height - side) // 2
     left = (width - side) // 2
-    square = image[top : top + side, left : left + side]
-    if square.min() == square.max():
-        raise ValueError(f"constant (all {square[0, 0]})")
-    resized = Image.fromarray(square).resize((size, size), Image.Resampling.BICUBIC)
-    return np.asarray(_stretched(resized) if intensity == "stretch" else resized)
+    return array[top : top + side, left : left + side]
 
 
 def _check_options(border, size, intensity):

@@ -1,8 +1,8 @@
 """SEM-VLM (ours, trained on simulated images, not CLIP) or another ViT, in open_clip's form."""
 
 import json
-import pickle
 import re
+import zipfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import open_clip
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 OURS = "sem-vlm"
@@ -21,6 +20,8 @@ START = "<start>"
 UNKNOWN = "<unknown>"
 END = "<end>"
 CONTEXT = 40  # tokens of a sentence
+OPENAI_NUMBERS = ("input_resolution", "context_length", "vocab_size")  # beside OpenAI's tensors
+HUGGING_FACE = ("vision_model.", "text_model.")  # how names begin there
 NETWORK = {"embed_dim", "vision_cfg", "text_cfg", "quick_gelu"}  # arguments of open_clip.CLIP
 
 
@@ -109,17 +110,48 @@ def _downloaded(name, tag):
 
 def _fill(model, file, name):
     """Copy the tensors of a file into a model: each must be there, with its shape, and no other."""
+    state = _tensors(file)
+    wanted = model.state_dict()
+    shapes = {key: getattr(state[key], "shape", None) for key in wanted.keys() & state.keys()}
+    faults = {
+        "unknown names": state.keys() - wanted.keys(),
+        "missing": wanted.keys() - state.keys(),
+        "of another shape": [key for key in shapes if wanted[key].shape != shapes[key]],
+    }
+    if not any(faults.values()):
+        model.load_state_dict(state)
+        return
+    hint = f"it belongs to another architecture than {name}: name that one"
+    if any(key.startswith(HUGGING_FACE) for key in state):
+        hint = "this is Hugging Face's form: take the model's file for open_clip instead"
+    said = [f"{len(f)} {name} ({', '.join(sorted(f)[:3])})" for name, f in faults.items() if f]
+    raise ValueError(f"{file}: {', '.join(said)}; {hint}")
+
+
+def _tensors(file):
+    """What a weights file holds by name; no code in it is run."""
+    if _is_program(file):
+        raise ValueError(
+            f"{file} is a TorchScript program, as OpenAI's, and none is run: give the tag openai, "
+            "or the file that torch.save(torch.jit.load(FILE).state_dict(), NEW) writes"
+        )
     try:
         if file.suffix == ".safetensors":
             state = load_file(file)
         else:  # weights_only runs no code of a pickle
             state = torch.load(file, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f"{file} is damaged or holds more than tensors ({error})") from error
-    try:
         # open_clip's own training wraps the tensors in "state_dict" and "module."
         state = state.get("state_dict", state)
-        model.load_state_dict({key.removeprefix("module."): state[key] for key in state})
-    except (RuntimeError, AttributeError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ValueError(f"{file} belongs to another architecture than {name}: {reason}") from error
+        state = {key.removeprefix("module."): value for key, value in state.items()}
+        return {key: value for key, value in state.items() if key not in OPENAI_NUMBERS}
+    except Exception as error:  # a file of another kind: whatever its loader stumbles over
+        alien = re.search(r"GLOBAL (\S+)", str(error))  # torch names it within a page of advice
+        reason = alien[1] if alien else (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"{file} is damaged or holds more than tensors ({reason})") from error
+
+
+def _is_program(file):
+    try:
+        return any(name.endswith("/constants.pkl") for name in zipfile.ZipFile(file).namelist())
+    except zipfile.BadZipFile:
+        return False

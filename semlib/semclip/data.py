@@ -6,7 +6,7 @@ from tqdm import tqdm
 
 from semlib import paths
 from semlib.images import datasets, read, simulator
-from semlib.images.preprocess import preprocess
+from semlib.images.preprocess import central_square, preprocess
 from semlib.images.simulator import presets, words
 from semlib.semclip.episodes import Pool
 from semlib.semclip.prompts import CARINTHIA, Prompts
@@ -49,36 +49,49 @@ def images(dataset, *, n=1332, size=240, seed=0, prompts=None):
     pictures = []
     masks = []
     for row in tqdm(table.itertuples(), total=len(table), desc="read", unit="image"):
-        image, mask = _pair(place.raw, row.path, row.mask_path)
+        image, mask = _pair(place.raw, row)
         pictures.append(preprocess(image, border=BORDER, size=size))
-        side = min(mask.shape) - 2 * BORDER
-        top, left = ((length - side) // 2 for length in mask.shape)
-        masks.append(_covered(mask[top : top + side, left : left + side], size) >= 0.5)
+        masks.append(_covered(central_square(mask, BORDER), size) >= 0.5)
     labels = prompts.positions(table["label"])
     return Pool(np.stack(pictures), labels, np.stack(masks), prompts.classes, prompts.normal)
 
 
-def shots(place, size, normal):
-    """Labelled images and masks of a folder, fitted into a square of `size` pixels.
+def check_shots(place, table, prompts):
+    """Refuse shots, as `lot.describe` lists them, that nothing can learn from.
 
-    An image of class `normal` needs no mask. A pixel of the square is defect where any part of it
-    is. Returns uint8 images, labels list of str and bool masks, or None if the folder has no mask.
+    Only images of classes with a defect need a mask, and none where there is no mask at all.
     """
-    table = datasets.list_folder(place)
-    masked = any(row["mask_path"] for row in table)
-    images = []
-    masks = []
-    for row in tqdm(table, desc="read shots", unit="image"):
-        file = place / row["path"]
-        if not row["label"]:
+    masked = (table["mask_path"] != "").any()
+    for row in table.itertuples():
+        file = place / row.path
+        if not row.bar_top:  # it could not be read
+            read.image(file)
+        if not row.label:
             raise ValueError(f"{file} has no label: name it in {place / 'labels.csv'} (file,label)")
-        if masked and not row["mask_path"] and row["label"] != normal:
+        if masked and not row.mask_path and prompts.positions([row.label]) != prompts.normal:
             drawing = place / "masks" / f"{file.stem}.png"
             raise ValueError(f"{file} has no mask: draw {drawing}, white on black")
-        image, mask = _pair(place, row["path"], row["mask_path"])
+    prompts.check_complete(prompts.positions(table["label"]))
+
+
+def shots(place, table, size):
+    """Images and masks of a described folder, fitted into a square of `size` pixels.
+
+    A pixel of the square is defect where any part of it is. Returns uint8 images and bool masks.
+    """
+    images = []
+    masks = []
+    for row in tqdm(table.itertuples(), total=len(table), desc="read shots", unit="image"):
+        image, mask = _pair(place, row)
         images.append(fitted(image, size))
         masks.append(_covered(mask, size) > 0)
-    return np.stack(images), [row["label"] for row in table], np.stack(masks) if masked else None
+    return np.stack(images), np.stack(masks)
+
+
+def reading(dataset):
+    """How a later lot is to be read like the images of a study, see `store.save`."""
+    table = [] if dataset == "synthetic" else datasets.load_manifest(dataset)
+    return {"range": table["range"].iloc[0] if "range" in table else "stated", "bar": "auto"}
 
 
 def fitted(image, size):
@@ -107,10 +120,11 @@ def _simulated(place, n, size, seed, prompts):
     return Pool(images, labels, masks, prompts.classes, prompts.normal, np.array(text))
 
 
-def _pair(root, path, mask_path):
-    """An image of a folder and its mask, empty where there is none."""
-    image = read.image(root / path)
-    return image, read.mask(root / mask_path, image) if mask_path else np.zeros(image.shape, bool)
+def _pair(root, row):
+    """An image of a manifest and its mask, empty where there is none."""
+    image, picture = read.listed(root, row)
+    mask = read.listed_mask(root, row, picture)
+    return image, np.zeros(image.shape, bool) if mask is None else mask
 
 
 def _covered(mask, size):

@@ -76,8 +76,7 @@ class SemClip:
         if len(set(given)) > 1:
             raise ValueError(f"images, labels and masks are not as many each: {given}")
         classes = self.prompts.positions(labels)
-        if missing := [name for i, name in enumerate(self.classes) if i not in classes]:
-            raise ValueError(f"no shot of {', '.join(missing)}: give one or more of each")
+        self.prompts.check_complete(classes)
         if options.transformation and (masks is None or not np.any(masks)):
             raise ValueError("no mask marks a defect: give masks, or transformation=False")
         features = self._features(images)

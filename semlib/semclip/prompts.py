@@ -1,5 +1,6 @@
 """Prompts: templates x states, kept in CSV files that a domain expert edits."""
 
+import io
 import re
 import sys
 from dataclasses import dataclass, replace
@@ -58,6 +59,11 @@ class Prompts:
             raise ValueError(f"unknown class {', '.join(unknown)}: {hint} (--prompts)")
         return np.array([numbers[label] for label in labels], int)
 
+    def check_complete(self, positions):
+        """Raise ValueError where a class has no shot; `positions` are those of the shots."""
+        if missing := [name for i, name in enumerate(self.classes) if i not in positions]:
+            raise ValueError(f"no shot of {', '.join(missing)}: give one or more of each")
+
     def sentences(self, name):
         """All prompts of a class, templates x states."""
         states = self.states[name]
@@ -102,8 +108,16 @@ class Prompts:
 
 def _table(path, patterns):
     """Rows of a CSV as text, stripped, each once; each column's cells match its pattern."""
-    table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    table = table.reindex(columns=list(patterns), fill_value="")
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+        separator = max(",;\t", key=text.partition("\n")[0].count)
+        table = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False)
+    except ValueError as error:
+        raise ValueError(f"{path} is no readable UTF-8 CSV file: {error}") from error
+    table.columns = table.columns.str.strip().str.lower()
+    if missing := [column for column in patterns if column not in table]:
+        raise ValueError(f"{path}: no column {missing[0]!r} in {list(table)}")
+    table = table[list(patterns)]
     table = table.apply(lambda column: column.str.strip()).drop_duplicates()
     for column, pattern in patterns.items():
         for cell in table[column]:

@@ -1,4 +1,4 @@
-"""Real micrographs with marked defects, if they lie in ``../shared/real-sem`` beside the clone.
+"""Real micrographs with marked defects, where `images.micrographs` has them.
 
 | data set | defect | tiles | shots and test come from |
 | --- | --- | --- | --- |
@@ -18,7 +18,7 @@ import pandas as pd
 from skimage.util import view_as_blocks
 
 from semlib import paths
-from semlib.images import read
+from semlib.images import micrographs, read
 from semlib.semclip import findings, study, winclip
 from semlib.semclip.april_gan import april_gan
 from semlib.semclip.data import fitted
@@ -30,7 +30,6 @@ from semlib.semclip.unet import unet
 SOURCE = (
     "real SEM images (nanocomposites, doi 10.1049/nde2.12034; NASA MicroNet; a patterned wafer)"
 )
-FOLDER = paths.ROOT.parent / "shared" / "real-sem"
 NAMES = ("nanocomposites", "nasa_micronet", "patterned_wafer")
 SHOTS = (2, 4)
 TESTS = 20  # most test tiles of a class
@@ -60,15 +59,16 @@ def prompts(name):
     return Prompts.load(HERE / f"prompts_{name}.csv", HERE / "templates_real.csv")
 
 
-def pools(root=FOLDER):
+def pools():
     """`Tiles` of the data sets that are there, by name; the others are said and left out."""
+    if absent := micrographs.missing(NAMES):
+        print(f"left out: {absent}")
     sets = {}
     for name in NAMES:
-        if not any((root / name).glob("*.png")):
-            print(f"real images: no {name} in shared/real-sem beside the clone, left out")
+        if not micrographs.files(name):
             continue
         cut = _wafer if name == "patterned_wafer" else _masked
-        cuts, marks, groups = (np.concatenate(p) for p in zip(*cut(root / name), strict=True))
+        cuts, marks, groups = (np.concatenate(part) for part in zip(*cut(name), strict=True))
         images = np.stack([fitted(one, SIZE) for one in cuts])
         masks = marks.repeat(SIZE // cuts.shape[1], 1).repeat(SIZE // cuts.shape[1], 2)
         words = prompts(name)
@@ -77,19 +77,28 @@ def pools(root=FOLDER):
     return sets
 
 
-def _masked(folder):
-    """(tiles, marks, groups) of every micrograph of a folder, at most `EACH` of a class."""
+def _levels(name, stem):
+    """Levels of a file of a data set, all its rows: a picture, or a mask whose levels are told."""
+    if stem not in (files := micrographs.files(name)):
+        raise FileNotFoundError(
+            f"{micrographs.folder() / name} has no image {stem}: fetch it again"
+        )
+    return read.image(files[stem], bar="none").pixels
+
+
+def _masked(name):
+    """(tiles, marks, groups) of every micrograph of a data set, at most `EACH` of a class."""
     parts = []
-    for number, file in enumerate(sorted(folder.glob("*_mask.png"))):
-        stem = file.stem.removesuffix("_mask")
-        values = _cut(read.image(file), SIDE)
-        if folder.name == "nanocomposites":  # 0 is particle, 255 background
-            cuts = _cut(read.image(folder / f"{stem}.jpg"), SIDE)
+    masks = [stem for stem in micrographs.files(name) if stem.endswith("_mask")]
+    for number, mask in enumerate(masks):
+        stem = mask.removesuffix("_mask")
+        cuts = _cut(_levels(name, stem), SIDE)
+        values = _cut(_levels(name, mask), SIDE)
+        if name == "nanocomposites":  # 0 is particle, 255 background
             marks = values < 128
             usable = True
             group = stem
         else:  # 0 background, 1 oxide, 2 crack; a file is called <specimen>_<micrograph>
-            cuts = _cut(read.image(folder / f"{stem}.png"), SIDE)
             marks = values == 2
             usable = (values > 0).mean((1, 2)) >= OXIDE
             group = stem.rsplit("_", 1)[0]
@@ -101,10 +110,10 @@ def _masked(folder):
     return parts
 
 
-def _wafer(folder):
+def _wafer(name):
     """All tiles that the episodes may draw from; those of points have them off their centre."""
-    inspected = read.image(folder / "case1_inspected_image.png")
-    reference = read.image(folder / "case1_reference_image.png")
+    inspected = _levels(name, "case1_inspected_image")
+    reference = _levels(name, "case1_reference_image")
     rows, columns = np.indices(inspected.shape)
     discs = [np.hypot(rows - y, columns - x) <= RADIUS for x, y in POINTS]
     marks = np.any(discs, axis=0)

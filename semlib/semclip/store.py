@@ -17,12 +17,14 @@ from semlib.weights import digest
 
 TENSORS = "model.safetensors"
 ABOUT = "model.json"
+READING = {"range": "stated", "bar": "auto"}  # see `images.lot.describe`
 
 
-def save(model, folder):
+def save(model, folder, reading=READING):
     """Write ``model.safetensors`` (trained parts, text features) and ``model.json`` (the rest).
 
     The backbone's weights are not written, only its name, settings and a digest of its projection.
+    `reading` is how the shots were read, so that later images can be read alike.
     """
     model.check_fitted()
     tensors = {"texts": model.texts}
@@ -34,6 +36,7 @@ def save(model, folder):
         "projection": digest({"projection": model.backbone.projection.numpy()}),
         "options": asdict(model.options),
         "prompts": asdict(model.prompts),
+        "reading": reading,
     }
     with atomic(Path(folder) / TENSORS) as temporary:
         save_file({name: np.ascontiguousarray(one) for name, one in tensors.items()}, temporary)
@@ -46,11 +49,10 @@ def load(folder, backbone=None):
 
     `backbone` is the one it was saved with; built anew from ``model.json`` when not given.
     """
-    folder = Path(folder)
+    about = _about(folder)
     try:
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        tensors = load_file(folder / TENSORS)
-    except (OSError, ValueError, SafetensorError) as error:
+        tensors = load_file(Path(folder) / TENSORS)
+    except (OSError, SafetensorError) as error:
         raise ValueError(f"{folder} holds no saved SemClip model: {error}") from error
     backbone = backbone or Backbone(**about["backbone"])
     fingerprint = digest({"projection": backbone.projection.numpy()})
@@ -63,3 +65,15 @@ def load(folder, backbone=None):
     if model.options.fusion < 1:
         model.head = {name: tensors[f"head.{name}"] for name in ("weight", "bias", "mean")}
     return model
+
+
+def reading(folder):
+    """How the shots of a saved model were read: a dict of ``range`` and ``bar``."""
+    return _about(folder).get("reading", READING)
+
+
+def _about(folder):
+    try:
+        return json.loads((Path(folder) / ABOUT).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{folder} holds no saved SemClip model: {error}") from error

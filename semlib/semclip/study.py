@@ -17,6 +17,7 @@ from semlib.workers import side_by_side
 
 HERE = Path(__file__).parent
 FULL = "SEM-CLIP"
+TRAINED = {FULL, "APRIL-GAN", "U-Net"}  # methods whose training has steps
 KEYS = ["method", "supervision", "k", "seed"]
 ABLATIONS = {
     "without V-V": {"vv": False},
@@ -27,6 +28,17 @@ ABLATIONS = {
     "CLIP score alone": {"fusion": 1.0},
     "head alone": {"fusion": 0.0},
 }
+
+
+def check_parameters(shots, ablation_shots, steps, **others):
+    """Refuse parameters of a study that would fail only after hours; `others` are at least 1."""
+    small = {name: value for name, value in others.items() if value < 1}
+    if small or not shots or min(shots) < 1 or len(set(shots)) < len(shots):
+        raise ValueError(f"shots {shots}, {small or others}: use different whole numbers from 1")
+    if not ablation_shots or not set(ablation_shots) <= set(shots):
+        raise ValueError(f"ablation_shots are {ablation_shots}: use some of the shots, {shots}")
+    if set(steps) != TRAINED or min(steps.values()) < 0:
+        raise ValueError(f"steps are {steps}: give {', '.join(sorted(TRAINED))}, each from 0")
 
 
 def features(backbone, images, folder):

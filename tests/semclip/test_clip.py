@@ -1,5 +1,6 @@
 """The ways to a model: ours, open_clip's, files of any kind; no code in a file is run."""
 
+import argparse
 import json
 import pickle
 
@@ -107,15 +108,15 @@ def test_names_that_are_no_vit(name, message):
 @pytest.mark.parametrize(
     ("state", "message"),
     [
-        (lambda: build(width=16).state_dict(), "size mismatch"),
-        (lambda: build(layers=3).state_dict(), "Missing key.*resblocks.3.ln_1.weight"),
-        (lambda: build().state_dict() | {"extra": torch.zeros(1)}, "Unexpected key.*extra"),
+        (lambda: build(width=16).state_dict(), r"[0-9]+ of another shape \(visual.class_embedding"),
+        (lambda: build(layers=3).state_dict(), r"12 missing \(visual.transformer.resblocks.3.attn"),
+        (lambda: build().state_dict() | {"extra": torch.zeros(1)}, r"1 unknown names \(extra\)"),
     ],
 )
 def test_weights_of_another_architecture(tiny, tmp_path, state, message):
     file = tmp_path / "other.safetensors"
     save_file(state(), file)
-    expected = f"other.safetensors belongs to another architecture than ViT-tiny: .*{message}"
+    expected = f"other.safetensors: {message}.*another architecture than ViT-tiny"
     with pytest.raises(ValueError, match=expected):
         clip.read(tiny, file)
 
@@ -149,8 +150,41 @@ def test_damaged_files(tiny, tmp_path):
             clip.read(tiny, tmp_path / name)
     for value in ([1, 2], {}, {"epoch": 3}):
         torch.save(value, tmp_path / "d.pt")
-        with pytest.raises(ValueError, match="d.pt belongs to another architecture"):
+        with pytest.raises(ValueError, match="d.pt:? (.*missing|is damaged or holds more than)"):
             clip.read(tiny, tmp_path / "d.pt")
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_a_torchscript_program_is_not_run_and_its_tensors_fit_once_saved(tiny, tmp_path):
+    """OpenAI's ViT-B-32.pt is such a program, with three numbers beside its tensors."""
+    model = build()
+    torch.jit.save(torch.jit.script(torch.nn.Identity()), tmp_path / "ViT-B-32.pt")
+    advice = r"is a TorchScript program.*the tag openai.*jit.load\(FILE\).state_dict"
+    with pytest.raises(ValueError, match=advice) as raised:
+        clip.read(tiny, tmp_path / "ViT-B-32.pt")
+    assert "\n" not in str(raised.value)
+    numbers = {name: torch.tensor(1) for name in clip.OPENAI_NUMBERS}
+    torch.save(model.state_dict() | numbers, tmp_path / "tensors.pt")
+    assert same(clip.read(tiny, tmp_path / "tensors.pt").model, build())
+
+
+def test_a_checkpoint_of_hugging_face_is_named_as_such(tiny, tmp_path):
+    names = ("vision_model.embeddings.class_embedding", "text_model.final_layer_norm.bias")
+    save_file({name: torch.zeros(2) for name in names}, tmp_path / "model.safetensors")
+    with pytest.raises(
+        ValueError, match="Hugging Face's form: take the model's file for open_clip"
+    ):
+        clip.read(tiny, tmp_path / "model.safetensors")
+    with pytest.raises(
+        ValueError, match=f"unknown names .{names[1]}, {names[0]}.*missing .ln_final.bias"
+    ):
+        clip.read(tiny, tmp_path / "model.safetensors")
+
+
+def test_a_pickle_of_something_else_is_one_sentence(tiny, tmp_path):
+    torch.save({"args": argparse.Namespace(width=3)}, tmp_path / "run.pt")
+    with pytest.raises(ValueError, match=r"more than tensors \(argparse.Namespace\)$"):
+        clip.read(tiny, tmp_path / "run.pt")
 
 
 @pytest.fixture

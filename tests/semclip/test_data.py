@@ -7,6 +7,7 @@ from PIL import Image
 from semlib.images import datasets
 from semlib.semclip import data, episodes
 from semlib.semclip.prompts import Prompts
+from tests.images.test_databar import bar
 
 
 def test_only_used_keeps_the_images_of_the_episodes(spots_pool):
@@ -43,6 +44,27 @@ def test_a_folder_with_labels_and_masks_makes_a_pool(tmp_path):
     assert pool.images.shape == (4, 64, 64)
     assert [pool.classes[c] for c in pool.labels].count("defect-free") == 2
     assert pool.masks.any((1, 2)).tolist().count(True) == 1
+
+
+@pytest.mark.parametrize("shape", [(400, 400), (320, 480), (600, 400)])
+def test_a_mask_takes_the_same_steps_as_its_picture(tmp_path, shape):
+    """On rectangular pictures the mask met the defect with an IoU of .32 to .43."""
+    folder = tmp_path / "own"
+    (folder / "masks").mkdir(parents=True)
+    image = np.random.default_rng(0).normal(90, 3, shape)
+    mask = np.zeros(shape, bool)
+    mask[180:260, 140:240] = True
+    image[mask] += 90
+    with_bar = np.vstack([image, bar("white on black", 24, shape[1])]).astype(np.uint8)
+    Image.fromarray(with_bar).save(folder / "1.png")
+    Image.fromarray(with_bar).save(folder / "0.png")
+    Image.fromarray(np.uint8(np.vstack([mask, mask[:24] & False]))).save(folder / "masks" / "1.png")
+    (folder / "labels.csv").write_text("file,label\n0.png,0\n1.png,1\n")
+    datasets.manifest(folder)
+    pool = data.images(folder, size=240)
+    bright = pool.images[1] > 135
+    assert (bright & pool.masks[1]).sum() / (bright | pool.masks[1]).sum() > 0.95
+    assert data.reading(folder) == {"range": "stated", "bar": "auto"} == data.reading("synthetic")
 
 
 def test_a_data_set_without_masks_is_refused(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from semlib.semclip import real, study, unet
+from tests.conftest import real_sem
 
 COMPOSITES, CRACKS, WAFER = real.NAMES
 
@@ -38,7 +39,9 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def sets(root):
-    return real.pools(root)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEMLIB_MICROGRAPHS", str(root))
+        return real.pools()
 
 
 def test_tiles_follow_the_masks(sets):
@@ -59,18 +62,20 @@ def test_cracks_are_sought_in_the_oxide_layer_alone(sets):
     assert set(groups) == {"specimen0#1", "specimen1#1"}
 
 
-def test_a_sliver_of_a_defect_makes_no_tile(tmp_path):
+def test_a_sliver_of_a_defect_makes_no_tile(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEMLIB_MICROGRAPHS", str(tmp_path))
     mask = np.full((120, 360), 255, np.uint8)
     mask[0, :5] = mask[:30, 130:160] = 0
     (tmp_path / COMPOSITES).mkdir()
     Image.fromarray(mask).save(tmp_path / COMPOSITES / "a_0_mask.png")
     Image.fromarray(mask).save(tmp_path / COMPOSITES / "a_0.jpg")
-    assert real.pools(tmp_path)[COMPOSITES].pool.labels.tolist() == [0, 1]
+    assert real.pools()[COMPOSITES].pool.labels.tolist() == [0, 1]
 
 
 def test_at_most_each_tiles_of_a_micrograph(root, monkeypatch):
     monkeypatch.setattr(real, "EACH", 2)
-    pool, groups = real.pools(root)[COMPOSITES]
+    monkeypatch.setenv("SEMLIB_MICROGRAPHS", str(root))
+    pool, groups = real.pools()[COMPOSITES]
     assert len(pool.images) == 16 and (np.unique(groups, return_counts=True)[1] == 4).all()
 
 
@@ -118,18 +123,36 @@ def test_too_few_tiles_for_two_halves(sets):
         real.episodes(COMPOSITES, sets[COMPOSITES], shots=(2, 13))
 
 
-def test_absent_folders_are_said_and_left_out(tmp_path, spots_backbone, capsys):
-    sets = real.pools(tmp_path)
-    assert sets == {} and capsys.readouterr().out.count("left out") == 3
+@pytest.mark.parametrize("suffix", [".tif", ".PNG"])
+def test_tiles_do_not_depend_on_the_suffix(root, sets, tmp_path, monkeypatch, suffix):
+    """Fetched files are TIFF, some of them in three equal channels."""
+    (tmp_path / CRACKS).mkdir()
+    for file in (root / CRACKS).glob("*.png"):
+        picture = Image.open(file)
+        picture = picture if file.stem.endswith("_mask") else picture.convert("RGB")
+        picture.save((tmp_path / CRACKS / file.name).with_suffix(suffix))
+    monkeypatch.setenv("SEMLIB_MICROGRAPHS", str(tmp_path))
+    pool = real.pools()[CRACKS].pool
+    assert np.array_equal(pool.images, sets[CRACKS].pool.images)
+    assert np.array_equal(pool.masks, sets[CRACKS].pool.masks)
+
+
+def test_absent_folders_are_said_and_left_out(tmp_path, spots_backbone, capsys, monkeypatch):
+    monkeypatch.setenv("SEMLIB_MICROGRAPHS", str(tmp_path))
+    sets = real.pools()
+    said = capsys.readouterr().out
+    assert sets == {} and "left out: real micrographs (nanocomposites, nasa_micronet, pat" in said
+    assert "python -m semlib fetch micrographs" in said
     table, panels = real.evaluate(spots_backbone, sets, folder=tmp_path)
     assert table.empty and not panels
 
 
-def test_a_missing_image_is_named(tmp_path):
+def test_a_missing_image_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEMLIB_MICROGRAPHS", str(tmp_path))
     (tmp_path / COMPOSITES).mkdir()
     Image.new("L", (240, 120)).save(tmp_path / COMPOSITES / "a_0_mask.png")
-    with pytest.raises(FileNotFoundError, match="a_0.jpg: no such image"):
-        real.pools(tmp_path)
+    with pytest.raises(FileNotFoundError, match="nanocomposites has no image a_0"):
+        real.pools()
 
 
 @pytest.mark.slow
@@ -158,9 +181,8 @@ def test_table_and_examples(sets, tmp_path, spots_backbone, monkeypatch):
 
 @pytest.mark.parametrize(("name", "groups"), [(COMPOSITES, 8), (CRACKS, 9), (WAFER, 5)])
 @pytest.mark.slow
-def test_the_real_files(name, groups):
-    if not (real.FOLDER / name).is_dir():
-        pytest.skip(f"no {name} in ../shared/real-sem")
+def test_the_real_files(name, groups, monkeypatch):
+    monkeypatch.setenv("SEMLIB_MICROGRAPHS", str(real_sem()))
     tiles = real.pools()[name]
     assert len(set(tiles.groups)) == groups
     free, defective = (tiles.pool.take(tiles.pool.labels == label) for label in (0, 1))

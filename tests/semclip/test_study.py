@@ -195,3 +195,21 @@ def test_results_of_some_methods_in_the_order_asked_for(pool):
     results = study.results(pool, episode, [method("a"), method("b")], ["b", "absent", "a"])
     assert list(results) == ["b", "a"]
     assert np.array_equal(results["a"].maps, method("a").run(pool, episode).maps)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"shots": [1, 1]}, r"shots \[1, 1\], .*different whole numbers"),
+        ({"shots": []}, "different whole numbers"),
+        ({"n_test": 0}, "'n_test': 0}: use different whole numbers from 1"),
+        ({"ablation_shots": [5]}, r"ablation_shots are \[5\]: use some of the shots, \[1, 2\]"),
+        ({"steps": {"SEM-CLIP": 3}}, "steps are .*: give APRIL-GAN, SEM-CLIP, U-Net, each from 0"),
+    ],
+)
+def test_parameters_that_would_fail_late_are_refused_first(wrong, said):
+    steps = {"SEM-CLIP": 60, "APRIL-GAN": 100, "U-Net": 100}
+    good = {"shots": [1, 2], "ablation_shots": [2], "steps": steps, "n_seeds": 1, "n_test": 1}
+    study.check_parameters(**good)
+    with pytest.raises(ValueError, match=said):
+        study.check_parameters(**good | wrong)
