@@ -223,10 +223,7 @@ def architecture(size=512):
 
 
 def scale_bar(axes, pixel_nm):
-    """Draw a scale bar on a shown image whose pixel is `pixel_nm` wide; none where it is unknown.
-
-    See `scale`.
-    """
+    """Draw a scale bar on a shown image whose pixel is `pixel_nm` wide, if known; see `scale`."""
     width = abs(np.subtract(*axes.get_xlim()))  # pixels
     if not (size := scale(width, pixel_nm)):
         return
@@ -247,6 +244,5 @@ def scale(width, pixel_nm):
         return None
     wanted = width * float(pixel_nm) / 4
     power = 10.0 ** np.floor(np.log10(wanted))
-    length = power * max((step for step in (1, 2, 5) if step * power <= wanted), default=1)
-    label = f"{length / 1000:g} µm" if length >= 1000 else f"{length:g} nm"
-    return length / float(pixel_nm), label
+    round_length = power * max((step for step in (1, 2, 5) if step * power <= wanted), default=1)
+    return round_length / float(pixel_nm), length(round_length)

@@ -14,12 +14,13 @@ SIDES = {True: "brighter", False: "darker", None: ""}  # of the two values of a 
 COLUMNS = ["range", "bar_top", "bar_bottom", "mask_rule", "mask_side", *instrument.COLUMNS, "notes"]
 
 
-def describe(raw, bar="auto"):
+def describe(raw, bar="auto", *, masked=True):
     """List the images of a folder and how each is to be read; print what was decided.
 
     Returns a DataFrame of text: image_id, path, label, mask_path and `COLUMNS`, which are how the
     grey range is found ("stated" or "quantiles"), the rows of the data bar, the rule of the mask,
-    what the instrument states ("" where unknown) and notes. `bar` is that of `read.image`.
+    what the instrument states ("" where unknown) and notes. `bar` is that of `read.image`; with
+    `masked` false the masks are not opened.
     """
     bar = databar.option(bar)  # before any file is opened
     listing = folder.listing(raw)
@@ -35,10 +36,11 @@ def describe(raw, bar="auto"):
     for name in instrument.COLUMNS:
         table[name] = [(picture and picture.facts or {}).get(name, "") for picture in pictures]
     notes = [list(picture.notes) if picture else [] for picture in pictures]
-    masked = [i for i, picture in enumerate(pictures) if picture and table["mask_path"][i]]
-    mask_files = [raw / table["mask_path"][i] for i in masked]
-    decided = masks.decide_set(mask_files, [pictures[i] for i in masked], keep=False)
-    for i, mask in zip(masked, decided, strict=True):
+    numbers = [i for i, picture in enumerate(pictures) if picture and table["mask_path"][i]]
+    numbers = numbers if masked else []
+    mask_files = [raw / table["mask_path"][i] for i in numbers]
+    decided = masks.decide_set(mask_files, [pictures[i] for i in numbers], keep=False)
+    for i, mask in zip(numbers, decided, strict=True):
         table.loc[i, "mask_rule"] = mask.rule
         table.loc[i, "mask_side"] = SIDES[mask.bright]
         notes[i] += [f"mask: {mask.doubt}"] * bool(mask.doubt)

@@ -45,16 +45,17 @@ def run(
         raise ValueError("a saved model brings its own backbone and prompts: leave those out")
     reading = dict(store.READING if model is None else store.reading(model))
     reading["bar"] = databar.option(bar or reading["bar"])
-    passed_over = folder.listing(images).passed_over  # a wrong folder is said before any work
+    paths.check_writable(out, "name another folder with --out")
+    passed_over = [(file.as_posix(), why) for file, why in folder.listing(images).passed_over]
     if model is not None:
-        table = lot.describe(images, reading["bar"])
+        table = lot.describe(images, reading["bar"], masked=False)
         fitted = store.load(model)
         _read_as_taught(table, reading["range"])
     else:
         words = Prompts.load(prompts)
         taught = lot.describe(Path(shots), reading["bar"])
         data.check_shots(Path(shots), taught, words)
-        table = lot.describe(images, reading["bar"])
+        table = lot.describe(images, reading["bar"], masked=False)
         reading["range"] = _read_alike(taught, table)
         fitted = _fit(Backbone(backbone or OURS, pretrained), words, Path(shots), taught, out)
     store.save(fitted, out / "model", reading)

@@ -7,7 +7,7 @@ from PIL import Image
 from semlib.images import datasets
 from semlib.semclip import data, episodes
 from semlib.semclip.prompts import Prompts
-from tests.images.test_databar import bar
+from tests.images.own_files import bar
 
 
 def test_only_used_keeps_the_images_of_the_episodes(spots_pool):

@@ -16,7 +16,7 @@ from semlib.__main__ import main
 from semlib.images import lot
 from semlib.semclip import data, detect, store
 from semlib.semclip.model import Prediction, SemClip
-from tests.images.test_databar import bar
+from tests.images.own_files import bar
 
 SCORES = ["defect-free", "bright", "dark", "anomaly_score"]
 
@@ -360,7 +360,7 @@ def test_class_folders_and_what_is_passed_over(folders, spots):
     assert table["file"].str.split("/").str[0].tolist() == sorted(names)
     assert all((folders / "out" / "overlays" / name).is_file() for name in table["overlay"])
     skipped = pd.read_csv(folders / "out" / "skipped.csv")
-    assert skipped.to_numpy().tolist() == [["notes.docx", "no image"]]
+    assert skipped.to_numpy().tolist() == [["dark/notes.docx", "no image that is read"]]
 
 
 def test_the_map_of_a_rectangular_image_lies_where_the_image_has_it(tmp_path):
