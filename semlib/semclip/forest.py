@@ -73,38 +73,39 @@ def top_mean(probabilities, normal):
 def chosen(values, pixels, normal, seed):
     """The one of `SETTINGS` with the best average precision on shots that its forest did not see.
 
-    Takes filters (n, h, w, F) and classes of pixels (n, h, w) of the shots. Each fold leaves one
-    image out, or a quarter of more than four. Without a defect in two folds it is the first.
+    Takes filters (n, h, w, F) and classes of pixels (n, h, w) of the shots, see `folds`. With
+    defects in less than two images nothing can be compared: it is the first.
     """
     marked = (pixels != normal).any((1, 2))
     if marked.sum() < 2:
         return SETTINGS[0]
-    fold = folds(marked)
-    rng = np.random.default_rng(seed)
-    drawn = draw(pixels, rng, each=150, most=4000)
-    image = drawn // pixels[0].size
-    truth = pixels.ravel()[drawn]
-    # a drawn pixel stands for all of its class in its image
-    stratum = image * (pixels.max() + 1) + truth
-    all_of_it = np.bincount(
-        (np.arange(len(pixels))[:, None, None] * (pixels.max() + 1) + pixels).ravel()
-    )
-    weights = all_of_it[stratum] / np.bincount(stratum)[stratum]
+    drawn = draw(pixels, np.random.default_rng(seed), each=150, most=4000)
+    fold = folds(marked)[drawn // pixels[0].size]  # of each drawn pixel
+    truth = pixels.ravel()[drawn] != normal
+    weights = _stand_for(pixels, drawn)
     scores = []
     for setting in SETTINGS:
         inputs = _look(values, setting)
         flat = inputs.reshape(-1, inputs.shape[-1])[drawn]
         defect = np.zeros(len(drawn))
         for number in range(fold.max() + 1):
-            held = fold[image] == number
-            trees = _forest(setting, seed, 10).fit(flat[~held], truth[~held] != normal)
-            defect[held] = trees.predict_proba(flat[held])[:, -1]
-        scores.append(average_precision_score(truth != normal, defect, sample_weight=weights))
+            held = fold == number
+            trees = _forest(setting, seed, 10).fit(flat[~held], truth[~held])
+            defect[held] = trees.predict_proba(flat[held])[:, 1]
+        scores.append(average_precision_score(truth, defect, sample_weight=weights))
     return SETTINGS[int(np.argmax(scores))]
 
 
+def _stand_for(pixels, drawn):
+    """How many pixels each drawn one stands for, (m,): those of its class in its image."""
+    count = pixels.max() + 1
+    stratum = np.arange(len(pixels))[:, None, None] * count + pixels
+    of_drawn = stratum.ravel()[drawn]
+    return np.bincount(stratum.ravel())[of_drawn] / np.bincount(of_drawn)[of_drawn]
+
+
 def folds(marked):
-    """Fold of each image, int (n,), `FOLDS` at most, such that each lacks some marked ones."""
+    """Fold of each image, int (n,): each leaves one marked image out, or a quarter of them."""
     order = np.argsort(~marked, kind="stable")
     fold = np.empty(len(marked), int)
     fold[order] = np.arange(len(marked)) % min(FOLDS, marked.sum())
