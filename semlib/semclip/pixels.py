@@ -91,14 +91,14 @@ class SemClipPixels:
     """Few-shot defects at full resolution: ``fit(images, labels, masks).predict(images)``.
 
     The map is that of `PixelTrees`; classes are the mean of the likeliest pixels' and of SEM-CLIP's
-    (our choice, on another setting than the one reported).
+    (our choice, made on other presets than the one reported).
 
     Parameters
     ----------
     model : SemClip, optional
         Our embedded one by default; `fit` trains it, too.
     step : int
-        Pixels a side of a cell that is decided as one; 1 takes five times as long as 2.
+        Pixels a side of a cell that is decided as one; 1 takes twice as long as 2.
     seed : int
     """
 
