@@ -1,7 +1,8 @@
 """Competitors that see labels and whole images alone: linear probe and nearest neighbour.
 
 The others, by the supervision that their `Method` names: none `winclip.winclip`; defect-free images
-`winclip.winclip_plus`, `patchcore.patchcore`; masks `april_gan.april_gan`, `unet.unet`.
+`winclip.winclip_plus`, `patchcore.patchcore`; masks `april_gan.april_gan`, `unet.unet`; labels and
+masks `forest.forest`.
 """
 
 import numpy as np

@@ -1,0 +1,84 @@
+"""Multi-scale filters of each pixel, three looks at them, and pixels drawn from the shots."""
+
+from functools import partial
+
+import numpy as np
+import torch
+from skimage.feature import multiscale_basic_features
+from torch.nn import functional as F
+
+from semlib.workers import threads
+
+LARGEST = 16.0  # pixels, standard deviation of the widest Gaussian; the finest has 0.5
+KINDS = 4  # filters of one Gaussian: grey value, edge, both curvatures
+TINY = 1e-6  # a smaller spread counts as this: a flat image has none
+
+
+def filters(images, *, step=1):
+    """Filters of uint8 images (N, H, W) at every `step`-th pixel, float16 (N, h, w, 24).
+
+    Grey value, slope and both principal curvatures (`skimage.feature.multiscale_basic_features`)
+    after Gaussians of 0.5, 1, 2, 4, 8 and 16 pixels, the finest first. With a `step` cells of
+    step x step pixels are averaged, which a study does to save time; H and W are multiples of it.
+    """
+    workers = torch.get_num_threads()
+    return np.stack([*threads(partial(_filtered, step=step), images, workers)])
+
+
+def _filtered(image, step):
+    values = multiscale_basic_features(image, sigma_max=LARGEST, workers=1)  # H W 24
+    if step > 1:
+        values = torch.from_numpy(values).permute(2, 0, 1)[None]
+        values = F.avg_pool2d(values, step)[0].permute(1, 2, 0).numpy()
+    return values.astype(np.float16)
+
+
+def standardised(values):
+    """Filters (n, h, w, F) of the same images, had each a mean of 0 and a deviation of 1.
+
+    All filters are linear in the image or scale with it, so none is computed again.
+    """
+    finest = values[..., 0]
+    shifted = values.astype(np.float32)
+    shifted[..., ::KINDS] -= finest.mean((1, 2), dtype=np.float32)[:, None, None, None]
+    return shifted / (finest.std((1, 2), dtype=np.float32)[:, None, None, None] + TINY)
+
+
+def relative(values):
+    """Filters (n, h, w, F) as distances from the image's own median, in median deviations.
+
+    What is rare in its own image stands out, whatever the image's contrast.
+    """
+    flat = values.reshape(len(values), -1, values.shape[-1]).astype(np.float32)
+    flat = flat - np.median(flat, 1, keepdims=True)
+    spread = np.median(np.abs(flat), 1, keepdims=True)
+    return (flat / (spread + TINY)).reshape(values.shape)
+
+
+def classes_of_pixels(masks, labels, normal, shape):
+    """Class of each cell of a grid, int (n, h, w), from masks (n, H, W) and labels (n,).
+
+    A cell is of its image's class where half of it or more is marked, elsewhere it is `normal`;
+    of an image whose marks are smaller it is so where the most is marked.
+    """
+    covered = F.adaptive_avg_pool2d(torch.as_tensor(masks)[:, None].float(), shape)[:, 0].numpy()
+    least = np.minimum(0.5, covered.max((1, 2), keepdims=True))
+    marked = (covered >= least) & (covered > 0)
+    return np.where(marked, np.asarray(labels)[:, None, None], normal)
+
+
+def draw(pixels, rng, *, each=400, most=12_000):
+    """Numbers of pixels to learn from, as many of each class of each image: int (m,).
+
+    Takes the classes (n, h, w) of all pixels. `each` is the most of a class of an image, `most`
+    the most of all, about.
+    """
+    flat = pixels.reshape(len(pixels), -1)
+    each = max(1, min(each, most // (2 * len(flat))))
+    drawn = []
+    for i, image in enumerate(flat):
+        for kind in np.unique(image):
+            places = np.flatnonzero(image == kind)
+            some = rng.choice(places, min(each, len(places)), replace=False)
+            drawn.append(i * flat.shape[1] + some)
+    return np.concatenate(drawn)
