@@ -4,11 +4,13 @@ import numpy as np
 import pandas as pd
 
 from semlib import saving, stats
+from semlib.semclip import pixels
 from semlib.semclip.study import FULL, HERE, KEYS
 
 MAIN = ["iAUROC", "pAUROC", "F1-max", "accuracy", "F1"]  # of both tables
 # SEM-CLIP at the supervision of a competitor; against others the full model stands
 EQUAL = {"none": "SEM-CLIP, zero-shot", "labels": "SEM-CLIP, labels only"}
+MASKS = ("masks", "labels + masks")  # of the methods that SEM-CLIP + pixels is compared with
 
 
 def summarise(table):
@@ -31,20 +33,22 @@ def readable(summary, heads, scores, gains=False):
     return shown
 
 
-def against(table, scores, k):
+def against(table, scores, k, *, method=None):
     """SEM-CLIP minus each competitor at `k` shots, paired over episodes.
 
     Methods that see masks without classes, or defect-free images only, have no equal: there the
     full model stands, and `equal_supervision` is False. Intervals are not corrected for many
-    comparisons. No row where one of the two lacks a score.
+    comparisons. No row where one of the two lacks a score. `method` names another one, which then
+    stands against all others.
     """
     table = table[table["k"] == k].set_index("seed")
-    others = table[~table["method"].str.startswith(FULL)]
+    own = [method] if method else [FULL, *EQUAL.values()]
+    others = table[~table["method"].isin(own)]
     order = others["supervision"].unique()
     others = pd.concat([others[others["supervision"] == name] for name in order])
     comparisons = []
     for (supervision, competitor), theirs in others.groupby(["supervision", "method"], sort=False):
-        name = EQUAL.get(supervision, FULL)
+        name = method or EQUAL.get(supervision, FULL)
         ours = table[table["method"] == name]
         head = {"ours": name, "competitor": competitor, "supervision": supervision}
         head["equal_supervision"] = ours["supervision"].eq(supervision).all()
@@ -57,9 +61,17 @@ def against(table, scores, k):
 
 
 def comparison(segmentation, classification, k):
-    """`against` for the main scores, one row a competitor: "+0.051 [+0.020, +0.082] wins"."""
-    areas = against(segmentation, MAIN[:3], k)
-    comparisons = pd.concat([areas, against(classification, MAIN[3:], k)])
+    """`against` for the main scores, one row a competitor: "+0.051 [+0.020, +0.082] wins".
+
+    SEM-CLIP + pixels has rows of its own, against all methods that see masks.
+    """
+    parts = []
+    for table, names in ((segmentation, MAIN[:3]), (classification, MAIN[3:])):
+        parts.append(against(table, names, k))
+        if (table["method"] == pixels.NAME).any():
+            masked = table[table["supervision"].isin(MASKS)]
+            parts.append(against(masked, names, k, method=pixels.NAME))
+    comparisons = pd.concat(parts)
     text = "{difference:+.3f} [{lo:+.3f}, {hi:+.3f}] {verdict}"
     comparisons["text"] = [text.format(**one) for one in comparisons.to_dict("records")]
     keys = ["ours", "competitor", "supervision", "equal_supervision"]

@@ -83,10 +83,14 @@ def chosen(values, pixels, normal, seed):
     fold = folds(marked)[drawn // pixels[0].size]  # of each drawn pixel
     truth = pixels.ravel()[drawn] != normal
     weights = _stand_for(pixels, drawn)
+    looks = {}  # of the drawn pixels; a setting with fewer Gaussians takes the first columns
+    for standard in (True, False):
+        inputs = _look(values, (standard, values.shape[-1] // KINDS, None))
+        looks[standard] = inputs.reshape(-1, inputs.shape[-1])[drawn]
     scores = []
     for setting in SETTINGS:
-        inputs = _look(values, setting)
-        flat = inputs.reshape(-1, inputs.shape[-1])[drawn]
+        standard, scales, _ = setting
+        flat = looks[standard][:, : KINDS * scales]
         defect = np.zeros(len(drawn))
         for number in range(fold.max() + 1):
             held = fold == number

@@ -19,10 +19,11 @@ from skimage.util import view_as_blocks
 
 from semlib import paths
 from semlib.images import micrographs, read
-from semlib.semclip import findings, study, winclip
+from semlib.semclip import filters, findings, pixels, study, winclip
 from semlib.semclip.april_gan import april_gan
 from semlib.semclip.data import fitted
 from semlib.semclip.episodes import Episode, Pool, nested, only_used
+from semlib.semclip.forest import forest
 from semlib.semclip.patchcore import patchcore
 from semlib.semclip.prompts import HERE, Prompts
 from semlib.semclip.unet import unet
@@ -34,7 +35,7 @@ NAMES = ("nanocomposites", "nasa_micronet", "patterned_wafer")
 SHOTS = (2, 4)
 TESTS = 20  # most test tiles of a class
 VGG_SIZE = 96  # pixels that VGG16 gets for PatchCore
-SHOWN = ("SEM-CLIP", "U-Net", "PatchCore (VGG16)")
+SHOWN = ("SEM-CLIP", pixels.NAME, "random forest", "U-Net", "PatchCore (VGG16)")
 SIZE = 240  # pixels a side of every tile after enlarging
 SIDE = 120  # pixels a side before
 EACH = 6  # most tiles of a class from one micrograph
@@ -190,6 +191,9 @@ def evaluate(backbone, sets, *, seeds=range(3), folder=None):
         competing = study.sem_clips(features, backbone, prompts(name), {})
         competing += [winclip.winclip(*given), winclip.winclip_plus(*given)]
         competing += [april_gan(*given), unet()]
+        values = filters.filters(pool.images, step=pixels.STEP)
+        competing += pixels.methods(features, values, backbone.grid, competing[0])
+        competing.append(forest(values))
         if vgg := study.vgg_features(pool.images, folder / "features", size=VGG_SIZE):
             competing.append(patchcore(vgg.tokens))
         settings = backbone.settings, backbone.projection.numpy(), prompts(name), VGG_SIZE

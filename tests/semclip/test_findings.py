@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from semlib.semclip import findings
+from semlib.semclip import findings, pixels
 from semlib.semclip.model import SemClip
 
 
@@ -79,6 +79,17 @@ def test_the_table_has_one_row_a_competitor(table):
     shown = findings.comparison(areas, table.assign(accuracy=value, F1=value), 5)
     assert list(shown["competitor"]) == ["probe", "WinCLIP", "PatchCore"]
     assert shown.loc[1, ["iAUROC", "F1"]].tolist() == ["+0.100 [+0.100, +0.100] wins"] * 2
+
+
+def test_pixels_meet_the_methods_that_see_masks_in_rows_of_their_own(table):
+    ours = scored(pixels.NAME, "labels + masks", [0.95, 0.96, 0.99])
+    value = pd.concat([table, ours, scored("forest", "labels + masks", [0.9, 0.91, 0.94])])
+    areas = value.assign(pAUROC=value["iAUROC"], **{"F1-max": value["iAUROC"]})
+    some = value.assign(accuracy=value["iAUROC"], F1=value["iAUROC"])
+    shown = findings.comparison(areas, some, 5).set_index(["ours", "competitor"])
+    assert set(shown.loc[pixels.NAME].index) == {"SEM-CLIP", "forest"}
+    assert ("SEM-CLIP", pixels.NAME) in shown.index
+    assert shown.loc[(pixels.NAME, "forest"), "pAUROC"] == "+0.050 [+0.050, +0.050] wins"
 
 
 def test_ablation_gains_are_paired_by_hand():
