@@ -147,25 +147,28 @@ def profile(reference, restored, out, bar, **others):
 @click.option("--pretrained", metavar="FILE_OR_TAG", help="Its weights: a file, or a tag.")
 @_path("--prompts", "CSV of the classes: label,class,state.")
 @_path("--model", "OUT/model of an earlier run, in place of --shots.")
+@click.option("--method", metavar="NAME", help="One method. [default: the best for the shots]")
+@_path("--reference", "Folder of images of the same names without defects: die to reference.")
 @click.option("--bar", metavar="ROWS", help=_BAR)
 def detect(out, images, **options):
-    """Learn defect classes from a few labelled images (SEM-CLIP), then look at a folder of images.
+    """Learn defect classes from a few labelled images, then look at a folder of images.
 
-    The folder of shots holds images with labels (labels.csv, or a folder for each class; at least
-    one image of each class in the prompts) and masks of the defects (masks/NAME.png, or NAME_mask
-    beside NAME). OUT receives results.csv, overlays/ and model/; how each shot was read stands in
-    shots.csv, what was not used in skipped.csv. After an interruption the same command continues.
+    The folder of shots holds images with labels (labels.csv, or a folder for each class; one image
+    of each class at least) and masks of defects (masks/NAME.png, or NAME_mask beside NAME). What
+    does best on shots left out is used (methods.csv), or --method. OUT receives index.html (the
+    worst first), results.csv, defects.csv, masks/, overlays/ and model/; what was not used is in
+    skipped.csv. After an interruption the same command continues.
 
     \b
     python -m semlib detect --shots shots --images lot7 --out lot7-found
     python -m semlib detect --model lot7-found/model --images lot8 --out lot8-found
-    python -m semlib detect --backbone ViT-B-16-plus-240 --pretrained laion400m_e32 ...
+    python -m semlib detect --reference golden --images lot7 --out lot7-found
     """
     from semlib.semclip.detect import run
 
     table = run(images, out, **options)
     counts = table["class"].value_counts().to_string(header=False)
-    click.echo(f"{counts}\n{len(table)} images in {out}/results.csv, pictures in {out}/overlays")
+    click.echo(f"{counts}\n{len(table)} images in {out}/results.csv, at a glance: {out}/index.html")
 
 
 @main.command()

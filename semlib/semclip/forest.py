@@ -32,8 +32,8 @@ def forest(values, *, seed=0):
         grid = values.shape[1:3]
         pixels = classes_of_pixels(pool.masks[shots], pool.labels[shots], pool.normal, grid)
         setting = chosen(values[shots], pixels, pool.normal, seed)
-        trees = _fitted(_look(values[shots], setting), pixels, setting, seed, TREES)
-        inputs = (_look(values[[i]], setting) for i in episode.test)
+        trees = fitted(look(values[shots], setting), pixels, setting, seed, TREES)
+        inputs = (look(values[[i]], setting) for i in episode.test)
         return result(trees, inputs, pool)
 
     return Method("random forest", "labels + masks", run)
@@ -85,7 +85,7 @@ def chosen(values, pixels, normal, seed):
     weights = _stand_for(pixels, drawn)
     looks = {}  # of the drawn pixels; a setting with fewer Gaussians takes the first columns
     for standard in (True, False):
-        inputs = _look(values, (standard, values.shape[-1] // KINDS, None))
+        inputs = look(values, (standard, values.shape[-1] // KINDS, None))
         looks[standard] = inputs.reshape(-1, inputs.shape[-1])[drawn]
     scores = []
     for setting in SETTINGS:
@@ -116,18 +116,20 @@ def folds(marked):
     return fold
 
 
-def _look(values, setting):
+def look(values, setting):
+    """What a forest of one of the `SETTINGS` sees of filters (n, h, w, F)."""
     standard, scales, _ = setting
     values = values[..., : KINDS * scales]
     return standardised(values) if standard else values.astype(np.float32)
 
 
-def _fitted(inputs, pixels, setting, seed, count):
+def fitted(inputs, pixels, setting, seed, count):
+    """A forest of `count` trees, learnt from pixels drawn from inputs (n, h, w, F)."""
     drawn = draw(pixels, np.random.default_rng(seed))
     flat = inputs.reshape(-1, inputs.shape[-1])[drawn]
     return _forest(setting, seed, count).fit(flat, pixels.ravel()[drawn])
 
 
 def _forest(setting, seed, count):
-    look = {"max_depth": setting[2], "min_samples_leaf": LEAF, "random_state": seed}
-    return RandomForestClassifier(count, **look)
+    options = {"max_depth": setting[2], "min_samples_leaf": LEAF, "random_state": seed}
+    return RandomForestClassifier(count, **options)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from semlib.__main__ import main
 from semlib.images import lot
-from semlib.semclip import data, detect, store
+from semlib.semclip import data, detect, gallery, inspection, keeping, learners, looking, store
 from semlib.semclip.model import Prediction, SemClip
 from tests.images.own_files import bar
 
@@ -26,7 +26,7 @@ def tiny(monkeypatch, spots_backbone, tmp_path):
     """The embedded model is a tiny one here, and the prompts know the classes of the spots."""
     settings = {"name": "sem-vlm", "pretrained": None, "levels": 2}
     monkeypatch.setattr(spots_backbone, "settings", settings)
-    for module in (detect, store):
+    for module in (detect, store, keeping):
         monkeypatch.setattr(module, "Backbone", lambda *_, **__: spots_backbone)
     rows = "0,defect-free,clean surface\n1,bright,bright square\n2,dark,dark hole\n"
     (tmp_path / "prompts.csv").write_text("label,class,state\n" + rows)
@@ -54,8 +54,9 @@ def folders(tmp_path, spots):
     return tmp_path
 
 
-def call(place, *more, shots="shots"):
+def call(place, *more, shots="shots", method="SEM-CLIP"):
     learning = ["--shots", place / shots, "--prompts", place / "prompts.csv"] if shots else []
+    learning += ["--method", method] if method else []
     arguments = ["--images", place / "images", "--out", place / "out", *learning, *more]
     return CliRunner().invoke(main, ["detect", *map(str, arguments)])
 
@@ -66,7 +67,7 @@ def test_command_writes_results_overlays_and_the_model(folders):
     assert "6 images in" in result.output
     table = pd.read_csv(folders / "out" / "results.csv")
     read = ["overlay", "range", "bar_top", "bar_bottom", "pixel_nm", "notes", "key"]
-    assert list(table) == ["file", "class", *SCORES, *read]
+    assert list(table) == ["file", "class", *SCORES, "defects", "tiles", *read]
     assert list(table["file"]) == [f"{i:02}.png" for i in range(6)]
     assert np.allclose(table[["defect-free", "bright", "dark"]].sum(axis=1), 1, atol=1e-3)
     assert table["anomaly_score"][[0, 3]].max() < table["anomaly_score"][[1, 2, 4, 5]].min()
@@ -109,19 +110,19 @@ def test_images_of_any_kind_and_unreadable_ones(folders, spots):
 @pytest.fixture
 def worked_on(monkeypatch):
     """Names of the files that were worked on, in order."""
-    names, look = [], detect._look
+    names, look = [], inspection._look
 
-    def watch(model, rows, *more):
-        names.extend(row.path for row in rows)
-        return look(model, rows, *more)
+    def watch(learnt, row, *more):
+        names.append(row.path)
+        return look(learnt, row, *more)
 
-    monkeypatch.setattr(detect, "_look", watch)
+    monkeypatch.setattr(inspection, "_look", watch)
     return names
 
 
 @pytest.mark.slow
 def test_interrupted_run_continues(folders, monkeypatch, worked_on):
-    monkeypatch.setattr(detect, "CHUNK", 2)
+    monkeypatch.setattr(inspection, "CHUNK", 2)
     assert call(folders).exit_code == 0
     whole = (folders / "out" / "results.csv").read_bytes()
     lines = whole.decode().splitlines(keepends=True)[:5]  # killed behind the second chunk
@@ -205,8 +206,8 @@ def test_a_run_killed_over_another_lot_leaves_no_picture_of_it_behind(folders, s
     right = {file.name: file.read_bytes() for file in (folders / "out" / "overlays").iterdir()}
     (folders / "images").rename(folders / "first")
     write(folders / "images", spots(6, seed=3)[0])
-    write_table = detect._write
-    monkeypatch.setattr(detect, "CHUNK", 2)
+    write_table = inspection.write
+    monkeypatch.setattr(inspection, "CHUNK", 2)
     calls = iter(range(99))
 
     def killed(table, file):
@@ -214,9 +215,9 @@ def test_a_run_killed_over_another_lot_leaves_no_picture_of_it_behind(folders, s
             raise KeyboardInterrupt  # overlays of a chunk are there, its lines are not
         write_table(table, file)
 
-    monkeypatch.setattr(detect, "_write", killed)
+    monkeypatch.setattr(inspection, "write", killed)
     assert call(folders).exit_code == 130
-    monkeypatch.setattr(detect, "_write", write_table)
+    monkeypatch.setattr(inspection, "write", write_table)
     (folders / "images").rename(folders / "second")
     (folders / "first").rename(folders / "images")
     assert call(folders).exit_code == 0
@@ -240,7 +241,7 @@ def test_a_changed_setting_computes_anew(folders, worked_on, setting, monkeypatc
         replaced("05.png,dark", "05.png,bright")(folders / "shots" / "labels.csv")
         replaced("04.png,bright\n", "")(folders / "shots" / "labels.csv")
     else:
-        monkeypatch.setattr(detect, "SemClip", partial(SemClip, steps=7))
+        monkeypatch.setattr(learners, "SemClip", partial(SemClip, steps=7))
     assert call(folders, *more).exit_code == 0
     assert worked_on == [f"{i:02}.png" for i in range(6)]
 
@@ -363,26 +364,66 @@ def test_class_folders_and_what_is_passed_over(folders, spots):
     assert skipped.to_numpy().tolist() == [["dark/notes.docx", "no image that is read"]]
 
 
-def test_the_map_of_a_rectangular_image_lies_where_the_image_has_it(tmp_path):
+def stub(map_of, seen=None):
+    """A method whose map of each square is `map_of` of the images (N, H, W)."""
+
+    def predict(images):
+        if seen is not None:
+            seen.append(images.shape)
+        maps = map_of(images).astype(np.float32)
+        defect = maps.max((1, 2))
+        return Prediction(np.stack([1 - defect, defect], 1), maps)
+
+    return SimpleNamespace(
+        classes=["defect-free", "bright"],
+        predict=predict,
+        anomaly_scores=lambda prediction: prediction.anomaly_maps.max((1, 2)),
+    )
+
+
+def test_the_map_of_a_rectangular_image_lies_where_the_image_has_it():
     """The model sees a square; its map is drawn in the rows and columns of the file."""
     anomaly = np.zeros((1, 96, 96), np.float32)
     anomaly[0, 24:48, 48:96] = 1
     seen = []
-    model = SimpleNamespace(
-        backbone=SimpleNamespace(image_size=96),
-        classes=["defect-free", "bright"],
-        predict=lambda images: (
-            seen.append(images.shape) or Prediction(np.full((1, 2), 0.5), anomaly)
-        ),
-        anomaly_scores=lambda _: np.ones(1),
-    )
-    row = SimpleNamespace(path="a.png", overlay="a.png", key="", **dict.fromkeys(detect.READ, ""))
-    detect._look(model, [row], [np.full((100, 300), 90, np.uint8)], tmp_path)
-    assert seen == [(1, 96, 96)]
-    outline = (np.asarray(Image.open(tmp_path / "a.png")) == (0, 255, 255)).all(-1)
-    assert outline.shape == (100, 300)
-    rows, columns = (np.flatnonzero(outline.any(axis))[[0, -1]] for axis in (1, 0))
-    assert np.abs(rows - (25, 50)).max() <= 1 and np.abs(columns - (150, 299)).max() <= 2
+    image = np.full((100, 300), 90, np.uint8)
+    result = looking.look(stub(lambda images: anomaly, seen), image, 96, image.shape)
+    assert seen == [(1, 96, 96)] and result.tiles == 1
+    mask = looking.mask_of(result.anomaly, 0.5)
+    rows, columns = (np.flatnonzero(mask.any(axis))[[0, -1]] for axis in (1, 0))
+    assert np.abs(rows - (25, 49)).max() <= 1 and np.abs(columns - (150, 299)).max() <= 2
+
+
+def test_tiles_have_the_scale_of_the_shots_and_cover_the_image():
+    assert looking.window((100, 110), (90, 90)) == (100, 110)
+    assert looking.window((960, 110), (90, 90)) == (90, 110)
+    assert looking.window((960, 960), (90, 90), 2.0, 4.0) == (180, 180)
+    assert looking.window((960, 960), ()) == (960, 960)
+    for length, side in ((90, 90), (200, 90), (961, 90)):
+        first = looking.starts(length, side)
+        assert first[0] == 0 and first[-1] == length - side
+        assert (np.diff(first) <= 0.75 * side + 1).all()
+
+
+def test_maps_of_tiles_are_joined_where_the_image_has_them():
+    image = np.zeros((200, 300), np.uint8)
+    image[120:140, 200:220] = 255
+    result = looking.look(stub(lambda images: images / 255), image, 96, (96, 96))
+    assert result.tiles == 12 and result.probabilities.tolist() == [0, 1] and result.score == 1
+    np.testing.assert_allclose(result.anomaly * 255, image, atol=2)
+
+
+def test_defects_have_place_area_and_nanometres():
+    anomaly = np.zeros((40, 60), np.float32)
+    anomaly[10:14, 20:30] = 0.7
+    anomaly[30:36, 50:54] = 0.9
+    anomaly[2, 2] = 1  # a speck
+    mask = looking.mask_of(anomaly, 0.6)
+    table = looking.defects(mask, anomaly, 2.0)
+    assert table["area_px"].tolist() == [24, 40] and table["area_nm2"].tolist() == [96, 160]
+    assert table[["x", "y", "width", "height"]].iloc[1].tolist() == [24.5, 11.5, 10, 4]
+    assert table["size_nm"][0] == pytest.approx(2 * np.sqrt(4 * 24 / np.pi), abs=0.1)
+    assert looking.defects(mask, anomaly)["area_nm2"].isna().all()
 
 
 def test_a_scale_bar_where_the_pixel_size_is_known(folders):
@@ -464,9 +505,9 @@ def test_options_that_do_not_go_together(folders, more, shots, said):
 
 def test_overlay_colours_and_outlines():
     image, anomaly = np.full((20, 20), 90, np.uint8), np.zeros((20, 20), np.float32)
-    assert (detect.overlay(image, anomaly) == 90).all()
+    assert (gallery.overlay(image, anomaly, anomaly > 0.5) == 90).all()
     anomaly[5:15, 5:15] = 0.9
-    picture = detect.overlay(image, anomaly)
+    picture = gallery.overlay(image, anomaly, anomaly > 0.5)
     outline = (picture == (0, 255, 255)).all(-1)
     assert outline[5, 5:15].all() and outline.sum() == 36 and not outline[6:14, 6:14].any()
     assert (picture[0, 0] == 90).all() and len(set(picture[10, 10].tolist())) == 3

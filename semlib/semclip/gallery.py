@@ -1,0 +1,93 @@
+"""Pictures of a lot: overlays with outlines and a scale bar, and one page with the worst first."""
+
+import base64
+import html
+import io
+
+import numpy as np
+from matplotlib import colormaps
+from PIL import Image, ImageDraw, ImageFont
+from skimage.segmentation import find_boundaries
+
+from semlib import paths, plots
+
+OPACITY = 0.6  # of the colour where the anomaly is 1
+SHOWN = 200  # images on the page at most
+WIDTH = 300  # pixels of a picture on the page
+STYLE = """body{font:15px/1.45 system-ui,sans-serif;margin:1.5em auto;max-width:1300px}
+.lot{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:14px}
+figure{margin:0}img{width:100%;display:block}figcaption{font-size:13px;overflow-wrap:anywhere}
+table{border-collapse:collapse}td,th{padding:2px 10px;text-align:right}"""
+
+
+def overlay(image, anomaly, mask):
+    """Image uint8 (H, W) with the anomaly map, 0 to 1, in colour: uint8 (H, W, 3).
+
+    The colour is more opaque where the anomaly is higher; the mask of the defects is outlined.
+    """
+    colour = colormaps["inferno"](anomaly)[..., :3] * 255
+    opacity = OPACITY * anomaly[..., None]
+    mixed = np.rint((1 - opacity) * image[..., None] + opacity * colour).astype(np.uint8)
+    mixed[find_boundaries(mask, mode="inner")] = (0, 255, 255)
+    return mixed
+
+
+def draw_scale(picture, pixel_nm):
+    """Draw a scale bar where the pixel size is known, without a ground: it hides no part."""
+    if not (scale := plots.scale(picture.width, pixel_nm)):
+        return
+    length, label = scale
+    gap = picture.width // 100 + 2
+    right = picture.width - 2 * gap
+    low = picture.height - 2 * gap
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((right - length - 1, low - gap, right + 1, low), "white", "black")
+    look = {"font": ImageFont.load_default(max(10, picture.width // 32)), "anchor": "ms"}
+    look |= {"fill": "white", "stroke_width": 1, "stroke_fill": "black"}
+    draw.text((right - length / 2, low - 2 * gap), label, **look)
+
+
+def page(file, title, remarks, compared, table, defects, overlays):
+    """Write one HTML page that needs no other file and no network: what was found, worst first.
+
+    `remarks` are sentences; `compared` is the table of the methods, `table` that of the images,
+    `defects` that of all defects; `overlays` is the folder of the pictures.
+    """
+    table = table.sort_values("anomaly_score", ascending=False, kind="stable")
+    counts = table["class"].value_counts().rename("images").to_frame()
+    parts = [f"<h1>{html.escape(title)}</h1>"]
+    parts += [f"<p>{html.escape(remark)}</p>" for remark in remarks]
+    parts.append(counts.to_html(border=0))
+    if len(compared):
+        parts.append("<h2>Methods, on shots they did not learn from</h2>")
+        parts.append(compared.to_html(border=0, index=False, float_format="%.3f"))
+    parts.append("<h2>Images, the worst first</h2>")
+    if len(table) > SHOWN:
+        parts.append(f"<p>The first {SHOWN} of {len(table)}; all are in results.csv.</p>")
+    parts.append('<div class="lot">')
+    for row in table.head(SHOWN).itertuples():
+        parts.append(_figure(row, defects[defects["file"] == row.file], overlays))
+    parts.append("</div>")
+    head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>'
+    body = "\n".join(parts)
+    text = f'<!doctype html>\n<html lang="en"><head>{head}</head><body>\n{body}\n</body></html>\n'
+    with paths.atomic(file) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _figure(row, own, overlays):
+    """One image of the page: its picture, class, score and largest defects."""
+    with Image.open(overlays / row.overlay) as picture:
+        picture.thumbnail((WIDTH, WIDTH * 2))
+        packed = io.BytesIO()
+        picture.save(packed, "JPEG", quality=80)
+    picture = base64.b64encode(packed.getvalue()).decode()
+    text = f"<b>{html.escape(row.file)}</b>: {html.escape(row[2])}, score {row.anomaly_score:.3f}"
+    text += f"<br>{len(own)} defects"
+    if len(own):
+        first = own.iloc[0]
+        text += f", the worst at x {first['x']:.0f}, y {first['y']:.0f}, {first['area_px']:.0f} px"
+        if first["size_nm"] == first["size_nm"] and first["size_nm"] != "":
+            text += f", {first['size_nm']:.0f} nm"
+    source = f"data:image/jpeg;base64,{picture}"
+    return f'<figure><img alt="" src="{source}"><figcaption>{text}</figcaption></figure>'

@@ -1,0 +1,85 @@
+"""Detect with several methods: the best on shots left out, references, what cannot be used."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from scipy import ndimage
+
+from semlib.semclip import learners
+from tests.semclip.test_detect import call, folders, found, tiny  # noqa: F401 (fixtures)
+
+
+def test_folds_leave_out_one_of_each_class_but_never_the_only_one():
+    fold = learners.folds(np.array(["a", "a", "b", "a", "c", "c"]))
+    assert fold.tolist() == [0, 1, -1, 2, 0, 1]
+    assert learners.folds(np.repeat(["a", "b"], 20)).max() == learners.FOLDS - 1
+
+
+def test_best_threshold_by_hand():
+    maps = np.array([0.1, 0.9, 0.4, 0.8, 0.3]).reshape(1, 1, 5)
+    truth = np.array([0, 1, 0, 1, 0], bool).reshape(1, 1, 5)
+    assert learners.best_threshold(maps, truth) == 0.8
+
+
+@pytest.mark.slow
+def test_methods_are_compared_on_shots_left_out_and_the_best_is_used(folders):  # noqa: F811
+    result = call(folders, method=None)
+    assert result.exit_code == 0, result.output
+    out = folders / "out"
+    methods = pd.read_csv(out / "methods.csv")
+    assert set(methods["method"]) == {"SEM-CLIP", "SEM-CLIP + pixels", "random forest"}
+    best = (methods["F1-max"] + methods["accuracy"]).idxmax()
+    assert methods["used"].sum() == 1 and methods["used"][best] and set(methods["shots"]) == {6}
+    assert f"used: {methods['method'][best]}" in result.output
+    table = pd.read_csv(out / "results.csv")
+    defects = pd.read_csv(out / "defects.csv")
+    assert (table["defects"] > 0).tolist() == [False, True, True] * 2
+    assert defects.groupby("file")["area_px"].max().between(600, 1300).all()  # squares of 900
+    with Image.open(out / "masks" / "01.png") as mask:
+        assert mask.size == (96, 96) and np.asarray(mask).any()
+    page = (out / "index.html").read_text()
+    assert page.count("<img") == 6 and "http" not in page
+    shown = [page.index(f"<b>{name}</b>") for name in table.nlargest(6, "anomaly_score")["file"]]
+    assert shown == sorted(shown)
+    again = folders / "again"
+    more = ["--model", out / "model", "--out", again]
+    assert call(folders, *more, shots=None, method=None).exit_code == 0
+    for name in ("results.csv", "defects.csv", "model/detect.json"):
+        assert (again / name).read_bytes() == (out / name).read_bytes()
+    other = next(name for name in methods["method"] if name != methods["method"][best])
+    more = ["--model", out / "model", "--out", folders / "other"]
+    assert call(folders, *more, shots=None, method=other).exit_code == 0
+
+
+@pytest.mark.slow
+def test_references_of_the_same_names_need_no_shots(folders):  # noqa: F811
+    rng = np.random.default_rng(0)
+    place = folders / "golden"
+    place.mkdir()
+    for number in range(6):
+        field = ndimage.gaussian_filter(rng.normal(size=(96, 96)), 3)
+        image = 120 + 40 * field / field.std()
+        Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(place / f"{number:02}.tif")
+        if number in (2, 5):
+            image[40:50, 60:70] += 90
+        noisy = (image + rng.normal(0, 3, image.shape)).clip(0, 255).astype(np.uint8)
+        Image.fromarray(noisy).save(folders / "images" / f"{number:02}.png")
+    (place / "04.tif").unlink()
+    result = call(folders, "--reference", place, shots=None, method=None)
+    assert result.exit_code == 0, result.output
+    table = found(folders / "out")
+    assert table["file"][table["class"] == "defect"].tolist() == ["02.png", "05.png"]
+    defects = pd.read_csv(folders / "out" / "defects.csv")
+    assert defects[["x", "y"]].sub([64.5, 44.5]).abs().max().max() < 4
+    skipped = pd.read_csv(folders / "out" / "skipped.csv")
+    assert "has no reference 04.png" in skipped["reason"][0]
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [("forest", "unknown method 'forest'"), ("PatchCore", "PatchCore cannot learn from these")],
+)
+def test_a_method_that_cannot_be_used_is_refused(folders, method, said):  # noqa: F811
+    result = call(folders, method=method)
+    assert result.exit_code == 2 and said in result.output
