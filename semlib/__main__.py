@@ -156,17 +156,16 @@ def detect(out, images, **options):
     The folder of shots holds images with labels (labels.csv, or a folder for each class; one image
     of each class at least) and masks of defects (masks/NAME.png, or NAME_mask beside NAME). What
     does best on shots left out is used (methods.csv), or --method. OUT receives index.html (the
-    worst first), results.csv, defects.csv, masks/, overlays/ and model/; what was not used is in
-    skipped.csv. After an interruption the same command continues.
+    worst first), results.csv, defects.csv, masks/, overlays/, model/. The same command resumes.
 
     \b
     python -m semlib detect --shots shots --images lot7 --out lot7-found
     python -m semlib detect --model lot7-found/model --images lot8 --out lot8-found
     python -m semlib detect --reference golden --images lot7 --out lot7-found
     """
-    from semlib.semclip.detect import run
+    from semlib.semclip import detect
 
-    table = run(images, out, **options)
+    table = detect.run(images, out, **options)
     counts = table["class"].value_counts().to_string(header=False)
     click.echo(f"{counts}\n{len(table)} images in {out}/results.csv, at a glance: {out}/index.html")
 

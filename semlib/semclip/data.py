@@ -106,6 +106,14 @@ def fitted(image, size):
     return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC))
 
 
+def without_text(pool, chosen):
+    """Defect-free images among these of a pool, uint8 (n, H, W), without burnt-in text."""
+    chosen = chosen[pool.labels[chosen] == pool.normal]
+    if pool.text is not None:
+        chosen = chosen[~pool.text[chosen]]
+    return pool.images[chosen]
+
+
 def burn_text(images, *, seed=0):
     """The images with text burnt in, and where it stands: uint8 and bool (N, H, W)."""
     free = np.zeros(images.shape[1:], bool)

@@ -24,6 +24,10 @@ class Pool:
         arrays = {name: getattr(self, name)[chosen] for name in ("images", "labels", "masks")}
         return replace(self, **arrays, text=text)
 
+    def names(self, chosen):
+        """Names of the classes of these images, list of str."""
+        return [self.classes[label] for label in self.labels[chosen]]
+
     def counts(self):
         """Images of each class, int array (C,)."""
         return np.bincount(self.labels, minlength=len(self.classes))

@@ -114,7 +114,7 @@ def load(folder, method=None):
 def check(method, shots, prompts):
     """Refuse a method that cannot learn from these shots."""
     possible = learners.possible(shots, prompts)
-    if method not in possible and not (method == learners.PATCHCORE and _normals(shots, prompts)):
+    if method not in possible:
         raise ValueError(f"{method} cannot learn from these shots: use {', '.join(possible)}")
 
 
@@ -124,10 +124,6 @@ def version(folder):
     files += sorted(Path(folder).glob("*.safetensors"))
     digests = [file.name + paths.sha256(file) for file in files]
     return hashlib.sha256("".join(digests).encode()).hexdigest()
-
-
-def _normals(shots, prompts):
-    return (prompts.positions(shots.labels) == prompts.normal).all()
 
 
 def _shots(folder, names):

@@ -78,6 +78,62 @@ def shot_curves(summary, metrics, *, columns=3):
     return figure
 
 
+def cross_domain(table, score):
+    """A matrix for each method: learnt on the world of a row, tested on that of a column.
+
+    Takes `cross_domain.evaluate`; all panels share one colour scale, 0 to 1.
+    """
+    methods = table["method"].unique()
+    worlds = table["fit"].unique()
+    side = 0.62 * len(worlds) + 0.3
+    size = side * len(methods) + 2.2, side + 1.4
+    figure, axes = plt.subplots(1, len(methods), figsize=size, squeeze=False, sharey=True)
+    look = {"annot": True, "fmt": ".2f", "annot_kws": {"fontsize": 8}, "cmap": "cividis"}
+    look |= {"vmin": 0, "vmax": 1, "square": True, "cbar": False}
+    for axis, method in zip(axes[0], methods, strict=True):
+        wide = table[table["method"] == method].pivot(index="fit", columns="test", values=score)
+        sns.heatmap(wide.loc[worlds, worlds], ax=axis, **look)
+        axis.set(xlabel="", ylabel="")
+        axis.set_title(method.replace(" + ", " +\n"), fontsize=9)
+        axis.tick_params(axis="x", rotation=90)
+        axis.tick_params(axis="y", rotation=0)
+    figure.supylabel("learnt on")
+    figure.supxlabel(f"tested on ({score})")
+    return figure
+
+
+def costs(table):
+    """Hours of people against shots, a line a method, beside inspection by eye: `cost.table`.
+
+    Dots on a line are shots at which the method costs less than the eye; diamonds are a U-Net with
+    ten times the masks, where it was run.
+    """
+    methods = sorted(table["method"].unique(), key=lambda name: name != FULL)
+    looks = _looks(methods)
+    shots = sorted(table["k"].unique())
+    figure, axis = plt.subplots(figsize=(8.6, 4.2))
+    for name, some in table.groupby("method", sort=False):
+        look = looks[name] | {"marker": ""}
+        some = some.set_index("k").reindex(shots)
+        hours = some["total_minutes"] / 60
+        axis.plot(range(len(shots)), hours, **look)
+        cheaper = np.flatnonzero(some["total_minutes"] < some["by_eye_minutes"])
+        axis.plot(cheaper, hours.iloc[cheaper], "o", color=look["color"], ms=4)
+    ten = table.groupby("k")["unet_10x_minutes"].first().reindex(shots) / 60
+    axis.plot(range(len(shots)), ten, "D", color="0.35", ms=6, mfc="none")
+    axis.axhline(table["by_eye_minutes"].iloc[0] / 60, color="0.35", ls="--", lw=1.2)
+    axis.set(xlabel="shots a class", ylabel="hours of people", xticks=range(len(shots)))
+    axis.set_xticklabels(shots)
+    axis.set_yscale("log")
+    axis.grid(axis="y", color="0.9", lw=0.6)
+    handles = [plt.Line2D([], [], **looks[name] | {"marker": ""}) for name in methods]
+    handles.append(plt.Line2D([], [], color="0.35", ls="--", lw=1.2))
+    handles.append(plt.Line2D([], [], color="0.35", marker="D", mfc="none", ls=""))
+    names = [*methods, "inspection by eye", "U-Net, 10 times the masks"]
+    figure.legend(handles, names, loc="outside right upper", fontsize=8)
+    return figure
+
+
 def _looks(methods):
     """Colour, marker and line of each method; line styles tell repeats of a colour apart."""
     colours = [colour for colour in PALETTE if colour not in ("#000000", "#F0E442")]
@@ -104,11 +160,13 @@ def attention(images, original, vv, grid, names):
     return figure
 
 
-def false_alarms(images, text, before, after, names):
-    """A row for each image with burnt-in text: the image, its map before and after tuning.
+def false_alarms(images, text, before, after, count=3):
+    """A row for each of the first images with burnt-in text: its map before and after tuning.
 
     All maps are on one colour scale; below each stands its mean on the text and elsewhere.
     """
+    images, text, before, after = (part[:count] for part in (images, text, before, after))
+    names = ["defect-free"] * len(images)
     figure, axes = _table(names, ["image", "before tuning", "after tuning"], 2.2)
     limits = min(before.min(), after.min()), max(before.max(), after.max())
     for i, image in enumerate(images):

@@ -6,9 +6,15 @@ which a curve can turn is a defect pixel's value. Image and class scores are sci
 
 import numpy as np
 from scipy import ndimage
-from sklearn.metrics import balanced_accuracy_score, precision_recall_fscore_support, roc_auc_score
+from sklearn.metrics import (
+    balanced_accuracy_score,
+    precision_recall_fscore_support,
+    roc_auc_score,
+    roc_curve,
+)
 
 SEGMENTATION = ("iAUROC", "pAUROC", "F1-max", "AP", "PRO")
+DECISIONS = ("false alarms", "missed", "seconds")  # of `alarms`, and of training and testing
 CLASSIFICATION = ("accuracy", "balanced accuracy", "precision", "recall", "F1")
 PRO_LIMIT = 0.3  # largest false positive rate of PRO (Bergmann et al.)
 STEPS = 2**20  # of the quick ranking
@@ -19,6 +25,39 @@ def image_auroc(image_scores, is_defective):
     """Area under the ROC curve of scores (n,), higher is more anomalous (scikit-learn)."""
     image_scores, is_defective = _checked(image_scores, is_defective, "images")
     return float(roc_auc_score(is_defective, image_scores))
+
+
+def alarms(image_scores, is_defective):
+    """Shares of false alarms and of missed defects at a threshold that other images fixed.
+
+    The images (n,) are halved, every other one of each kind; the threshold with the least sum of
+    both shares on one half judges the other. Dict of "false alarms" and "missed", 0 to 1.
+    """
+    image_scores, is_defective = _checked(image_scores, is_defective, "images")
+    half = np.zeros(len(image_scores), int)
+    for kind in (True, False):
+        places = np.flatnonzero(is_defective == kind)
+        half[places] = np.arange(len(places)) % 2
+    alarm = np.zeros(len(image_scores), bool)
+    for number in (0, 1):
+        judged = half == number
+        alarm[judged] = image_scores[judged] >= _threshold(
+            image_scores[~judged], is_defective[~judged]
+        )
+    return {
+        "false alarms": float(alarm[~is_defective].mean()),
+        "missed": float(1 - alarm[is_defective].mean()),
+    }
+
+
+def _threshold(image_scores, is_defective):
+    """Between the scores where true minus false positive rate is highest and the one below."""
+    false, true, values = roc_curve(is_defective, image_scores)
+    best = int(np.argmax(true - false))
+    below = image_scores[image_scores < values[best]]
+    if not len(below) or not np.isfinite(values[best]):
+        return values[best]
+    return (values[best] + below.max()) / 2
 
 
 def pixels(maps, masks):

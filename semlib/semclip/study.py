@@ -3,6 +3,7 @@
 from functools import cache, partial
 from itertools import product
 from pathlib import Path
+from time import perf_counter
 
 import joblib
 import numpy as np
@@ -115,6 +116,21 @@ def evaluate(pool, episodes, methods, *, folder=None, depends_on=()):
     stopped; `depends_on`: weights and settings behind them. Returns two tables of `KEYS` and
     scores: segmentation, and classification of the methods that give probabilities.
     """
+    table = _evaluated(pool, episodes, methods, folder, depends_on)
+    return tuple(_columns(table, part) for part in (scores.SEGMENTATION, scores.CLASSIFICATION))
+
+
+def decisions(pool, episodes, methods, *, folder=None, depends_on=()):
+    """`evaluate` for the costs: a table of `KEYS` and `scores.DECISIONS`.
+
+    With the same `folder` nothing is run again. Seconds are wall time of training and
+    of all test images, beside other runs, without the features, which all methods share.
+    """
+    return _columns(_evaluated(pool, episodes, methods, folder, depends_on), scores.DECISIONS)
+
+
+def _evaluated(pool, episodes, methods, folder, depends_on):
+    """A row of `KEYS` and all scores for each method and episode."""
     if len({method.name for method in methods}) < len(methods):
         raise ValueError("methods share a name")
     code = [file.read_bytes() for file in sorted(HERE.glob("*.py"))]
@@ -129,13 +145,14 @@ def evaluate(pool, episodes, methods, *, folder=None, depends_on=()):
         runs.append((method.name, method.supervision, episode.k, episode.seed, key))
     done = tqdm(side_by_side([*jobs.values()]), total=len(jobs), desc="episodes", unit="run")
     scored = pd.DataFrame(dict(zip(jobs, done, strict=True))).T
-    table = pd.DataFrame(runs, columns=[*KEYS, "key"]).join(scored, on="key")
-    return tuple(
-        table.reindex(columns=[*KEYS, *columns]).dropna(
-            subset=columns, how="all", ignore_index=True
-        )
-        for columns in ([*scores.SEGMENTATION], [*scores.CLASSIFICATION])
-    )
+    return pd.DataFrame(runs, columns=[*KEYS, "key"]).join(scored, on="key")
+
+
+def _columns(table, names):
+    """`KEYS` and some scores of a table, without rows that have none of these."""
+    names = [*names]
+    table = table.reindex(columns=[*KEYS, *names])
+    return table.dropna(subset=names, how="all", ignore_index=True)
 
 
 def results(pool, episode, methods, names):
@@ -151,9 +168,12 @@ def _score(key, version, pool, episode, method):
     labels = pool.labels[episode.test]
     values = {}
     try:
+        start = perf_counter()
         result = method.run(pool, episode)
+        seconds = perf_counter() - start
         if result.scores is not None:
             values["iAUROC"] = scores.image_auroc(result.scores, labels != pool.normal)
+            values |= scores.alarms(result.scores, labels != pool.normal) | {"seconds": seconds}
         if result.maps is not None:
             values |= scores.pixels(result.maps, pool.masks[episode.test])
         if result.probabilities is not None:

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from semlib.semclip import learners
+from semlib.semclip import learners, patchcore
 from tests.semclip.test_detect import call, folders, found, tiny  # noqa: F401 (fixtures)
 
 
@@ -50,6 +50,30 @@ def test_methods_are_compared_on_shots_left_out_and_the_best_is_used(folders):  
     other = next(name for name in methods["method"] if name != methods["method"][best])
     more = ["--model", out / "model", "--out", folders / "other"]
     assert call(folders, *more, shots=None, method=other).exit_code == 0
+
+
+def test_patchcore_learns_from_defect_free_shots_alone(folders, monkeypatch):  # noqa: F811
+    """Features are grey values of 6 x 6 cells here: no weights are needed."""
+
+    def features(images, *, size):
+        cells = images.reshape(len(images), 6, 16, 6, 16).mean((2, 4)).reshape(len(images), 36, 1)
+        return patchcore.VggFeatures(cells.astype(np.float16), None)
+
+    monkeypatch.setattr(patchcore, "vgg_features", features)
+    place = folders / "shots"
+    for name in ("01", "02", "04", "05"):
+        (place / f"{name}.png").unlink()
+        (place / "masks" / f"{name}.png").unlink()
+    (place / "labels.csv").write_text("file,label\n00.png,defect-free\n03.png,defect-free\n")
+    result = call(folders, method=None)
+    assert result.exit_code == 0, result.output
+    table = found(folders / "out")
+    assert table["class"].tolist() == ["defect-free", "defect", "defect"] * 2
+    more = ["--model", folders / "out" / "model", "--out", folders / "again"]
+    assert call(folders, *more, shots=None, method=None).exit_code == 0
+    assert (folders / "again" / "results.csv").read_bytes() == (
+        folders / "out" / "results.csv"
+    ).read_bytes()
 
 
 @pytest.mark.slow

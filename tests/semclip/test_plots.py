@@ -123,9 +123,25 @@ def test_attention_of_both_paths_as_multiples_of_even(images):
 def test_false_alarms_compare_on_one_scale(images, masks):
     text = masks[[1, 1, 1]]
     before, after = 0.1 + 0.8 * text, np.full(text.shape, 0.2)
-    figure = plots.false_alarms(images, text, before, after, CLASSES)
+    figure = plots.false_alarms(images, text, before, after, len(CLASSES))
     _, left, right = figure.axes[:3]
     assert left.get_xlabel() == "text 0.90, elsewhere 0.10"
     assert right.get_xlabel() == "text 0.20, elsewhere 0.20"
     assert left.images[1].get_clim() == right.images[1].get_clim() == pytest.approx((0.1, 0.9))
     assert not overlapping(figure)
+
+
+def test_costs_show_the_eye_and_a_line_a_method():
+    from semlib.semclip import cost
+
+    row = {"supervision": "labels", "seconds": 1.0, "false alarms": 0.1, "missed": 0.1}
+    some = [
+        row | {"method": name, "k": k, "seed": s} for name in "ab" for k in (1, 5) for s in (0, 1)
+    ]
+    fab = cost.Assumptions(missed_minutes=1)
+    figure = plots.costs(cost.table(pd.DataFrame(some), 7, fab))
+    (axis,) = figure.axes
+    assert axis.get_yscale() == "log"
+    assert axis.lines[-1].get_ydata()[0] == pytest.approx(cost.by_eye(fab) / 60)
+    names = [one.get_text() for one in figure.legends[0].get_texts()]
+    assert names == ["a", "b", "inspection by eye", "U-Net, 10 times the masks"]

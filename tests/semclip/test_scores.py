@@ -163,3 +163,12 @@ def test_classification_by_hand():
 def test_bad_probabilities():
     with pytest.raises(ValueError, match="NaN"):
         scores.classification(np.full((3, 3), np.nan), [0, 1, 2])
+
+
+def test_a_threshold_of_one_half_judges_the_other():
+    """Halves are every other image of a kind; what separates one half may fail on the other."""
+    defect = np.array([False] * 4 + [True] * 4)
+    values = np.array([0.1, 0.2, 0.2, 0.1, 0.8, 0.9, 0.9, 0.8])
+    assert scores.alarms(values, defect) == {"false alarms": 0, "missed": 0}
+    shifted = values + np.array([0, 5, 0, 5, 0, 5, 0, 5])  # every other image is brighter
+    assert scores.alarms(shifted, defect) == {"false alarms": 0.5, "missed": 0.5}

@@ -172,6 +172,16 @@ def test_scores_are_kept_by_method_episode_pool_and_what_they_depend_on(pool, tm
     assert len(calls) == 5
 
 
+def test_decisions_come_from_the_runs_that_are_kept(pool, tmp_path):
+    calls = []
+    given = pool, draw(pool), [method("a", calls=calls)]
+    study.evaluate(*given, folder=tmp_path)
+    table = study.decisions(*given, folder=tmp_path)
+    assert len(calls) == 9 and list(table) == [*study.KEYS, "false alarms", "missed", "seconds"]
+    assert len(table) == 9 and table[["false alarms", "missed"]].stack().between(0, 1).all()
+    assert (table["seconds"] > 0).all()
+
+
 def test_a_method_without_supervision_runs_once(pool):
     calls = []
     table, _ = study.evaluate(pool, draw(pool), [method("zero-shot", "none", calls)])

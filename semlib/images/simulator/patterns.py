@@ -130,14 +130,15 @@ DEFECTS = {
 FAMILIES = {label: name for label, (name, *_) in DEFECTS.items()}
 
 
-def scene(rng, label, size):
+def scene(rng, label, size, kind=None):
     """A patterned wafer with one small defect of the family `label`, a key of `DEFECTS`.
 
-    The mask is where the defect added or removed material, or the footprint of a particle.
+    `kind` is one of those the family occurs on, by default any of them. The mask is where the
+    defect added or removed material, or the footprint of a particle.
     """
     grid = grid_of(size)
     _, about, kinds, change = DEFECTS[label]
-    kind = pick(rng, kinds)
+    kind = kind or pick(rng, kinds)
     pattern = draw(grid, rng, kind)
     rough = grid.surfaces(rng)
     footprint = np.zeros((grid.n, grid.n), bool)

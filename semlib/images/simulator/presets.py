@@ -47,9 +47,9 @@ def unpatterned(rng, label, size):
     return noisy, clean, scene.mask, scene.caption
 
 
-def patterned(rng, label, size):
+def patterned(rng, label, size, kind=None):
     """A patterned wafer under an annular detector, at a dose that leaves about 20 dB."""
-    scene = patterns.scene(rng, label, size)
+    scene = patterns.scene(rng, label, size, kind)
     level = 92 * rng.normal(1, 0.05) * (1 + 0.5 * (microscope.shading(size, rng) - 1))
     signal = microscope.signal(scene, size, rng, microscope.ANNULAR)
     clean = microscope.probe(signal, size, rng) * level

@@ -1,0 +1,96 @@
+"""What a method costs and saves: annotation, compute, false alarms and missed defects, by shots."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import pandas as pd
+
+from semlib.semclip.findings import summarise
+
+
+@dataclass(frozen=True)
+class Assumptions:
+    """What people and defects cost: ours, to be replaced by those of a fab."""
+
+    images: int = 10_000  # to be inspected after learning
+    defective: float = 0.05  # share of them with a defect
+    label_minutes: float = 0.1  # to name the class of an image
+    mask_minutes: float = 2.0  # to outline the defect of an image
+    look_minutes: float = 0.1  # to judge one image by eye, also one that was called defective
+    missed_minutes: float = 30.0  # of work that a missed defect costs later
+    eye_missed: float = 0.1  # share of the defects that an eye misses
+
+    def __post_init__(self):
+        wrong = [one.name for one in fields(self) if getattr(self, one.name) < 0]
+        if wrong or self.images < 1 or max(self.defective, self.eye_missed) > 1:
+            raise ValueError(f"an assumption is out of its range: {self}")
+
+
+def annotation(supervision, k, classes, assumptions):
+    """Minutes of a person for `k` shots of each of the classes, one of which has no defect."""
+    labels = k * classes * assumptions.label_minutes
+    masks = k * (classes - 1) * assumptions.mask_minutes
+    return {
+        "none": 0.0,
+        "normals": k * assumptions.label_minutes,
+        "labels": labels,
+        "masks": k * assumptions.label_minutes + masks,
+        "labels + masks": labels + masks,
+    }[supervision]
+
+
+def table(decisions, classes, assumptions):
+    """Costs by method and shots, from `study.decisions`.
+
+    Each row has annotation_minutes, seconds (measured: training and the tests of an episode), false
+    and missed images per 1,000 with intervals, total_minutes of people for all `images`, those of
+    inspection by eye and of a U-Net with 10 times the masks, where it was run. Computers' time is
+    stated and not counted: it is nobody's time.
+    """
+    means = summarise(decisions)
+    rows = []
+    for one in means.to_dict("records"):
+        row = {name: one[name] for name in ("method", "supervision", "k", "episodes")}
+        given = one["supervision"], one["k"], classes, assumptions
+        row["annotation_minutes"] = annotation(*given)
+        row["seconds"] = one["seconds"]
+        for end in ("", "_lo", "_hi"):
+            false = 1000 * (1 - assumptions.defective) * one[f"false alarms{end}"]
+            row[f"false_per_1000{end}"] = false
+            row[f"missed_per_1000{end}"] = 1000 * assumptions.defective * one[f"missed{end}"]
+        row["total_minutes"] = row["annotation_minutes"] + _review(row, assumptions)
+        rows.append(row)
+    costs = pd.DataFrame(rows)
+    costs["by_eye_minutes"] = by_eye(assumptions)
+    unet = costs[costs["method"] == "U-Net"].set_index("k")["total_minutes"]
+    costs["unet_10x_minutes"] = costs["k"].map(lambda k: unet.get(10 * k, np.nan))
+    return costs
+
+
+def _review(row, assumptions):
+    """Minutes to look at all alarms, false or true, and to pay for what was missed."""
+    found = 1000 * assumptions.defective - row["missed_per_1000"]
+    look = (row["false_per_1000"] + found) * assumptions.look_minutes
+    missed = row["missed_per_1000"] * assumptions.missed_minutes
+    return assumptions.images / 1000 * (look + missed)
+
+
+def by_eye(assumptions):
+    """Minutes to inspect all images by eye, what the eye misses included."""
+    missed = assumptions.defective * assumptions.eye_missed * assumptions.missed_minutes
+    return assumptions.images * (assumptions.look_minutes + missed)
+
+
+def break_even(costs):
+    """The fewest shots from which each method costs less than inspection by eye; none: NaN.
+
+    Table of method, least k, hours saved at the best k, and that k.
+    """
+    rows = []
+    for method, some in costs.groupby("method", sort=False):
+        saved = some["by_eye_minutes"] - some["total_minutes"]
+        cheaper = some["k"][saved > 0]
+        best = saved.idxmax()
+        row = {"method": method, "break-even K": cheaper.min() if len(cheaper) else np.nan}
+        rows.append(row | {"hours saved at best": saved[best] / 60, "best K": some["k"][best]})
+    return pd.DataFrame(rows)
