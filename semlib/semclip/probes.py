@@ -2,7 +2,7 @@
 
 The others, by the supervision that their `Method` names: none `winclip.winclip`; defect-free images
 `winclip.winclip_plus`, `patchcore.patchcore`; masks `april_gan.april_gan`, `unet.unet`; labels and
-masks `forest.forest`.
+masks `forest.forest`, and ours beyond SEM-CLIP, `pixels.sem_clip_pixels`.
 """
 
 import numpy as np
