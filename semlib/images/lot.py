@@ -24,7 +24,7 @@ def describe(raw, bar="auto", *, masked=True):
     """
     bar = databar.option(bar)  # before any file is opened
     listing = folder.listing(raw)
-    print(listing.line())
+    print(f"{raw}: {listing.line()}")
     files = [raw / image["path"] for image in listing.images]
     opened = threads(lambda file: _opened(file, bar), files, os.cpu_count())
     pictures = list(tqdm(opened, "looking at images", len(files), unit="image"))
@@ -65,6 +65,6 @@ def _say(table):
         print("grey range: by quantiles for all images, as not every file states its own")
     notes = table["notes"][table["notes"] != ""].str.split("; ").explode()
     for note, count in notes.value_counts().head(8).items():
-        print(f"{count} images: {note}")
+        print(f"{count} image{'s' * (count > 1)}: {note}")
     for rule, count in table["mask_rule"][table["mask_rule"] != ""].value_counts().items():
-        print(f"{count} masks: {rule}")
+        print(f"{count} mask{'s' * (count > 1)}: {rule}")

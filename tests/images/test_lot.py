@@ -107,7 +107,7 @@ def test_what_people_have_is_read_back(tmp_path, layout, capsys):
     bars = own_files.write_lot(tmp_path, scans, [marked] * 22, labels, layout)
     table = datasets.manifest(tmp_path)
     said = capsys.readouterr().out
-    assert said.startswith("22 images, 22 labels, 22 masks")
+    assert said.startswith(f"{tmp_path}: 22 images, 22 labels, 22 masks")
     assert "files passed over" not in said
     pictures = read.pictures(table, tmp_path)
     assert set(pictures["mask_side"]) == {"brighter", "darker", ""}
