@@ -199,6 +199,9 @@ def _has_16_bits(image):
 
 
 def _refuse_giants(shape):
+    # a damaged tag holds several numbers, and a tuple times a number is a longer tuple
+    if not all(isinstance(length, int) for length in shape):
+        raise ValueError("its header has no plain size")
     if math.prod(shape) > LARGEST:
         size = " x ".join(f"{length:,}" for length in shape)
         raise ValueError(f"{size} numbers are more than {LARGEST:,}, the most that is read")

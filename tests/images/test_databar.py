@@ -81,6 +81,7 @@ def test_no_bar_is_found_where_there_is_none(picture):
     assert databar.rows(picture) == (0, 0, "")
 
 
+@pytest.mark.slow
 def test_real_pictures_have_a_bar_only_where_the_microscope_drew_one():
     from semlib.images import read
 

@@ -206,6 +206,7 @@ def test_a_name_in_latin_1_is_an_error(tmp_path, name):
         folder.listing(tmp_path)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(content=st.one_of(st.binary(max_size=80), st.text(max_size=80).map(str.encode)))
 def test_any_list_of_labels_is_read_or_refused(tmp_path_factory, content):

@@ -394,6 +394,17 @@ def test_bombs_are_refused_before_they_are_unpacked(tmp_path):
     tracemalloc.stop()
 
 
+def test_a_tile_of_many_lengths_is_refused_at_once(tmp_path, within):
+    """A damaged count made one number out of 201, and they were multiplied for half a minute."""
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((16, 16), np.uint8), compression="zlib", tile=(16, 16))
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        tiff.pages[0].tags["TileWidth"].overwrite(8_000_000)
+        tiff.pages[0].tags["TileLength"].overwrite(tuple(range(16, 217)))
+    with within(1, "the header"), pytest.raises(ValueError, match="a.tif.*no plain size"):
+        read.image(path)
+
+
 def test_a_tiff_that_lacks_strips_is_refused(tmp_path):
     """tifffile fills what is missing with black."""
     for name, options in {

@@ -183,6 +183,7 @@ def scores(place):
     return found(place)[["class", *SCORES]]
 
 
+@pytest.mark.slow
 def test_another_lot_of_equal_names_gets_lines_and_overlays_of_its_own(folders, spots):
     """All lines of the old lot came back: 42 of 42."""
     assert call(folders).exit_code == 0
@@ -225,6 +226,7 @@ def test_a_run_killed_over_another_lot_leaves_no_picture_of_it_behind(folders, s
     assert now == right
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", ["prompts", "bar", "shots", "options"])
 def test_a_changed_setting_computes_anew(folders, worked_on, setting, monkeypatch):
     assert call(folders).exit_code == 0
@@ -269,6 +271,7 @@ def styled(style, mask, file):
 STYLES = ["0 and 1", "inverted", "boolean TIFF", "16 bits", "palette", "opacity"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("styles", [["0 and 1"] * 3, ["inverted"] * 4, STYLES[2:], STYLES[:2] * 2])
 def test_masks_of_all_styles_teach_the_same_model(folders, spots, styles):
     """One mask of 0 and 255 among three of 0 and 1 hid these: the map on defects fell to .09.
@@ -298,6 +301,7 @@ def test_masks_that_disagree_with_their_label_are_named(folders):
     assert notes.tolist() == ["", "", "", "its mask marks a defect", "its mask marks nothing", ""]
 
 
+@pytest.mark.slow
 def test_data_bars_change_nothing(folders, spots):
     """Clean images under a bar were called defective: .40 became .87."""
     assert call(folders).exit_code == 0
