@@ -1,4 +1,4 @@
-"""From which dose on does a restorer lose the defect? Scores of restorers against electrons a pixel.
+"""From which dose on does a restorer lose the defect? Scores against electrons a pixel.
 
 Every image is scanned at every dose; defects are graded in contrast and size. The classical filter
 is the best that `calibrate` finds on the noisy images of a dose, without their truth.

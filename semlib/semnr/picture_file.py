@@ -69,7 +69,7 @@ def _tags(source, picture, dtype):
             if "XResolution" in page.tags and "YResolution" in page.tags:
                 tags["resolution"] = page.get_resolution()
                 tags["resolutionunit"] = page.resolutionunit
-    if picture.stated and dtype == np.uint16:  # MinSampleValue and MaxSampleValue, as `decode` reads
+    if picture.stated and dtype == np.uint16:  # MinSampleValue and MaxSampleValue, for `decode`
         low, high = (int(end) for end in picture.stated)
         tags["extratags"] = [(280, "H", 1, low, True), (281, "H", 1, high, True)]
     return tags

@@ -55,7 +55,7 @@ def run(images, out, *, method="semnr", reference=None):
     out = Path(out)
     files = listed(images)
     if out.resolve() in {file.resolve().parent for file in files.values()}:
-        raise ValueError(f"{out} holds the pictures themselves: name another folder for the results")
+        raise ValueError(f"{out} holds the pictures themselves: name another folder")
     references = second_scan.partners(files, reference) if reference else {}
     weights = sha256(denoise.MODELS / f"{method}.safetensors")
     earlier = _earlier(out / "restored.csv")

@@ -174,7 +174,8 @@ def curves(table):
 
     means = summary(table)
     names = [name for name in table["restorer"].unique() if name != TRUTH]
-    colours = dict(zip(names, ("0.5", *PALETTE[1:2], PALETTE[3], PALETTE[0], *PALETTE[4:])))
+    palette = ("0.5", PALETTE[1], PALETTE[3], PALETTE[0], *PALETTE[4:])
+    colours = dict(zip(names, palette, strict=False))
     shown = {"recall": "defect recall", "psnr": "PSNR (dB)", "fsim": "FSIM", "dists": "1 - DISTS"}
     figure, axes = plt.subplots(2, 2, figsize=(9.5, 6.4), sharex=True)
     for axis, (score, label) in zip(axes.flat, shown.items(), strict=True):

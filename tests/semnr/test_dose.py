@@ -22,10 +22,7 @@ def test_fields_are_graded_in_contrast_and_size(graded):
     for field in graded:
         assert field.truth.shape == field.golden.shape == field.mask.shape == (96, 96)
         assert field.mask.sum() == field.about["area"] > 0
-        far = ~field.mask
-        for _ in range(12):
-            far[1:] &= ~field.mask[:-1]
-        assert 0 <= field.truth.min() and field.truth.max() <= 1
+        assert field.truth.min() >= 0 and field.truth.max() <= 1
     areas = {size: [] for size in dose.SIZES}
     for field in dose.fields(18, seed=40):
         areas[field.about["size"]].append(field.about["area"])
