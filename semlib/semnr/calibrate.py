@@ -92,7 +92,9 @@ def noise(image):
     variances = np.maximum(np.median(corners, axis=1) / np.log(2) * whole, 1e-12)
     law = _law(means, variances)
     sigma = float(np.sqrt(variances.mean()))
-    return Noise(rows / rows.mean(), columns / columns.mean(), law, sigma)
+    # a constant image has no power to divide by
+    spectra = [power / max(power.mean(), 1e-12) for power in (rows, columns)]
+    return Noise(*spectra, law, sigma)
 
 
 def _law(means, variances):
