@@ -16,13 +16,15 @@ from semlib.semnr import calibrate, damage, denoise, metrics
 CORRELATIONS = (0.0, 0.2, 0.4, 0.6, 0.8)
 
 
-def gaps(cases):
+def gaps(cases, names=None):
     """PSNR of every filter with its settings chosen in three ways.
 
     Parameters
     ----------
     cases : iterable of (dict, array, array)
         What a case is called, a noisy image and its truth, both float32 (H, W) in [0, 1].
+    names : sequence of str, optional
+        Filters; all that can be calibrated here when not given.
 
     Returns
     -------
@@ -33,7 +35,7 @@ def gaps(cases):
     rows = []
     for case, noisy, truth in tqdm(cases, "settings", unit="image"):
         sigma = calibrate.noise(noisy).sigma
-        for name in calibrate.names():
+        for name in names or calibrate.names():
             tried = calibrate.grid(name, sigma)
             scores = [metrics.psnr(truth, denoise.denoise(name, noisy, **one)) for one in tried]
             ours = calibrate.settings(name, noisy)
