@@ -16,7 +16,8 @@ from semlib.images import folder, read
 from semlib.paths import atomic, sha256
 from semlib.semnr import denoise, picture_file, second_scan, tiles
 
-COLUMNS = ("file", "restored", "uncertainty", "trust", "method", "seconds", "notes", "key")
+COLUMNS = ("name", "file", "restored", "uncertainty", "trust")
+COLUMNS += ("method", "seconds", "notes", "key")
 
 
 def run(images, out, *, method="semnr", reference=None):
@@ -58,26 +59,24 @@ def run(images, out, *, method="semnr", reference=None):
         raise ValueError(f"{out} holds the pictures themselves: name another folder")
     references = second_scan.partners(files, reference) if reference else {}
     weights = sha256(denoise.MODELS / f"{method}.safetensors")
+    keys = {name: _key(file, references.get(name), method, weights) for name, file in files.items()}
     earlier = _earlier(out / "restored.csv")
-    rows = []
+    rows = {name: earlier[name] for name, key in keys.items() if _is_done(earlier, name, key, out)}
     skipped = []
-    for name, file in tqdm(files.items(), "restore", unit="image"):
-        row = {"file": file.relative_to(images).as_posix() if images.is_dir() else file.name}
-        partner = references.get(name)
+    todo = [name for name in files if name not in rows]
+    for name in tqdm(todo, "restore", len(files), initial=len(rows), unit="image"):
+        file = files[name]
         try:
-            key = _key(file, partner, method, weights)
-            if _is_done(earlier.get(row["file"]), key, out):
-                rows.append(earlier[row["file"]])
-                continue
-            rows.append(row | _restored(file, out, name, method, partner) | {"key": key})
+            made = _restored(file, out, name, method, references.get(name))
+            rows[name] = {"name": name, "file": file.name} | made | {"key": keys[name]}
         except (ValueError, OSError) as error:
             tqdm.write(f"left out: {error}")
-            skipped.append(row | {"reason": str(error)})
-        _write(rows, COLUMNS, out / "restored.csv")
-    _write(skipped, ("file", "reason"), out / "skipped.csv")
+            skipped.append({"name": name, "file": file.name, "reason": str(error)})
+        _write([rows[one] for one in files if one in rows], COLUMNS, out / "restored.csv")
+    _write(skipped, ("name", "file", "reason"), out / "skipped.csv")
     if not rows:
         raise ValueError(f"none of {len(files)} pictures was restored: {skipped[0]['reason']}")
-    return _write(rows, COLUMNS, out / "restored.csv")
+    return _write([rows[one] for one in files if one in rows], COLUMNS, out / "restored.csv")
 
 
 def methods():
@@ -132,15 +131,17 @@ def _key(file, partner, method, weights):
 
 
 def _earlier(table):
+    """Rows of an earlier run by name."""
     if not table.is_file():
         return {}
     rows = pd.read_csv(table, dtype=str, keep_default_na=False).to_dict("records")
-    return {row["file"]: row for row in rows}
+    return {row["name"]: row for row in rows}
 
 
-def _is_done(row, key, out):
-    """Whether an earlier run made all of a row from the same things."""
-    if row is None or row.get("key") != key:
+def _is_done(earlier, name, key, out):
+    """Whether an earlier run made all of a picture's files from the same things."""
+    row = earlier.get(name, {})
+    if row.get("key") != key:
         return False
     made = [row[part] for part in ("restored", "uncertainty", "trust") if row[part]]
     return all((out / path).is_file() for path in made)

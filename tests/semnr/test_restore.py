@@ -82,6 +82,23 @@ def test_a_second_run_does_only_what_changed(folder, tmp_path, monkeypatch):
     assert len(seen) == 4
 
 
+def test_an_interrupted_run_keeps_what_is_done(folder, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    restore.run(folder, out, method="mse")
+    (out / "eight.png").unlink()
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(restore.tiles, "restore", interrupted)
+        restore.run(folder, out, method="mse")
+    seen = []
+    inner = restore.tiles.restore
+    monkeypatch.setattr(restore.tiles, "restore", lambda *a: seen.append(1) or inner(*a))
+    assert len(restore.run(folder, out, method="mse")) == 2 and len(seen) == 1
+
+
 def test_uncertainty_where_the_network_has_one(folder, tmp_path, monkeypatch):
     class Sure(torch.nn.Module):
         """Gives its input back, with a standard deviation of a tenth of the range."""
