@@ -35,7 +35,7 @@ NOISES = {  # settings tried, in standard deviations of the noise
     "wavelet": {"sigma": (0.5, 0.7, 0.9, 1.1, 1.4, 1.8, 2.4)},
     "BM3D": {"sigma": (0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5)},
 }
-_kept = {}  # settings by image, since a notebook asks again for its figures
+_kept = {}  # noise and settings by image: filters share the one, a notebook asks again for both
 
 
 @dataclass(frozen=True)
@@ -152,19 +152,24 @@ def chosen(name, images):
     For an identity the dict is empty, and so it is for a learned denoiser, whose risk is NaN.
     """
     images = [check_image(image) for image in (images if isinstance(images, list) else [images])]
-    key = joblib.hash((name, images))
-    if key not in _kept:
-        _kept[key] = _chosen(name, images)
-    return _kept[key]
+    return _once(name, _chosen, name, images)
 
 
 def _chosen(name, images):
     if name not in denoise.filters():
         return {}, np.nan
-    noises = [noise(image) for image in images]
+    noises = [_once("noise", noise, image) for image in images]
     totals = np.mean([risks(name, *pair) for pair in zip(images, noises, strict=True)], axis=0)
     best = int(np.argmin(totals))
     return grid(name, np.mean([one.sigma for one in noises]))[best], float(totals[best])
+
+
+def _once(what, function, *arguments):
+    """The result of a function, computed once for equal arguments."""
+    key = joblib.hash((what, arguments))
+    if key not in _kept:
+        _kept[key] = function(*arguments)
+    return _kept[key]
 
 
 def names():
