@@ -9,6 +9,7 @@ import click
 
 import semlib
 from semlib.bulk import bulk
+from semlib.denoising import denoise
 from semlib.reproduce.run import NotebookError
 from semlib.reproduce.run import reproduce as run_notebooks
 
@@ -132,28 +133,6 @@ def profile(reference, restored, mask, noisy, out):
 
 
 @main.command()
-@click.argument("images", type=click.Path())
-@_path("--out", "Folder of the results.", required=True)
-@_value("--method", "semnr", "A network that we ship: semnr, mse, n2n or blind.")
-@_path("--reference", "A slower scan or second frame of each image, of the same name: trust pages.")
-def denoise(images, out, method, reference):
-    """Restore the noisy image or folder IMAGES with a network trained on simulated scans.
-
-    OUT receives the images with the depth, data bar and pixel size that they had, the uncertainty
-    where the network knows it, restored.csv, and skipped.csv of what cannot be read. After an
-    interruption the same command continues.
-
-    \b
-    python -m semlib denoise fast-scans --out restored
-    python -m semlib denoise scan.tif --out restored --method mse --reference slow-scan.tif
-    """
-    from semlib.semnr import restore
-
-    table = restore.run(images, out, method=method, reference=reference)
-    click.echo(f"{len(table)} images restored in {out}, listed in {out}/restored.csv")
-
-
-@main.command()
 @_path("--shots", "Folder of labelled images to learn from: labels.csv, masks/.")
 @_path("--images", "Folder of the images to look at.", required=True)
 @_path("--out", "Folder of the results.", required=True)
@@ -255,6 +234,7 @@ def check():
 
 
 main.add_command(bulk)
+main.add_command(denoise)
 
 
 if __name__ == "__main__":
