@@ -62,7 +62,7 @@ def limit(table, column="grain", *, specificity=SPECIFIC):
 def alarms(table, threshold, column="grain"):
     """How often `column` exceeds a threshold, by restorer, damage and severity: a DataFrame.
 
-    Columns base, stress, severity, share, lo, hi (95 %, Wilson) and n. For `stress.HONEST` the
+    Columns base, stress, severity, share, share_lo, share_hi (95 %, Wilson), n. For `stress.HONEST` the
     share is one of false alarms.
     """
     rows = []
@@ -70,7 +70,9 @@ def alarms(table, threshold, column="grain"):
         fired = int((group[column] > threshold).sum())
         low, high = stats.share_interval(fired, len(group))
         row = dict(zip(("base", "stress", "severity"), key, strict=True))
-        rows.append(row | {"share": fired / len(group), "lo": low, "hi": high, "n": len(group)})
+        rows.append(
+            row | {"share": fired / len(group), "share_lo": low, "share_hi": high, "n": len(group)}
+        )
     return pd.DataFrame(rows)
 
 

@@ -42,4 +42,6 @@ def test_limit_and_alarms_on_a_known_table():
     alarms = restorers.alarms(table, limit).set_index("stress")
     assert alarms.loc[stress.HONEST, "share"] == pytest.approx(0.05)
     assert alarms.loc["hallucinated texture", "share"] == pytest.approx(0.5)
-    assert (alarms["lo"] < alarms["share"]).all() and (alarms["share"] < alarms["hi"]).all()
+    assert (alarms["share_lo"] < alarms["share"]).all() and (
+        alarms["share"] < alarms["share_hi"]
+    ).all()
