@@ -62,8 +62,8 @@ def limit(table, column="grain", *, specificity=SPECIFIC):
 def alarms(table, threshold, column="grain"):
     """How often `column` exceeds a threshold, by restorer, damage and severity: a DataFrame.
 
-    Columns base, stress, severity, share, share_lo, share_hi (95 %, Wilson), n. For `stress.HONEST` the
-    share is one of false alarms.
+    Columns base, stress, severity, share with share_lo and share_hi (95 %, Wilson), n. For
+    `stress.HONEST` the share is one of false alarms.
     """
     rows = []
     for key, group in table.groupby(["base", "stress", "severity"], sort=False):
