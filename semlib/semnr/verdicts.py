@@ -91,6 +91,12 @@ def sentences(table):
             said.append(f"{name}: loses the defect at no dose (recall within {LOST} of the truth).")
         else:
             said.append(f"{name}: loses the defect at {dose} electrons a pixel and below.")
+    medians = needed(table).median()
+    most = table["dose"].max()
+    for name in restorers:
+        dose = medians[name]
+        enough = f"from {dose:.0f} electrons a pixel on" if dose <= most else f"not at {most} yet"
+        said.append(f"{name}: half of the defects are found {enough}.")
     for name in restorers:
         worse = differences(table, name, NOISY)
         worse = worse[worse["hi"] < 0]
