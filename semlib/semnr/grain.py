@@ -12,6 +12,7 @@ from semlib.semnr.gains import EDGE_SHARE
 
 FINE = 1.2  # pixels of the two blurs whose difference is the grain, about 3 to 8 pixels a period
 COARSE = 2.4
+LIMIT = 0.81  # alarm above: 95 % of what filters and networks return on other scenes lies below
 AWAY = 3  # pixels from steep edges and from the defect
 
 
