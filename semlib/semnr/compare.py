@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from semlib import saving, stats
 from semlib.images import micrographs
-from semlib.semnr import damage, denoise, inputs, metrics, plots, stress, trust
+from semlib.semnr import calibrate, damage, denoise, inputs, metrics, plots, stress, trust
 from semlib.semnr.gains import gains
 from semlib.semnr.registration import register
 
@@ -28,7 +28,7 @@ def denoisers(clean, masks, *, seed=0, dose=40.0):
         for kind, image in {"noisy": noisy, "clean": truth}.items():
             before = trust.profile(reference, image)
             for name in denoise.names():
-                restored = denoise.calibrated(name, image)
+                restored = calibrate.calibrated(name, image)
                 after = trust.profile(reference, restored)
                 case = {"image": number, "input": kind, "denoiser": name}
                 case |= {metric: after[metric] for metric in (*stress.METRICS, "area")}
@@ -76,7 +76,7 @@ def side_by_side(table, number, truth, noisy, names, column):
     cases = table[(table["image"] == number) & (table["input"] == "noisy")].set_index("denoiser")
     label = {"edge": "edge gain"}.get(column, column)
     panels = {"reference": truth, "noisy": noisy}
-    panels |= {name: denoise.calibrated(name, noisy) for name in names}
+    panels |= {name: calibrate.calibrated(name, noisy) for name in names}
     cases = cases.rename(index={"identity": "noisy"}).loc[["noisy", *names], ["psnr", column]]
     lines = [f"{psnr:.1f} dB, {label} {value:.2f}" for _, psnr, value in cases.itertuples()]
     return panels, dict(zip(cases.index, lines, strict=True))
@@ -130,7 +130,7 @@ def real(pairs):
             "psnr_after": metrics.psnr(truth, image),
         }
         shifts.append({"pair": pair, "shift_y": down, "shift_x": right} | psnr)
-        settings = settings or {name: denoise.calibrate(name, image) for name in denoise.names()}
+        settings = settings or {name: calibrate.settings(name, image) for name in denoise.names()}
         reference = trust.Reference(truth)
         for name in denoise.names():
             restored = denoise.denoise(name, image, **settings[name])

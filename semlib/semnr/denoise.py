@@ -20,7 +20,7 @@ def denoise(name, image, **settings):
     Also with "BM3D", where the package bm3d is installed (free for non-commercial use only).
     `settings` are other values for a classical denoiser's own parameters, see `CLASSICAL`.
     """
-    classical = CLASSICAL | {"BM3D": _bm3d}
+    classical = filters()
     if name not in classical | LEARNED:
         raise ValueError(f"unknown denoiser {name!r}: use one of {', '.join(names())}")
     image = check_image(image, smallest=SMALLEST)
@@ -31,6 +31,11 @@ def denoise(name, image, **settings):
 def names():
     """All denoisers, from doing nothing to the learned ones."""
     return [*CLASSICAL, *LEARNED]
+
+
+def filters():
+    """The classical denoisers by name, BM3D included."""
+    return CLASSICAL | {"BM3D": _bm3d}
 
 
 def calibrate(name, image):
@@ -80,9 +85,9 @@ def _restore(unet, image):
     return restored.numpy()
 
 
-def _nl_means(image, *, strength=0.8):
-    sigma = float(restoration.estimate_sigma(image))
-    height = max(strength * sigma, 1e-6)  # 0 would divide by 0 on a constant image
+def _nl_means(image, *, strength=0.8, sigma=None, height=None):
+    sigma = sigma or float(restoration.estimate_sigma(image))
+    height = max(height or strength * sigma, 1e-6)  # 0 would divide by 0 on a constant image
     options = {"patch_size": 5, "patch_distance": 7, "fast_mode": True}
     return restoration.denoise_nl_means(image, h=height, sigma=sigma, **options)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from semlib import stats
-from semlib.semnr import damage, trust, visibility
+from semlib.semnr import damage, grain, trust, visibility
 from semlib.semnr.gains import gains
 
 HONEST = "honest restoration"
@@ -64,7 +64,8 @@ def evaluate(clean, masks, *, seeds=(0,), severities=(0.3, 0.6, 1.0), dose=40.0)
                 case |= {"stress": stress, "severity": severity}
                 case |= {f"d_{name}": change for name, change in moved.items()} | after
                 case |= {f"before_{name}": value for name, value in before.items()}
-                table.append(case | gains(reference, image))
+                invented = {"grain": grain.unexplained(reference, noisy, image)}
+                table.append(case | gains(reference, image) | invented)
     return pd.DataFrame(table)
 
 
@@ -103,11 +104,14 @@ def judge(table, thresholds):
     return pd.DataFrame(judged)
 
 
-def gain_rules(table):
-    """The alternative, a table as `judge`'s: one gain and one threshold for each damage."""
+def gain_rules(table, by=GAINS):
+    """The alternative, a table as `judge`'s: one gain and one threshold for each damage.
+
+    `by` maps a damage to a column of the table and its sign, as `GAINS` does.
+    """
     chosen, judged = (table[table["half"] == half] for half in ("choose", "judge"))
     rules = []
-    for target, (gain, sign) in GAINS.items():
+    for target, (gain, sign) in by.items():
         # half-way between the two values that are separated best
         values = np.unique(chosen.loc[chosen["stress"].isin([target, HONEST]), gain])
         limits = (values[1:] + values[:-1]) / 2

@@ -1,0 +1,74 @@
+"""A large image through a network in overlapping tiles that blend into each other."""
+
+import math
+from itertools import product
+
+import numpy as np
+
+from semlib.semnr.denoise import BORDER, SMALLEST
+from semlib.semnr.metrics import check_image
+
+TILE = 768  # pixels a side at most: what a laptop's memory holds
+OVERLAP = 96  # pixels that neighbouring tiles share
+STEP = 16  # pixels: tiles start where the networks' poolings do, or each would round its own way
+
+
+def restore(network, image, *, tile=TILE, overlap=OVERLAP):
+    """All that a network of `denoise.load` makes of an image (H, W) in [0, 1].
+
+    float32 (channels, H, W), not clipped: the restored image, and where the network was built with
+    a second channel the logarithm of its standard deviation. Tiles are as few and as even as they
+    can be; in what two share one fades out while the other fades in.
+    """
+    image = check_image(image, smallest=SMALLEST)
+    if not 0 < overlap < tile - STEP:
+        raise ValueError(f"overlap={overlap}: above 0 and below {tile} - {STEP} pixels of a tile")
+    height, width = image.shape
+    total = None
+    weight = np.zeros(image.shape, np.float32)
+    for rows, columns in product(spans(height, tile, overlap), spans(width, tile, overlap)):
+        restored = _through(network, image[rows, columns])
+        share = np.outer(
+            fade(rows.stop - rows.start, overlap), fade(columns.stop - columns.start, overlap)
+        )
+        if total is None:
+            total = np.zeros((len(restored), height, width), np.float32)
+        total[:, rows, columns] += share * restored
+        weight[rows, columns] += share
+    return total / weight
+
+
+def spans(side, tile, overlap):
+    """Slices of at most `tile` pixels that cover a side and share at least `overlap`.
+
+    They start at multiples of `STEP`.
+    """
+    if side <= tile:
+        return [slice(0, side)]
+    count = math.ceil((side - overlap) / (tile - overlap - STEP))
+    length = math.ceil((side + (count - 1) * overlap) / count) + STEP
+    starts = np.linspace(0, side - length + STEP - 1, count).astype(int) // STEP * STEP
+    return [slice(start, min(start + length, side)) for start in starts.tolist()]
+
+
+def fade(length, overlap):
+    """Weight of the pixels of a tile's side, (length,): up and down over the overlap."""
+    distance = np.minimum(np.arange(length), np.arange(length)[::-1])  # to the tile's edge
+    # the outer quarter counts for nothing: there the network has seen mirrored pixels
+    ramp = np.clip((distance - overlap / 4) / (overlap / 2), 0, 1)
+    # the image's own edge has no second tile: the little weight keeps 0 / 0 away
+    return (np.sin(np.pi / 2 * ramp) ** 2 + 1e-4).astype(np.float32)
+
+
+def _through(network, piece):
+    """A piece (h, w) through a network, float32 (channels, h, w)."""
+    import torch
+
+    # sides become multiples of what the poolings need; the border keeps their padding away
+    multiple = getattr(network, "multiple", 4)
+    sides = [(BORDER, BORDER + -(side + 2 * BORDER) % multiple) for side in piece.shape]
+    x = torch.from_numpy(np.pad(piece, sides, mode="reflect"))[None, None]  # 1 1 h w
+    with torch.inference_mode():
+        restored = network(x)[0].numpy()
+    height, width = piece.shape
+    return restored[:, BORDER : BORDER + height, BORDER : BORDER + width]
