@@ -7,7 +7,6 @@ the error to the truth plus a constant, however the noise is correlated from pix
 Recorrupted-to-Recorrupted (Pang et al., CVPR 2021), here to choose settings instead of training.
 """
 
-import importlib.util
 from dataclasses import dataclass
 from itertools import product
 
@@ -26,10 +25,8 @@ SIDE = 256  # pixels of the image's middle that are used
 PIXELS = {  # settings tried, in pixels
     "Gaussian": {"sigma": (0.5, 0.7, 0.9, 1.2, 1.5, 1.9, 2.4, 3.0)},
     "median": {"size": (3, 5, 7, 9, 11)},
-    "bilateral": {"sigma_spatial": (1.5, 3.0)},
 }
 NOISES = {  # settings tried, in standard deviations of the noise
-    "bilateral": {"sigma_color": (1.0, 1.5, 2.0, 3.0)},
     "NL means": {"sigma": (0.5, 0.8, 1.1), "height": (0.4, 0.8, 1.2, 1.8)},
     "TV": {"weight": (0.3, 0.5, 0.8, 1.2, 1.7, 2.4, 3.5)},
     "wavelet": {"sigma": (0.5, 0.7, 0.9, 1.1, 1.4, 1.8, 2.4)},
@@ -46,6 +43,12 @@ class Noise:
     columns: np.ndarray  # (BLOCK,) the same along the columns
     law: np.ndarray  # (3,) variance = law . (1, m, m^2) at the local mean m
     sigma: float  # standard deviation over the whole image
+
+    def __str__(self):
+        return (
+            f"standard deviation {self.sigma:.3f}, correlation of neighbours "
+            f"{self.row_correlation:+.2f} in a row, {self.column_correlation:+.2f} in a column"
+        )
 
     @property
     def row_correlation(self):
@@ -133,8 +136,7 @@ def risks(name, image, noise, *, seed=0):
     # the same noise for every filter and setting; the total is larger, and the settings with it
     noisier, other = recorrupted(image, noise, np.random.default_rng(seed))
     total = noise.sigma * np.sqrt(1 + AMOUNT**2)
-    floor = min(0.0, float(noisier.min()))  # filters move with it, and bilateral needs it
-    restored = [function(noisier - floor, **one) + floor for one in grid(name, total)]
+    restored = [function(noisier, **one) for one in grid(name, total)]
     return np.array([np.square(np.clip(one, 0, 1) - other).mean() for one in restored])
 
 
@@ -173,9 +175,13 @@ def _once(what, function, *arguments):
 
 
 def names():
-    """Filters that can be calibrated here: BM3D only where its package is installed."""
-    optional = ["BM3D"] if importlib.util.find_spec("bm3d") else []
-    return [*(name for name in denoise.CLASSICAL if name in PIXELS | NOISES), *optional]
+    """Filters that can be calibrated here."""
+    return [name for name in denoise.names() if name in PIXELS | NOISES]
+
+
+def text(settings):
+    """Settings in words, such as "sigma 1.2"."""
+    return ", ".join(f"{name} {value:.3g}" for name, value in settings.items())
 
 
 def best(images):

@@ -1,5 +1,6 @@
 """Denoisers side by side: on simulated images with known truth, on clean input, on real pairs."""
 
+import time
 from itertools import permutations, product
 
 import pandas as pd
@@ -29,7 +30,7 @@ def denoisers(clean, masks, *, seed=0, dose=40.0):
             before = trust.profile(reference, image)
             for name in denoise.names():
                 restored = calibrate.calibrated(name, image)
-                after = trust.profile(reference, restored)
+                after = trust.profile(reference, restored, noisy=image)
                 case = {"image": number, "input": kind, "denoiser": name}
                 case |= {metric: after[metric] for metric in (*stress.METRICS, "area")}
                 case |= {f"scaled_{axis}": value for axis, value in after["scaled"].items()}
@@ -93,14 +94,6 @@ def severity(clean, masks, *, severities=(0.1, 0.25, 0.5, 1.0), seed=0):
     return pd.DataFrame(table)
 
 
-def starkest(table):
-    """Where two denoisers' recalls of the defect differ most: (image, loser, keeper)."""
-    restored = table[(table["input"] == "noisy") & (table["denoiser"] != "identity")]
-    recalls = restored.pivot(index="image", columns="denoiser", values="recall")
-    image = int((recalls.max(axis=1) - recalls.min(axis=1)).idxmax())
-    return image, recalls.loc[image].idxmin(), recalls.loc[image].idxmax()
-
-
 def pairs(count):
     """Real pairs ``noisy_XX``, ``clean_XX``: list of (XX, noisy, clean); `micrographs.missing`."""
     files = micrographs.files("kriss")
@@ -117,7 +110,7 @@ def real(pairs):
 
     Calibrated denoisers take their settings from the first pair. Two DataFrames: of each pair the
     mean shift (px) and the PSNR of the noisy image before and after registration; of each pair and
-    denoiser the `REAL_COLUMNS`.
+    denoiser the `REAL_COLUMNS` and the seconds for 512 x 512 pixels.
     """
     shifts = []
     table = []
@@ -133,8 +126,10 @@ def real(pairs):
         settings = settings or {name: calibrate.settings(name, image) for name in denoise.names()}
         reference = trust.Reference(truth)
         for name in denoise.names():
+            start = time.perf_counter()
             restored = denoise.denoise(name, image, **settings[name])
+            seconds = (time.perf_counter() - start) * 512**2 / image.size
             scores = reference.scores(restored) | gains(reference, restored)
-            case = {"pair": pair, "denoiser": name}
+            case = {"pair": pair, "denoiser": name, "seconds": seconds}
             table.append(case | {column: scores[column] for column in REAL_COLUMNS})
     return pd.DataFrame(shifts), pd.DataFrame(table)

@@ -124,21 +124,18 @@ def _scores(key, digest, field, seed, filters, kinds):
     rows = []
     for dose, chosen in filters.items():
         case = field.about | {"dose": dose}
+        named = f"{chosen[0]} {calibrate.text(chosen[1])}"
         recall = visibility.recall(field.truth, field.mask, field.golden)
         rows.append(case | {"restorer": TRUTH, "filter": "", "recall": recall})
         for restorer in (NOISY, CLASSICAL, *kinds):
             image = restored(field, dose, seed, restorer, chosen)
             row = case | {"restorer": NAMES.get(restorer, restorer)}
-            row |= {"filter": _named(*chosen) if restorer == CLASSICAL else ""}
+            row |= {"filter": named if restorer == CLASSICAL else ""}
             row |= {"psnr": metrics.psnr(field.truth, image)}
             row |= {"fsim": fsim.compare(features, fsim.features(image))}
             row |= {"dists": distance(image)}
             rows.append(row | {"recall": visibility.recall(image, field.mask, field.golden)})
     return pd.DataFrame(rows)
-
-
-def _named(name, settings):
-    return " ".join([name, *(f"{setting} {value:.3g}" for setting, value in settings.items())])
 
 
 def _around(mask, crop):

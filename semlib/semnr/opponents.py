@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from semlib import stats
 from semlib.images.simulator import microscope
-from semlib.semnr import calibrate, damage, denoise, metrics
+from semlib.semnr import calibrate, denoise, metrics
 
 CORRELATIONS = (0.0, 0.2, 0.4, 0.6, 0.8)
 
@@ -42,7 +42,8 @@ def gaps(cases, names=None):
             guessed = by_j_invariance(name, noisy, tried)
             row = {"filter": name, "psnr": scores[tried.index(ours)]}
             row |= {"j_invariance": scores[tried.index(guessed)], "truth": max(scores)}
-            row |= {"setting": _text(ours), "truth_setting": _text(tried[int(np.argmax(scores))])}
+            row |= {"setting": calibrate.text(ours)}
+            row |= {"truth_setting": calibrate.text(tried[int(np.argmax(scores))])}
             rows.append(case | row)
     return pd.DataFrame(rows)
 
@@ -75,15 +76,3 @@ def correlated(clean, *, correlations=CORRELATIONS, dose=20.0, seed=0):
             scan = microscope.acquire(image * 255, rng, dose=dose, correlation=correlation)
             noisy = np.clip(scan / 255, 0, 1).astype(np.float32)
             yield {"image": number, "correlation": correlation}, noisy, image
-
-
-def dosed(clean, *, doses=(5, 20, 80, 400), seed=0):
-    """Cases for `gaps`: scans as `damage.acquire` takes them, at several doses."""
-    for number, image in enumerate(clean):
-        for dose in doses:
-            noisy = damage.acquire(image, seed=[seed, number, dose], dose=dose)
-            yield {"image": number, "dose": dose}, noisy, image
-
-
-def _text(settings):
-    return ", ".join(f"{name} {value:.3g}" for name, value in settings.items())

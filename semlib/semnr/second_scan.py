@@ -1,12 +1,11 @@
 """A slower scan or a second frame of the same places: what a restored picture is judged by."""
 
-import tempfile
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from semlib.images import read
+from semlib.semnr import inputs
 from semlib.semnr import page as trust_page
 from semlib.semnr.registration import register
 
@@ -57,12 +56,10 @@ def page(partner, file, picture, restored, out):
     margin = (restored.shape[1] - noisy.shape[1]) // 2
     height, width = noisy.shape
     restored = restored[margin : margin + height, margin : margin + width]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as place:
-        parts = {"second scan": slow, "restored": restored, "noisy": noisy}
-        paths = {name: Path(place) / name / f"{file.stem}.png" for name in parts}
-        for name, image in parts.items():
-            paths[name].parent.mkdir()
-            Image.fromarray(np.rint(255 * image).astype(np.uint8)).save(paths[name])
-        trust_page.write(paths["second scan"], paths["restored"], out, noisy=paths["noisy"])
+    images = {"reference": slow, "noisy": noisy, "restored": restored}
+    said = "{:g} to {:g}".format(*span)
+    crop = f"{margin} pixels all around, as the second scan was registered"
+    nanometres = (picture.facts or {}).get("pixel_nm")
+    given = inputs.Inputs(images, None, said, crop, nanometres, [])
+    trust_page.of(given, f"{file.name}, restored, against {partner.name}", out)
     return out.with_name(f"{out.name}.png")

@@ -10,6 +10,8 @@ from semlib.semnr import damage, grain, trust, visibility
 from semlib.semnr.gains import gains
 
 HONEST = "honest restoration"
+ABOUT = ("kind", "rule", "target", "thresholds")  # what a table of rules says beside its rates
+RATES = ("sensitivity", "specificity", "elsewhere")
 LEFT = 0.3  # share of the noise in the restoration that is then damaged
 LEFTS = (0.15, LEFT, 0.5)  # shares that honest restorers leave
 METRICS = ("psnr", "ssim", "fsim", "dists", "cnr", "gcnr", "recall")
@@ -33,6 +35,7 @@ GAINS = {  # damage: (gain, 1 where a low value raises the alarm, -1 where a hig
     "defect erased": ("defect", 1),
     "added artefacts": ("outlier", -1),
 }
+TEXTURE = {"hallucinated texture": ("grain", -1)}  # the same by `grain.unexplained`
 
 
 def evaluate(clean, masks, *, seeds=(0,), severities=(0.3, 0.6, 1.0), dose=40.0):
@@ -41,7 +44,7 @@ def evaluate(clean, masks, *, seeds=(0,), severities=(0.3, 0.6, 1.0), dose=40.0)
     An honest restoration is the truth with a share of the noise (`LEFTS`, given as its severity);
     the stress tests damage that with 30 %. Parameters as in `compare.denoisers`. A DataFrame of
     image, half ("choose" for even images, "judge" for odd ones), seed, stress, severity,
-    ``d_<metric>`` (after - before; CNR relative), ``<metric>``, ``before_<metric>``, and gains.
+    ``d_<metric>`` (after - before; CNR relative), ``<metric>``, ``before_<metric>``, grain, gains.
     """
     tests = [*product([HONEST], LEFTS), *product(damage.STRESSES, severities)]
     table = []
@@ -57,16 +60,21 @@ def evaluate(clean, masks, *, seeds=(0,), severities=(0.3, 0.6, 1.0), dose=40.0)
                 if stress != HONEST:
                     own = {"seed": [seed, number, 1], "mask": reference.mask}
                     image = damage.apply(stress, image, severity, **own)
-                after = reference.scores(image)
-                moved = trust.changes(before, after)
-                moved |= {name: after[name] - before[name] for name in ("gcnr", "recall")}
                 case = {"image": number, "half": half, "seed": seed}
                 case |= {"stress": stress, "severity": severity}
-                case |= {f"d_{name}": change for name, change in moved.items()} | after
-                case |= {f"before_{name}": value for name, value in before.items()}
-                invented = {"grain": grain.unexplained(reference, noisy, image)}
-                table.append(case | gains(reference, image) | invented)
+                table.append(case | measured(reference, noisy, before, image))
     return pd.DataFrame(table)
+
+
+def measured(reference, noisy, before, image):
+    """Scores of an image, its gains and grain, and what changed from the noisy one's: dict."""
+    after = reference.scores(image)
+    moved = trust.changes(before, after)
+    moved |= {name: after[name] - before[name] for name in ("gcnr", "recall")}
+    case = {f"d_{name}": change for name, change in moved.items()} | after
+    case |= {f"before_{name}": value for name, value in before.items()}
+    case["grain"] = grain.unexplained(reference, noisy, image)
+    return case | gains(reference, image)
 
 
 def choose(table):
@@ -104,12 +112,25 @@ def judge(table, thresholds):
     return pd.DataFrame(judged)
 
 
+def all_rules(table):
+    """The article's rules and ours (column kind), chosen on one half and judged on the other."""
+    chosen, judged = halves(table)
+    article = judge(judged, choose(chosen)).assign(kind="article")
+    ours = [gain_rules(table, by) for by in (GAINS, TEXTURE)]
+    return pd.concat([article, pd.concat(ours).assign(kind="ours")], ignore_index=True)
+
+
+def halves(table):
+    """The cases that choose thresholds and those that judge them."""
+    return [table[table["half"] == half] for half in ("choose", "judge")]
+
+
 def gain_rules(table, by=GAINS):
     """The alternative, a table as `judge`'s: one gain and one threshold for each damage.
 
     `by` maps a damage to a column of the table and its sign, as `GAINS` does.
     """
-    chosen, judged = (table[table["half"] == half] for half in ("choose", "judge"))
+    chosen, judged = halves(table)
     rules = []
     for target, (gain, sign) in by.items():
         # half-way between the two values that are separated best

@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 
-from semlib.semnr.denoise import BORDER, SMALLEST
+from semlib.semnr.denoise import SMALLEST, through
 from semlib.semnr.metrics import check_image
 
 TILE = 768  # pixels a side at most: what a laptop's memory holds
@@ -27,7 +27,7 @@ def restore(network, image, *, tile=TILE, overlap=OVERLAP):
     total = None
     weight = np.zeros(image.shape, np.float32)
     for rows, columns in product(spans(height, tile, overlap), spans(width, tile, overlap)):
-        restored = _through(network, image[rows, columns])
+        restored = through(network, image[rows, columns])
         share = np.outer(
             fade(rows.stop - rows.start, overlap), fade(columns.stop - columns.start, overlap)
         )
@@ -58,17 +58,3 @@ def fade(length, overlap):
     ramp = np.clip((distance - overlap / 4) / (overlap / 2), 0, 1)
     # the image's own edge has no second tile: the little weight keeps 0 / 0 away
     return (np.sin(np.pi / 2 * ramp) ** 2 + 1e-4).astype(np.float32)
-
-
-def _through(network, piece):
-    """A piece (h, w) through a network, float32 (channels, h, w)."""
-    import torch
-
-    # sides become multiples of what the poolings need; the border keeps their padding away
-    multiple = getattr(network, "multiple", 4)
-    sides = [(BORDER, BORDER + -(side + 2 * BORDER) % multiple) for side in piece.shape]
-    x = torch.from_numpy(np.pad(piece, sides, mode="reflect"))[None, None]  # 1 1 h w
-    with torch.inference_mode():
-        restored = network(x)[0].numpy()
-    height, width = piece.shape
-    return restored[:, BORDER : BORDER + height, BORDER : BORDER + width]

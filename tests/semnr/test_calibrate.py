@@ -110,9 +110,9 @@ def test_a_constant_image_is_left_alone():
 
 
 def test_bm3d_is_a_row_only_where_it_is_installed(monkeypatch):
-    monkeypatch.setattr(calibrate.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(denoise.importlib.util, "find_spec", lambda name: None)
     assert "BM3D" not in calibrate.names()
-    monkeypatch.setattr(calibrate.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(denoise.importlib.util, "find_spec", lambda name: object())
     assert calibrate.names()[-1] == "BM3D"
     assert len(calibrate.grid("BM3D", 0.1)) == 7
 

@@ -21,22 +21,6 @@ def test_range_less_noise_same_bytes_and_a_constant_stays(name, lines, noisy):
     assert np.abs(denoise.denoise(name, flat) - flat).max() < 0.05
 
 
-@pytest.mark.parametrize("name", list(denoise.GRIDS))
-def test_calibration_takes_a_value_of_the_grid(name, lines, noisy):
-    settings = denoise.calibrate(name, noisy)
-    assert all(value in denoise.GRIDS[name][key] for key, value in settings.items()) and settings
-    restored = denoise.denoise(name, noisy, **settings)
-    assert metrics.psnr(lines[0], restored) > metrics.psnr(lines[0], noisy)
-
-
-def test_calibration_filters_stronger_where_there_is_more_noise():
-    image = np.full((96, 96), 0.5) + 0.1 * np.sin(np.arange(96) / 6)
-    noise = np.random.default_rng(0).normal(size=image.shape)
-    weak, strong = (np.float32(np.clip(image + sigma * noise, 0, 1)) for sigma in (0.005, 0.15))
-    settings = [denoise.calibrate("Gaussian", noisy)["sigma"] for noisy in (weak, strong)]
-    assert settings[0] < settings[1]
-
-
 @pytest.mark.parametrize(
     ("name", "image", "said"),
     [

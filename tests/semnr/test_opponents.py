@@ -14,8 +14,8 @@ def clean():
 
 
 def test_the_truth_is_never_beaten_and_cases_keep_their_names(clean):
-    table = opponents.gaps(opponents.dosed(clean[:1], doses=(20, 80)), FEW)
-    assert list(table["dose"]) == [20, 20, 80, 80] and set(table["filter"]) == set(FEW)
+    table = opponents.gaps(opponents.correlated(clean[:1], correlations=(0.2, 0.6)), FEW)
+    assert list(table["correlation"]) == [0.2, 0.2, 0.6, 0.6] and set(table["filter"]) == set(FEW)
     assert (table["truth"] >= table["psnr"]).all()
     assert (table["truth"] >= table["j_invariance"]).all()
 

@@ -21,14 +21,13 @@ def test_a_table_that_the_rules_take(scenes, without_weights):
     own = table[table["stress"] == stress.HONEST].set_index(["image", "base"])["grain"]
     textured = table[table["stress"] == "hallucinated texture"]
     assert (textured.set_index(["image", "base"])["grain"] > own).all()
-    both = restorers.with_halves(table, table)
-    rules = stress.gain_rules(both, restorers.TEXTURE)
-    assert rules["sensitivity"].item() == 1 and rules["specificity"].item() == 1
-    judged = stress.judge(both, stress.choose(both))
-    assert set(judged["rule"]) == set(stress.RULES)
+    both = pd.concat([table.assign(half="choose"), table.assign(half="judge")], ignore_index=True)
+    rules = stress.all_rules(both).set_index("rule")
+    assert rules.loc["grain >", "sensitivity"] == rules.loc["grain >", "specificity"] == 1
+    assert set(rules.index[rules["kind"] == "article"]) == set(stress.RULES)
 
 
-def test_limit_and_alarms_on_a_known_table():
+def test_alarms_on_a_known_table():
     table = pd.DataFrame(
         {
             "base": "TV",
@@ -37,11 +36,10 @@ def test_limit_and_alarms_on_a_known_table():
             "grain": [*np.linspace(0, 0.95, 20), *np.linspace(0.5, 1.4, 10)],
         }
     )
-    limit = restorers.limit(table, specificity=0.95)
-    assert limit == pytest.approx(0.9025)
-    alarms = restorers.alarms(table, limit).set_index("stress")
+    alarms = restorers.alarms(table, 0.9025).set_index("stress")
     assert alarms.loc[stress.HONEST, "share"] == pytest.approx(0.05)
     assert alarms.loc["hallucinated texture", "share"] == pytest.approx(0.5)
+    assert alarms.loc["hallucinated texture", "alarm"].startswith("0.500 [")
     assert (alarms["share_lo"] < alarms["share"]).all() and (
         alarms["share"] < alarms["share_hi"]
     ).all()
