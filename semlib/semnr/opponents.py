@@ -62,10 +62,10 @@ def by_j_invariance(name, image, tried):
 
 def lost(table, by="filter"):
     """Mean dB behind the truth's setting with 95 % interval, of ours and of J-invariance."""
-    behind = table.assign(
-        ours=table["truth"] - table["psnr"], j_invariance=table["truth"] - table["j_invariance"]
-    )
-    return stats.summarise(behind, [by], ["ours", "j_invariance"])
+    behind = table[[by]].copy()
+    for name, column in {"ours": "psnr", "J-invariance": "j_invariance"}.items():
+        behind[name] = table["truth"] - table[column]
+    return stats.summarise(behind, [by], ["ours", "J-invariance"])
 
 
 def correlated(clean, *, correlations=CORRELATIONS, dose=20.0, seed=0):

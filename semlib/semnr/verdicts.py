@@ -90,7 +90,8 @@ def sentences(table):
         if dose is None:
             said.append(f"{name}: loses the defect at no dose (recall within {LOST} of the truth).")
         else:
-            said.append(f"{name}: loses the defect at {dose} electrons a pixel and below.")
+            last = ", the largest dose here," if dose == table["dose"].max() else ""
+            said.append(f"{name}: loses the defect at {dose} electrons a pixel{last} and below.")
     medians = needed(table).median()
     most = table["dose"].max()
     for name in restorers:

@@ -24,5 +24,5 @@ def test_j_invariance_fails_where_noise_is_correlated_and_ours_does_not(clean):
     cases = opponents.correlated(clean, correlations=(0.0, 0.7))
     table = opponents.gaps(cases, FEW)
     lost = opponents.lost(table, "correlation").set_index("correlation")
-    assert lost.loc[0.7, "j_invariance"] > lost.loc[0.0, "j_invariance"] + 0.5
-    assert lost.loc[0.7, "ours"] < lost.loc[0.7, "j_invariance"] / 3
+    assert lost.loc[0.7, "J-invariance"] > lost.loc[0.0, "J-invariance"] + 0.5
+    assert lost.loc[0.7, "ours"] < lost.loc[0.7, "J-invariance"] / 3
