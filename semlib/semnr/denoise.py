@@ -1,5 +1,6 @@
 """Denoisers with one interface: a grey image in [0, 1] in, a grey image in [0, 1] out."""
 
+import json
 from functools import cache, partial
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def denoise(name, image, **settings):
     if name not in classical | LEARNED:
         raise ValueError(f"unknown denoiser {name!r}: use one of {', '.join(names())}")
     image = check_image(image, smallest=SMALLEST)
-    function = classical.get(name) or partial(_restore, network(LEARNED[name]))
+    function = classical.get(name) or partial(restore, network(LEARNED[name]))
     return np.clip(function(image, **settings), 0, 1).astype(np.float32)
 
 
@@ -54,27 +55,33 @@ def calibrated(name, image):
 
 
 def load(kind, folder=MODELS):
-    """The U-Net of a kind ("mse", "semnr", "blind") as it was trained, in evaluation mode."""
+    """The U-Net of a kind ("mse", "semnr", "blind") as it was trained, in evaluation mode.
+
+    ``<kind>.json`` beside the weights says how it is built, "network"; without, it is the smallest.
+    """
+    import torch
     from safetensors.torch import load_file
 
     from semlib.unet import UNet
 
-    unet = UNet(residual=kind != "blind")
-    unet.load_state_dict(load_file(Path(folder) / f"{kind}.safetensors"))
-    return unet.eval()
+    settings = json.loads((Path(folder) / f"{kind}.json").read_text())
+    unet = UNet(**({"residual": kind != "blind"} | settings.get("network", {})))
+    unet.load_state_dict(load_file(Path(folder) / f"{kind}.safetensors"))  # float16 becomes float32
+    # pixel by pixel in memory, all channels together: half the time on a CPU
+    return unet.eval().to(memory_format=torch.channels_last)
 
 
 network = cache(load)  # the networks we ship are loaded once
 
 
-def _restore(unet, image):
+def restore(unet, image):
+    """An image (H, W) as a network of `load` restores it, float32 (H, W), not clipped."""
     import torch
-    from torch.nn import functional as F
 
     height, width = image.shape
-    x = torch.from_numpy(np.ascontiguousarray(image))[None, None]  # 1 1 H W
-    # two poolings need multiples of 4; the border keeps the padding of the convolutions away
-    x = F.pad(x, (BORDER, BORDER + -width % 4, BORDER, BORDER + -height % 4), mode="reflect")
+    # sides become multiples of what the poolings need; the border keeps their padding away
+    sides = [(BORDER, BORDER + -(side + 2 * BORDER) % unet.multiple) for side in image.shape]
+    x = torch.from_numpy(np.pad(image, sides, mode="reflect"))[None, None]  # 1 1 H W
     with torch.inference_mode():
         restored = unet(x)[0, 0, BORDER : BORDER + height, BORDER : BORDER + width]
     return restored.numpy()
