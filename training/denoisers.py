@@ -28,7 +28,7 @@ TRAINING = {
     "steps": 20000,
     "batch_size": 8,
     "crop": 96,
-    "learning_rate": 1e-3,
+    "learning_rate": 2e-3,
     "pieces": 4000,
     "untouched": 0.05,  # share of crops without noise, so that clean images are left alone
     "average": 0.999,  # of the weights, which is what is kept
@@ -60,6 +60,8 @@ def train(kind, folder, *, seed=0, data=None, look=True, **settings):
         return load(kind, folder)
     torch.manual_seed(seed)
     network = UNet(**config["network"]).to(memory_format=torch.channels_last)
+    for parameter in network.last.parameters():
+        torch.nn.init.zeros_(parameter)  # a residual network starts as one that does nothing
     if config["start"]:
         network.load_state_dict(load_file(folder / f"{config['start']}.safetensors"))
     log = _run(network, config, folder, data, HeldOut() if look else None)

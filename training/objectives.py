@@ -9,22 +9,24 @@ from torch.nn import functional as F
 
 from semlib.semnr.visibility import FALSE_ALARMS, GUARD
 
-# what each term of SEMNR counts for beside the squared error, in the order of `TERMS`
-WEIGHTS = {"edges": 0.05, "structure": 0.002, "texture": 0.1, "contrast": 0.05}
-WEIGHTS |= {"evidence": 0.05, "detector": 0.002, "flat": 0.01}
-HARDEST = 4.0  # largest weight of a defect's pixels
+# what each term of SEMNR counts for beside the squared error; see `TERMS`
+WEIGHTS = {"edges": 0.2, "structure": 0.5, "texture": 0.1, "contrast": 0.1}
+WEIGHTS |= {"evidence": 0.2, "detector": 0.5, "flat": 0.2}
+FLOOR = 1e-4  # squared error, 40 dB
+EASIEST = 0.5  # least and largest weight of a defect
+HARDEST = 4.0
 TILE = 7  # pixels a side of the windows of structure and texture
 
 
 def mse(network, batch, _weights):
-    """Mean squared error to the clean image: the article's high score."""
-    return F.mse_loss(network(batch["noisy"]).float(), batch["clean"])
+    """Squared error to the clean image as PSNR counts it: the article's high score."""
+    return _log_error(network(batch["noisy"]).float() - batch["clean"])
 
 
 def semnr(network, batch, weights):
-    """Squared error and `TERMS`, which protect what the article refuses to lose."""
+    """The same and `TERMS`, which protect what the article refuses to lose."""
     restored = network(batch["noisy"]).float()
-    loss = F.mse_loss(restored, batch["clean"])
+    loss = _log_error(restored - batch["clean"])
     for name, weight in weights.items():
         if weight:
             loss = loss + weight * TERMS[name](restored, batch)
@@ -32,8 +34,13 @@ def semnr(network, batch, weights):
 
 
 def n2n(network, batch, _weights):
-    """Squared error to a second scan with noise of its own (Noise2Noise, arXiv 1803.04189)."""
-    return F.mse_loss(network(batch["noisy"]).float(), batch["again"])
+    """Squared error to a second scan with noise of its own (Noise2Noise, arXiv 1803.04189).
+
+    The logarithm would count the target's noise, so images are weighted by what two scans differ.
+    """
+    noise = (batch["noisy"] - batch["again"]).square().mean((1, 2, 3), keepdim=True)
+    error = network(batch["noisy"]).float() - batch["again"]
+    return (error.square() / (noise + FLOOR)).mean()
 
 
 def blind(network, batch, _weights):
@@ -41,7 +48,8 @@ def blind(network, batch, _weights):
 
     Neighbor2Neighbor (arXiv 2101.02824) with pairs of rows for its blocks of 2 x 2 pixels: the
     noise of a scan is correlated along the rows and hardly from row to row. Half of what the rows
-    differ by in the restored image is taken back from the target, as its second term does.
+    differ by in the restored image is taken back from the target, as its second term does. Images
+    are weighted as for `n2n`.
     """
     noisy = batch["noisy"]
     with torch.no_grad():
@@ -49,16 +57,27 @@ def blind(network, batch, _weights):
     own = int(torch.randint(2, ()))  # even or odd rows are restored
     differ = whole[..., own::2, :] - whole[..., 1 - own :: 2, :]
     restored = network(noisy[..., own::2, :]).float()
-    return F.mse_loss(restored, noisy[..., 1 - own :: 2, :] + 0.5 * differ)
+    other = noisy[..., 1 - own :: 2, :]
+    noise = (noisy[..., own::2, :] - other).square().mean((1, 2, 3), keepdim=True)
+    return ((restored - other - 0.5 * differ).square() / (noise + FLOOR)).mean()
+
+
+def _log_error(error):
+    """Mean logarithm of each image's squared error; else the lowest doses would be all that counts.
+
+    The floor, 40 dB, keeps images that are nearly perfect from taking their place.
+    """
+    return (error.square().mean((1, 2, 3)) + FLOOR).log().mean()
 
 
 STEPS = {"mse": mse, "semnr": semnr, "n2n": n2n, "blind": blind}
 
 
 def edges(restored, batch):
-    """Difference of the gradients."""
+    """Squared difference of the gradients, as a logarithm."""
     pairs = zip(_slopes(restored), _slopes(batch["clean"]), strict=True)
-    return sum((a - b).abs().mean() for a, b in pairs)
+    squares = sum((a - b).square().mean((1, 2, 3)) for a, b in pairs)
+    return (squares + FLOOR).log().mean()
 
 
 def structure(restored, batch):
@@ -72,25 +91,33 @@ def structure(restored, batch):
 
 
 def texture(restored, batch):
-    """Difference of the local standard deviations."""
+    """Squared difference of the local standard deviations, as a logarithm."""
     # a root has no gradient at 0
     a, b = (_variance(x).clamp(min=1e-6).sqrt() for x in (restored, batch["clean"]))
-    return (a - b).abs().mean()
+    return _log_error(a - b)
 
 
 def contrast(restored, batch):
-    """Difference of the local means."""
-    return (F.avg_pool2d(restored, 9, 4) - F.avg_pool2d(batch["clean"], 9, 4)).abs().mean()
+    """Squared difference of the local means, as a logarithm."""
+    return _log_error(F.avg_pool2d(restored, 9, 4) - F.avg_pool2d(batch["clean"], 9, 4))
 
 
 def evidence(restored, batch):
-    """Squared error on the defect, weighted by how hard it is to see: noise over its contrast."""
+    """Logarithm of the squared error on the defect.
+
+    It counts more the harder the defect is to see: by the noise over the defect's contrast, both
+    smoothed as a detector does.
+    """
     mask = batch["mask"]
-    pixels = mask.sum((2, 3), keepdim=True).clamp(min=1)
-    visible = (_smooth(batch["clean"] - batch["golden"]).abs() * mask).sum((2, 3), keepdim=True)
-    noise = _smooth(batch["noisy"] - batch["clean"]).std((2, 3), keepdim=True)
-    hard = (noise * pixels / visible.clamp(min=1e-3)).clamp(0.5, HARDEST)
-    return (hard * mask * (restored - batch["clean"]).square()).sum() / mask.sum().clamp(min=1)
+    pixels = mask.sum((1, 2, 3))
+    marked = pixels > 0
+    if not marked.any():
+        return restored.sum() * 0
+    contrast = (_smooth(batch["clean"] - batch["golden"]).abs() * mask).sum((1, 2, 3)) / pixels
+    noise = _smooth(batch["noisy"] - batch["clean"]).std((1, 2, 3))
+    hard = (noise / contrast.clamp(min=1e-3)).clamp(EASIEST, HARDEST)
+    squares = (mask * (restored - batch["clean"]).square()).sum((1, 2, 3)) / pixels.clamp(min=1)
+    return (hard * (squares + FLOOR).log())[marked].mean()
 
 
 def detector(restored, batch):
@@ -104,15 +131,15 @@ def detector(restored, batch):
     there = batch["mask"] * (truth.abs() > level)
     # positive where the difference has the truth's sign
     missing = F.relu(1.2 - score * truth.sign() / level)
-    return (there * missing).sum() / there.sum().clamp(min=1)
+    pixels = there.sum((1, 2, 3))
+    return ((there * missing).sum((1, 2, 3)) / pixels.clamp(min=1)).mean()
 
 
 def flat(restored, batch):
-    """Invented structure away from defects, its largest values above all: a mean of 4th powers."""
+    """Invented structure away from defects, large values above all: logarithm of 4th powers."""
     outside = 1 - _grown(batch["mask"])
     error = _smooth(restored - batch["clean"]) * outside
-    # the root has no gradient at 0
-    return (error.pow(4).mean((1, 2, 3)) + 1e-10).pow(0.25).mean()
+    return 0.5 * (error.pow(4).mean((1, 2, 3)) + FLOOR**2).log().mean()
 
 
 TERMS = {"edges": edges, "structure": structure, "texture": texture, "contrast": contrast}
