@@ -1,4 +1,4 @@
-"""Training of the U-Nets that remove noise, resumable and seeded.
+"""Training of the networks that remove noise, resumable and seeded.
 
 ``python -m training.denoisers mse`` trains one of the kinds of `objectives.STEPS` on simulated
 fields (`fields`) under simulated scans (`noise`) and puts it into ``semlib/semnr/models``.
@@ -19,13 +19,13 @@ from tqdm import tqdm
 from semlib import checkpoint
 from semlib.paths import atomic
 from semlib.semnr.denoise import MODELS, load
-from semlib.unet import UNet
+from semlib.semnr.gated import GatedUNet
 from training import fields, noise
 from training.held_out import HeldOut
 from training.objectives import STEPS, WEIGHTS
 
 TRAINING = {
-    "steps": 20000,
+    "steps": 6000,
     "batch_size": 8,
     "crop": 96,
     "learning_rate": 2e-3,
@@ -34,7 +34,7 @@ TRAINING = {
     "average": 0.999,  # of the weights, which is what is kept
     "weights": WEIGHTS,  # of the terms of "semnr"
     "start": None,  # kind whose weights are the first ones
-    "network": {"residual": True, "channels": [24, 48, 96, 96], "fold": 2},
+    "network": {"channels": [32, 64, 128], "blocks": [1, 2, 4]},
 }
 WARM_UP = 200  # steps
 LOOK_EVERY = 500  # steps between two looks at the held-out images, and between checkpoints
@@ -59,9 +59,7 @@ def train(kind, folder, *, seed=0, data=None, look=True, **settings):
     if stored.is_file() and json.loads(stored.read_text()) == json.loads(json.dumps(config)):
         return load(kind, folder)
     torch.manual_seed(seed)
-    network = UNet(**config["network"]).to(memory_format=torch.channels_last)
-    for parameter in network.last.parameters():
-        torch.nn.init.zeros_(parameter)  # a residual network starts as one that does nothing
+    network = GatedUNet(**config["network"]).to(memory_format=torch.channels_last)
     if config["start"]:
         network.load_state_dict(load_file(folder / f"{config['start']}.safetensors"))
     log = _run(network, config, folder, data, HeldOut() if look else None)

@@ -16,7 +16,7 @@ DOSES = (3, 10, 40, 200)  # electrons a pixel
 class HeldOut:
     """Noisy images with their truth, made once."""
 
-    def __init__(self, count=10, *, doses=DOSES, size=240, seed=SEED):
+    def __init__(self, count=6, *, doses=DOSES, size=240, seed=SEED):
         self.cases = [*patterns(count, doses, size, seed), *textured(count, size, seed)]
 
     def scores(self, network):

@@ -55,35 +55,39 @@ def calibrated(name, image):
 
 
 def load(kind, folder=MODELS):
-    """The U-Net of a kind ("mse", "semnr", "blind") as it was trained, in evaluation mode.
+    """The network of a kind ("mse", "semnr", ...) as it was trained, in evaluation mode.
 
-    ``<kind>.json`` beside the weights says how it is built, "network"; without, it is the smallest.
+    ``<kind>.json`` beside the weights says how it is built, "network"; the small U-Nets of before
+    do not have that.
     """
     import torch
     from safetensors.torch import load_file
 
+    from semlib.semnr.gated import GatedUNet
     from semlib.unet import UNet
 
     settings = json.loads((Path(folder) / f"{kind}.json").read_text())
-    unet = UNet(**({"residual": kind != "blind"} | settings.get("network", {})))
-    unet.load_state_dict(load_file(Path(folder) / f"{kind}.safetensors"))  # float16 becomes float32
+    built = settings.get("network")
+    network = GatedUNet(**built) if built else UNet(residual=kind != "blind")
+    weights = load_file(Path(folder) / f"{kind}.safetensors")
+    network.load_state_dict(weights)  # float16 becomes float32
     # pixel by pixel in memory, all channels together: half the time on a CPU
-    return unet.eval().to(memory_format=torch.channels_last)
+    return network.eval().to(memory_format=torch.channels_last)
 
 
 network = cache(load)  # the networks we ship are loaded once
 
 
-def restore(unet, image):
+def restore(network, image):
     """An image (H, W) as a network of `load` restores it, float32 (H, W), not clipped."""
     import torch
 
     height, width = image.shape
     # sides become multiples of what the poolings need; the border keeps their padding away
-    sides = [(BORDER, BORDER + -(side + 2 * BORDER) % unet.multiple) for side in image.shape]
+    sides = [(BORDER, BORDER + -(side + 2 * BORDER) % network.multiple) for side in image.shape]
     x = torch.from_numpy(np.pad(image, sides, mode="reflect"))[None, None]  # 1 1 H W
     with torch.inference_mode():
-        restored = unet(x)[0, 0, BORDER : BORDER + height, BORDER : BORDER + width]
+        restored = network(x)[0, 0, BORDER : BORDER + height, BORDER : BORDER + width]
     return restored.numpy()
 
 

@@ -8,7 +8,7 @@ from semlib.semnr import denoise
 from training import denoisers, fields, objectives
 
 TINY = {"steps": 6, "batch_size": 2, "crop": 32, "pieces": 3}
-TINY |= {"network": {"residual": True, "channels": [4, 8], "fold": 2}}
+TINY |= {"network": {"channels": [4, 8], "blocks": [1, 1]}}
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +34,7 @@ def test_bad_input():
         denoisers.train("mse", "nowhere", epochs=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", objectives.STEPS)
 def test_training_is_seeded_and_kept(kind, tmp_path):
     first = trained(kind, tmp_path / "a")
@@ -45,6 +46,7 @@ def test_training_is_seeded_and_kept(kind, tmp_path):
     assert sorted(x.suffix for x in (tmp_path / "a").iterdir()) == [".csv", ".json", ".safetensors"]
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_to_the_same_weights(tmp_path, monkeypatch):
     monkeypatch.setattr(denoisers, "LOOK_EVERY", 2)
     whole = trained("semnr", tmp_path / "whole")
@@ -66,6 +68,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(tmp_path, monkeypatch):
     assert len(seen) == 4 + 4
 
 
+@pytest.mark.slow
 def test_a_training_starts_from_the_weights_of_another(tmp_path):
     first = trained("mse", tmp_path)
     started = denoisers.train("semnr", tmp_path, look=False, **TINY | {"steps": 0, "start": "mse"})
@@ -94,6 +97,7 @@ def test_two_frames_share_the_place_but_not_the_noise(few_fields):
     assert not torch.equal(*noise)
 
 
+@pytest.mark.slow
 def test_the_stored_network_is_the_loaded_one(tmp_path):
     trained("mse", tmp_path)
     image = np.random.default_rng(1).random((50, 61), np.float32)
