@@ -30,7 +30,7 @@ def folder(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_it_is_kept_and_calibrated(folder):
     table = training.train("mse", folder, count=1, steps=10, crop=32, batch_size=2)
-    assert table["coverage"].between(0.5, 1).all()
+    assert table["coverage"].between(0.1, 1).all()
     image = np.random.default_rng(0).random((41, 37), np.float32)
     width = spread.half_width("mse", image, image, folder)
     assert width.shape == image.shape and (width > 0).all()
