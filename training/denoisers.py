@@ -25,15 +25,18 @@ from training.held_out import HeldOut
 from training.objectives import STEPS, WEIGHTS
 
 TRAINING = {
-    "steps": 6000,
+    "steps": 4600,
+    "period": 5000,  # steps in which the learning rate falls along a cosine ...
+    "decay": 1200,  # ... and at the end of the training linearly: a longer one starts alike
     "batch_size": 8,
     "crop": 96,
-    "learning_rate": 2e-3,
+    "learning_rate": 1e-3,
     "pieces": 4000,
     "untouched": 0.05,  # share of crops without noise, so that clean images are left alone
     "average": 0.999,  # of the weights, which is what is kept
     "weights": WEIGHTS,  # of the terms of "semnr"
-    "start": None,  # kind whose weights are the first ones
+    "start": None,  # name of the model in the folder whose weights are the first ones
+    "skip": 0,  # steps that it has seen: the crops are those after them
     "network": {"channels": [32, 64, 128], "blocks": [1, 2, 4]},
 }
 WARM_UP = 200  # steps
@@ -73,7 +76,7 @@ def _run(network, config, folder, data, held_out):
         network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config["average"])
     )
     optimiser = torch.optim.AdamW(network.parameters(), lr=config["learning_rate"], weight_decay=0)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda at: _rate(at, config["steps"]))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda at: _rate(at, config))
     parts = {"network": network, "average": average, "optimiser": optimiser, "schedule": schedule}
     kept = folder / f"{config['kind']}.pt"
     log = checkpoint.resume(kept, config, parts, [])
@@ -99,7 +102,7 @@ def _run(network, config, folder, data, held_out):
 
 def _step(network, config, bank, optimiser, step):
     """One step of the optimiser; the loss."""
-    seed = [config["seed"], step]  # a resumed run draws the same crops
+    seed = [config["seed"], config["skip"] + step]  # a resumed run draws the same crops
     torch.manual_seed(step)
     examples = batch(bank, np.random.default_rng(seed), config)
     with torch.autocast("cpu", torch.bfloat16, enabled=BF16):
@@ -107,15 +110,20 @@ def _step(network, config, bank, optimiser, step):
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     # a crop with hardly any electrons must not throw the weights about
-    torch.nn.utils.clip_grad_norm_(network.parameters(), 0.5)
-    optimiser.step()
+    size = torch.nn.utils.clip_grad_norm_(network.parameters(), 0.5)
+    if torch.isfinite(size):
+        optimiser.step()
     return loss.item()
 
 
-def _rate(at, steps):
-    """Learning rate as a share: up in a few steps, then a cosine down to 2 %."""
+def _rate(at, config):
+    """Learning rate as a share: up in a few steps, down along a cosine, at the end linearly to 0.
+
+    The network before the last `decay` steps is thus that of any longer training, too.
+    """
     warm = min(1.0, (at + 1) / WARM_UP)
-    return warm * (0.02 + 0.49 * (1 + math.cos(math.pi * min(at / max(steps, 1), 1))))
+    cosine = 0.02 + 0.49 * (1 + math.cos(math.pi * min(at / config["period"], 1)))
+    return warm * cosine * min(1.0, max(config["steps"] - at, 0) / config["decay"])
 
 
 def batch(bank, rng, config):

@@ -19,9 +19,9 @@ from training import denoisers
 from training.held_out import HeldOut
 from training.objectives import WEIGHTS
 
-FACTORS = (0.0, 0.5, 1.5)
+FACTORS = (0.0, 1.0, 3.0)
 COST = 0.5  # dB
-SETTINGS = {"start": "mse", "steps": 600, "learning_rate": 5e-4}
+SETTINGS = {"start": "mse", "steps": 500, "decay": 300, "learning_rate": 5e-4, "average": 0.99}
 
 
 def tradeoff(folder, *, data=None, seed=0, factors=FACTORS, count=16, **settings):

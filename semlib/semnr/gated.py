@@ -64,4 +64,4 @@ class Block(nn.Module):
 
 def _gated(x):
     first, second = torch.chunk(x, 2, dim=1)
-    return first * second
+    return first * second.clamp(-3, 3)  # without a limit the products of many blocks run away
