@@ -17,6 +17,7 @@ from tqdm import tqdm
 from semlib import stats
 from semlib.semnr import compare, denoise, fsim, metrics, registration, visibility
 from training import held_out
+from training.objectives import STEPS
 
 SEED = 91_000  # `held_out.SEED` is that of the choices
 DOSES = (3, 5, 10, 20, 40, 80, 200, 400)
@@ -29,9 +30,10 @@ def methods(folders):
     for size in MEDIANS:
         found[f"median {size}"] = lambda image, size=size: ndimage.median_filter(image, size)
     for name, folder in folders.items():
-        for file in sorted(Path(folder).glob("*.safetensors")):
-            network = denoise.load(file.stem, folder)
-            found[f"{name} {file.stem}"] = lambda image, n=network: denoise.restore(n, image)
+        for kind in STEPS:
+            if (Path(folder) / f"{kind}.safetensors").is_file():
+                network = denoise.load(kind, folder)
+                found[f"{name} {kind}"] = lambda image, n=network: denoise.restore(n, image)
     return found
 
 

@@ -40,6 +40,7 @@ TRAINING = {
     "network": {"channels": [32, 64, 128], "blocks": [1, 2, 4]},
 }
 WARM_UP = 200  # steps
+RUNAWAY = 5.0  # a loss that no network has that works: gates multiply and can run away
 LOOK_EVERY = 500  # steps between two looks at the held-out images, and between checkpoints
 BF16 = True  # half the time on a CPU that has it
 
@@ -87,6 +88,9 @@ def _run(network, config, folder, data, held_out):
     start = time.perf_counter() - (log[-1]["seconds"] if log else 0)
     for step in tqdm(range(done, steps), config["kind"], steps, initial=done, mininterval=30):
         losses.append(_step(network, config, bank, optimiser, step))
+        if not losses[-1] < RUNAWAY:  # true for NaN, too: back to weights that were good
+            network.load_state_dict(average.module.state_dict())
+            optimiser.state.clear()
         schedule.step()
         average.update_parameters(network)
         if (step + 1) % LOOK_EVERY == 0 or step + 1 == steps:

@@ -65,9 +65,11 @@ def blind(network, batch, _weights):
 def _log_error(error):
     """Mean logarithm of each image's squared error; else the lowest doses would be all that counts.
 
-    The floor, 40 dB, keeps images that are nearly perfect from taking their place.
+    The floor, 40 dB, keeps images that are nearly perfect from taking their place. The squared
+    error itself pulls back an output that runs away, where the logarithm is flat.
     """
-    return (error.square().mean((1, 2, 3)) + FLOOR).log().mean()
+    squares = error.square().mean((1, 2, 3))
+    return ((squares + FLOOR).log() + squares).mean()
 
 
 STEPS = {"mse": mse, "semnr": semnr, "n2n": n2n, "blind": blind}
@@ -108,16 +110,17 @@ def evidence(restored, batch):
     It counts more the harder the defect is to see: by the noise over the defect's contrast, both
     smoothed as a detector does.
     """
-    mask = batch["mask"]
-    pixels = mask.sum((1, 2, 3))
-    marked = pixels > 0
+    marked = batch["mask"].sum((1, 2, 3)) > 0
     if not marked.any():
         return restored.sum() * 0
-    contrast = (_smooth(batch["clean"] - batch["golden"]).abs() * mask).sum((1, 2, 3)) / pixels
-    noise = _smooth(batch["noisy"] - batch["clean"]).std((1, 2, 3))
+    # only images with a defect from here on: 0 / 0 in the others would spoil the gradient
+    noisy, clean, golden, mask = (batch[x][marked] for x in ("noisy", "clean", "golden", "mask"))
+    pixels = mask.sum((1, 2, 3))
+    contrast = (_smooth(clean - golden).abs() * mask).sum((1, 2, 3)) / pixels
+    noise = _smooth(noisy - clean).std((1, 2, 3))
     hard = (noise / contrast.clamp(min=1e-3)).clamp(EASIEST, HARDEST)
-    squares = (mask * (restored - batch["clean"]).square()).sum((1, 2, 3)) / pixels.clamp(min=1)
-    return (hard * (squares + FLOOR).log())[marked].mean()
+    squares = (mask * (restored[marked] - clean).square()).sum((1, 2, 3)) / pixels
+    return (hard * (squares + FLOOR).log()).mean()
 
 
 def detector(restored, batch):

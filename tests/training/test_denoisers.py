@@ -69,6 +69,24 @@ def test_a_killed_training_goes_on_to_the_same_weights(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+def test_a_training_that_runs_away_goes_back(tmp_path, monkeypatch):
+    step = objectives.STEPS["mse"]
+    calls = []
+
+    def runs_away(network, *arguments):
+        calls.append(len(calls))
+        with torch.no_grad():
+            for parameter in network.parameters() if len(calls) == 3 else []:
+                parameter += 1e4
+        return step(network, *arguments)
+
+    monkeypatch.setitem(objectives.STEPS, "mse", runs_away)
+    weights = trained("mse", tmp_path)
+    assert len(calls) == TINY["steps"]
+    assert max(x.abs().max() for x in weights.values()) < 10
+
+
+@pytest.mark.slow
 def test_a_training_starts_from_the_weights_of_another(tmp_path):
     first = trained("mse", tmp_path)
     started = denoisers.train("semnr", tmp_path, look=False, **TINY | {"steps": 0, "start": "mse"})
