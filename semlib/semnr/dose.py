@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from semlib.semnr import calibrate, damage, denoise, dists, fsim, metrics, tiles, visibility
+from semlib.semnr import calibrate, damage, denoise, dists, fsim, metrics, visibility
 from semlib.workers import side_by_side
 
 HERE = Path(__file__).parent
@@ -114,7 +114,7 @@ def restored(field, dose, seed, restorer, chosen):
     if restorer == CLASSICAL:
         name, settings = chosen
         return denoise.denoise(name, noisy, **settings)
-    return tiles.restore(denoise.network(restorer), noisy)[0].clip(0, 1)
+    return denoise.restore(denoise.network(restorer), noisy).clip(0, 1)
 
 
 def _scores(key, digest, field, seed, filters, kinds):

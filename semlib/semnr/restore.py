@@ -6,6 +6,7 @@ back to the numbers of the file: 16 bits in, 16 bits out. A data bar is copied a
 
 import hashlib
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from tqdm import tqdm
 
 from semlib.images import folder, read
 from semlib.paths import atomic, sha256
-from semlib.semnr import denoise, picture_file, second_scan, tiles
+from semlib.semnr import denoise, picture_file, second_scan, spread, tiles
 
 COLUMNS = ("name", "file", "restored", "uncertainty", "trust")
 COLUMNS += ("method", "seconds", "notes", "key")
@@ -32,8 +33,9 @@ def run(images, out, *, method="semnr", reference=None):
         A file, or a folder in a layout of `folder`.
     out : path
         Receives the restored pictures under their own names, as TIFF where the file is one and else
-        as PNG; ``uncertainty/``, the standard deviation in the numbers of the file, where the
-        network has one; ``trust/``; ``restored.csv``; ``skipped.csv`` of what cannot be read.
+        as PNG; ``uncertainty/``, half the width of the 90 % interval in the numbers of the file,
+        where the network has one; ``trust/``; ``restored.csv``; ``skipped.csv`` of what cannot be
+        read.
     method : str
         One of `methods`.
     reference : path, optional
@@ -58,7 +60,7 @@ def run(images, out, *, method="semnr", reference=None):
     if out.resolve() in {file.resolve().parent for file in files.values()}:
         raise ValueError(f"{out} holds the pictures themselves: name another folder")
     references = second_scan.partners(files, reference) if reference else {}
-    weights = sha256(denoise.MODELS / f"{method}.safetensors")
+    weights = [sha256(file) for file in sorted(denoise.MODELS.glob(f"{method}*.safetensors"))]
     keys = {name: _key(file, references.get(name), method, weights) for name, file in files.items()}
     earlier = _earlier(out / "restored.csv")
     rows = {name: earlier[name] for name, key in keys.items() if _is_done(earlier, name, key, out)}
@@ -81,7 +83,8 @@ def run(images, out, *, method="semnr", reference=None):
 
 def methods():
     """Kinds of the networks whose weights are here."""
-    return sorted(file.stem for file in denoise.MODELS.glob("*.safetensors"))
+    files = denoise.MODELS.glob("*.safetensors")
+    return sorted(file.stem for file in files if not file.stem.endswith(spread.ENDING))
 
 
 def listed(images):
@@ -102,8 +105,7 @@ def _restored(file, out, name, method, partner):
     if high <= low:
         raise ValueError(f"{file}: all pixels are {low:g}, so there is nothing to restore")
     image = read.scaled(picture.pixels, (low, high)).astype(np.float32)
-    restored, *spread = tiles.restore(denoise.network(method), image)
-    restored = restored.clip(0, 1)
+    restored = tiles.restore(partial(denoise.restore, denoise.network(method)), image).clip(0, 1)
     ending = picture_file.ending(file)
     target = out / f"{name}{ending}"
     picture_file.write(target, file, picture, low + (high - low) * restored)
@@ -111,11 +113,10 @@ def _restored(file, out, name, method, partner):
     if outside := int(((picture.pixels < low) | (picture.pixels > high)).sum()):
         notes.append(f"{outside} numbers outside {low:g} to {high:g} were clipped")
     row = {"restored": target, "uncertainty": None, "trust": None}
-    if spread:
+    if spread.is_there(method):
         row["uncertainty"] = out / "uncertainty" / f"{name}.tif"
-        # the second channel is the logarithm of the standard deviation
-        deviation = (high - low) * np.exp(spread[0])
-        picture_file.write_floats(row["uncertainty"], file, picture, deviation)
+        width = tiles.restore(partial(spread.half_width, method), image, restored)
+        picture_file.write_floats(row["uncertainty"], file, picture, (high - low) * width)
     if partner:
         row["trust"] = second_scan.page(partner, file, picture, restored, out / "trust" / name)
     row = {part: path and path.relative_to(out).as_posix() for part, path in row.items()}

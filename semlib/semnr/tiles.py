@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 
-from semlib.semnr.denoise import SMALLEST, through
+from semlib.semnr.denoise import SMALLEST
 from semlib.semnr.metrics import check_image
 
 TILE = 768  # pixels a side at most: what a laptop's memory holds
@@ -13,27 +13,23 @@ OVERLAP = 96  # pixels that neighbouring tiles share
 STEP = 16  # pixels: tiles start where the networks' poolings do, or each would round its own way
 
 
-def restore(network, image, *, tile=TILE, overlap=OVERLAP):
-    """All that a network of `denoise.load` makes of an image (H, W) in [0, 1].
+def restore(function, *images, tile=TILE, overlap=OVERLAP):
+    """What a function makes of images (H, W) in [0, 1], tile by tile: float32 (H, W).
 
-    float32 (channels, H, W), not clipped: the restored image, and where the network was built with
-    a second channel the logarithm of its standard deviation. Tiles are as few and as even as they
-    can be; in what two share one fades out while the other fades in.
+    `function` takes a piece (h, w) of each image and returns one. Tiles are as few and as even as
+    they can be; in what two share one fades out while the other fades in.
     """
-    image = check_image(image, smallest=SMALLEST)
+    images = [check_image(image, smallest=SMALLEST) for image in images]
     if not 0 < overlap < tile - STEP:
         raise ValueError(f"overlap={overlap}: above 0 and below {tile} - {STEP} pixels of a tile")
-    height, width = image.shape
-    total = None
-    weight = np.zeros(image.shape, np.float32)
+    height, width = images[0].shape
+    total = np.zeros((height, width), np.float32)
+    weight = np.zeros((height, width), np.float32)
     for rows, columns in product(spans(height, tile, overlap), spans(width, tile, overlap)):
-        restored = through(network, image[rows, columns])
         share = np.outer(
             fade(rows.stop - rows.start, overlap), fade(columns.stop - columns.start, overlap)
         )
-        if total is None:
-            total = np.zeros((len(restored), height, width), np.float32)
-        total[:, rows, columns] += share * restored
+        total[rows, columns] += share * function(*(image[rows, columns] for image in images))
         weight[rows, columns] += share
     return total / weight
 

@@ -4,18 +4,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
-import torch
 from click.testing import CliRunner
 from PIL import Image
 
 from semlib.__main__ import main
 from semlib.images import read
-from semlib.semnr import denoise, metrics, restore, second_scan
+from semlib.semnr import metrics, restore, second_scan, spread
 
 
 @pytest.fixture
-def folder(tmp_path, lines, noisy):
-    """An 8-bit PNG and a 16-bit TIFF that uses a small part of its range."""
+def folder(tmp_path, lines, noisy, monkeypatch):
+    """An 8-bit PNG and a 16-bit TIFF that uses a small part of its range; no uncertainty."""
+    monkeypatch.setattr(spread, "is_there", lambda _: False)
     place = tmp_path / "scans"
     place.mkdir()
     Image.fromarray(np.uint8(np.rint(255 * noisy))).save(place / "eight.png")
@@ -100,23 +100,19 @@ def test_an_interrupted_run_keeps_what_is_done(folder, tmp_path, monkeypatch):
 
 
 def test_uncertainty_where_the_network_has_one(folder, tmp_path, monkeypatch):
-    class Sure(torch.nn.Module):
-        """Gives its input back, with a standard deviation of a tenth of the range."""
-
-        def forward(self, x):
-            return torch.cat([x, torch.full_like(x, np.log(0.1))], 1)
-
-    monkeypatch.setattr(denoise, "network", lambda _: Sure())
+    monkeypatch.setattr(spread, "is_there", lambda _: True)
+    tenth = np.float32(0.1)  # of the range, everywhere
+    monkeypatch.setattr(spread, "half_width", lambda _, image, restored: 0 * image + tenth)
     table = restore.run(folder, tmp_path / "out", method="mse")
     assert list(table["uncertainty"]) == ["uncertainty/eight.tif", "uncertainty/sixteen.tif"]
-    spread = tifffile.imread(tmp_path / "out" / "uncertainty" / "eight.tif")
-    assert spread == pytest.approx(25.5, rel=1e-3)
+    width = tifffile.imread(tmp_path / "out" / "uncertainty" / "eight.tif")
+    assert width == pytest.approx(25.5, rel=1e-3)
     low, high = read.image(folder / "sixteen.tif").span()
-    spread = tifffile.imread(tmp_path / "out" / "uncertainty" / "sixteen.tif")
-    assert spread == pytest.approx((high - low) / 10, rel=1e-3)
+    width = tifffile.imread(tmp_path / "out" / "uncertainty" / "sixteen.tif")
+    assert width == pytest.approx((high - low) / 10, rel=1e-3)
 
 
-def test_networks_of_today_have_no_uncertainty(folder, tmp_path):
+def test_without_a_network_of_the_spread_there_is_no_uncertainty(folder, tmp_path):
     table = restore.run(folder, tmp_path / "out", method="mse")
     assert table["uncertainty"].isna().all() and not (tmp_path / "out" / "uncertainty").exists()
 
