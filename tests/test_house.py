@@ -14,7 +14,7 @@ from semlib.paths import ROOT
 FILES = sorted((ROOT / "semlib").rglob("*.py"))
 WORKS = ("morphology", "semclip", "semnr")
 TWICE = ("plots.py", "__init__.py", "unet.py")  # one for each work
-MOST_LINES = 12_700  # 11,000 for the house; reading the files that people have came on top
+MOST_LINES = 14_000
 
 
 def module_of(file):

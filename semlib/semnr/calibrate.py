@@ -179,11 +179,6 @@ def names():
     return [name for name in denoise.names() if name in PIXELS | NOISES]
 
 
-def text(settings):
-    """Settings in words, such as "sigma 1.2"."""
-    return ", ".join(f"{name} {value:.3g}" for name, value in settings.items())
-
-
 def best(images):
     """The filter with the least estimated risk on noisy images of one kind: (name, settings)."""
     found = {name: chosen(name, images) for name in names()}

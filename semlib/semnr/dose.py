@@ -71,25 +71,11 @@ def scan(field, dose, seed):
 def evaluate(count=40, *, seed=0, doses=DOSES, kinds=KINDS, crop=CROP, folder=None):
     """Scores of every restorer on `count` fields at every dose.
 
-    Parameters
-    ----------
-    count, seed : int
-        Of the fields, which no training has seen.
-    doses : sequence of int
-        Primary electrons a pixel.
-    kinds : sequence of str
-        Networks for `denoise.load`.
-    crop : int
-        Pixels a side of each field.
-    folder : path, optional
-        Keeps what is done of each field, so that a killed run goes on where it stopped.
-
-    Returns
-    -------
-    DataFrame
-        image, contrast, size, area, dose, restorer ("truth", "noisy", "classical filter" and the
-        networks' names), filter (which, with its setting), psnr (dB), fsim, dists (a distance, NaN
-        without weights) and recall, see `visibility.recall`. Of the truth there is the recall only.
+    `kinds` are networks for `denoise.load`, `crop` the pixels a side of a field; `folder` keeps
+    what is done of each field, so that a killed run goes on where it stopped. A DataFrame of image,
+    contrast, size, area, dose, restorer ("truth", "noisy", "classical filter", the networks'
+    names), filter (which, with its setting), psnr (dB), fsim, dists (NaN without weights) and
+    recall, see `visibility.recall`. Of the truth there is the recall only.
     """
     graded = fields(count, seed=seed, crop=crop)
     filters = {}
@@ -124,7 +110,7 @@ def _scores(key, digest, field, seed, filters, kinds):
     rows = []
     for dose, chosen in filters.items():
         case = field.about | {"dose": dose}
-        named = f"{chosen[0]} {calibrate.text(chosen[1])}"
+        named = " ".join([chosen[0], *(f"{name} {x:.3g}" for name, x in chosen[1].items())])
         recall = visibility.recall(field.truth, field.mask, field.golden)
         rows.append(case | {"restorer": TRUTH, "filter": "", "recall": recall})
         for restorer in (NOISY, CLASSICAL, *kinds):

@@ -17,20 +17,10 @@ CORRELATIONS = (0.0, 0.2, 0.4, 0.6, 0.8)
 
 
 def gaps(cases, names=None):
-    """PSNR of every filter with its settings chosen in three ways.
+    """PSNR of filters with settings chosen in three ways: psnr (ours), j_invariance, truth.
 
-    Parameters
-    ----------
-    cases : iterable of (dict, array, array)
-        What a case is called, a noisy image and its truth, both float32 (H, W) in [0, 1].
-    names : sequence of str, optional
-        Filters; all that can be calibrated here when not given.
-
-    Returns
-    -------
-    DataFrame
-        A row for each case and filter: the case's names, filter, psnr (ours), j_invariance, truth,
-        setting and truth_setting.
+    `cases` yields what a case is called (dict), a noisy image and its truth, both float32 (H, W) in
+    [0, 1]; `names` are filters, all by default. A DataFrame, a row for each case and filter.
     """
     rows = []
     for case, noisy, truth in tqdm(cases, "settings", unit="image"):
@@ -42,8 +32,6 @@ def gaps(cases, names=None):
             guessed = by_j_invariance(name, noisy, tried)
             row = {"filter": name, "psnr": scores[tried.index(ours)]}
             row |= {"j_invariance": scores[tried.index(guessed)], "truth": max(scores)}
-            row |= {"setting": calibrate.text(ours)}
-            row |= {"truth_setting": calibrate.text(tried[int(np.argmax(scores))])}
             rows.append(case | row)
     return pd.DataFrame(rows)
 

@@ -29,28 +29,19 @@ def run(images, out, *, method="semnr", reference=None):
 
     Parameters
     ----------
-    images : path
-        A file, or a folder in a layout of `folder`.
-    out : path
+    images : file, or folder in a layout of `folder`
+    out : folder
         Receives the restored pictures under their own names, as TIFF where the file is one and else
         as PNG; ``uncertainty/``, half the width of the 90 % interval in the numbers of the file,
         where the network has one; ``trust/``; ``restored.csv``; ``skipped.csv`` of what cannot be
         read.
-    method : str
-        One of `methods`.
+    method : one of `methods`
     reference : path, optional
         A slower scan or a second frame of each place under the same name, a file or a folder:
         gives a page of the trust profile for each picture, in ``trust/``.
 
-    Returns
-    -------
-    DataFrame
-        ``restored.csv``: a row for each picture, `COLUMNS`.
-
-    Raises
-    ------
-    ValueError
-        For an unknown method, a missing reference, or if no picture can be restored.
+    Returns ``restored.csv``, a row for each picture with `COLUMNS`; ValueError for an unknown
+    method, a missing reference, or if no picture can be restored.
     """
     if method not in methods():
         raise ValueError(f"no network called {method!r} is here: use one of {', '.join(methods())}")

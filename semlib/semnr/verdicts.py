@@ -85,20 +85,15 @@ def sentences(table):
     restorers = [name for name in table["restorer"].unique() if name != TRUTH]
     images = table["image"].nunique()
     said = [f"{images} images at {table['dose'].nunique()} doses; found at 1 % false alarms."]
-    for name in restorers:
-        dose = losing_dose(table, name)
-        if dose is None:
-            said.append(f"{name}: loses the defect at no dose (recall within {LOST} of the truth).")
-        else:
-            last = ", the largest dose here," if dose == table["dose"].max() else ""
-            said.append(f"{name}: loses the defect at {dose} electrons a pixel{last} and below.")
     medians = needed(table).median()
     most = table["dose"].max()
     for name in restorers:
-        dose = medians[name]
-        enough = f"from {dose:.0f} electrons a pixel on" if dose <= most else f"not at {most} yet"
-        said.append(f"{name}: half of the defects are found {enough}.")
-    for name in restorers:
+        dose = losing_dose(table, name)
+        last = ", the largest dose here," if dose == most else ""
+        losing = f"at {dose} electrons a pixel{last} and below" if dose else "at no dose"
+        median = medians[name]
+        enough = f"from {median:.0f} electrons on" if median <= most else f"not at {most} yet"
+        said.append(f"{name}: loses the defect {losing}; half of the defects are found {enough}.")
         worse = differences(table, name, NOISY)
         worse = worse[worse["hi"] < 0]
         if name != NOISY and len(worse):
