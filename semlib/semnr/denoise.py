@@ -12,7 +12,7 @@ from skimage import restoration
 from semlib.semnr.metrics import check_image
 
 MODELS = Path(__file__).parent / "models"  # networks trained by `python -m training.denoisers`
-BORDER = 8  # pixels mirrored around an image before a network sees it
+BORDER = 24  # pixels mirrored around an image before a network sees it
 SMALLEST = 16  # pixels a side
 
 
