@@ -78,8 +78,8 @@ def reproduce(dataset, profile, only, more, start, force, seed, parameters):
     """Run the notebooks in order; figures and tables go to figures/DATASET/.
 
     A notebook is skipped if its cells, parameters, code and inputs are unchanged and its outputs
-    are there. After an interruption the same command continues. A folder of images holds JPEG, PNG
-    or TIFF; labels.csv and masks/ are optional.
+    are there. After an interruption the same command continues. A folder of images holds PNG, JPEG,
+    BMP or TIFF; labels.csv and masks/ are optional.
 
     \b
     python -m semlib reproduce --profile quick

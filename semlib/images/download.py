@@ -51,10 +51,16 @@ def download(archive, path):
     except (OSError, ValueError) as error:  # of requests, and of another checksum
         kind = ConnectionError if isinstance(error, OSError) else ValueError
         raise kind(
-            f"download of {archive.url} failed: {error}. Run again later, or download it by hand "
-            f"(a browser will do) and place it as {path} ({archive.bytes:,} bytes, "
+            f"download of {archive.url} failed: {reason(error)}. Run again later, or download it "
+            f"by hand (a browser will do) and place it as {path} ({archive.bytes:,} bytes, "
             f"sha256 {archive.sha256})"
         ) from error
+
+
+def reason(error):
+    """Why a transfer failed, in a few words where requests has a page of them."""
+    unanswered = hasattr(error, "response") and error.response is None
+    return "the connection to its server failed or broke off" if unanswered else error
 
 
 def extract(archive, folder):

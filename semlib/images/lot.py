@@ -1,6 +1,7 @@
 """A lot of own images: how each file of a folder is read, decided once and kept in the manifest."""
 
 import os
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -24,7 +25,7 @@ def describe(raw, bar="auto", *, masked=True):
     """
     bar = databar.option(bar)  # before any file is opened
     listing = folder.listing(raw)
-    print(listing.line())
+    _print(f"{raw}: {listing.line()}")
     files = [raw / image["path"] for image in listing.images]
     opened = threads(lambda file: _opened(file, bar), files, os.cpu_count())
     pictures = list(tqdm(opened, "looking at images", len(files), unit="image"))
@@ -62,9 +63,14 @@ def _opened(file, bar):
 def _say(table):
     """What was decided for how many images, a line each."""
     if (table["range"] == "quantiles").any():
-        print("grey range: by quantiles for all images, as not every file states its own")
+        _print("grey range: by quantiles for all images, as not every file states its own")
     notes = table["notes"][table["notes"] != ""].str.split("; ").explode()
     for note, count in notes.value_counts().head(8).items():
-        print(f"{count} images: {note}")
+        _print(f"{count} image{'s' * (count > 1)}: {note}")
     for rule, count in table["mask_rule"][table["mask_rule"] != ""].value_counts().items():
-        print(f"{count} masks: {rule}")
+        _print(f"{count} mask{'s' * (count > 1)}: {rule}")
+
+
+def _print(text):
+    """Say something on standard error, which the driver shows on the terminal, too."""
+    print(text, file=sys.stderr)

@@ -8,7 +8,7 @@ import pooch
 from tqdm import tqdm
 
 from semlib import paths
-from semlib.images.download import HEADERS, RETRIES, TIMEOUT
+from semlib.images.download import HEADERS, RETRIES, TIMEOUT, reason
 from semlib.images.read import SUFFIXES
 
 REGISTRY = Path(__file__).with_name("micrographs.csv")  # name, url with its commit, sha256, bytes
@@ -59,6 +59,7 @@ def fetch():
     registry = dict(zip(table["name"], table["sha256"], strict=True))
     urls = dict(zip(table["name"], table["url"], strict=True))
     keeper = pooch.create(place, "", registry=registry, urls=urls, retry_if_failed=RETRIES)
+    pooch.get_logger().setLevel("WARNING")  # the bar says where it is
     stream = pooch.HTTPDownloader(headers=HEADERS, timeout=TIMEOUT)
     for name in tqdm(registry, "micrographs", unit="file"):
         try:
@@ -66,7 +67,7 @@ def fetch():
         except (OSError, ValueError) as error:  # of requests, and of another checksum
             kind = ConnectionError if isinstance(error, OSError) else ValueError
             raise kind(
-                f"{urls[name]} could not be had: {error}. Run again later; what is here stays. A "
-                "folder that has the micrographs can be named in SEMLIB_MICROGRAPHS instead"
+                f"{urls[name]} could not be had: {reason(error)}. Run again later; what is here "
+                "stays. SEMLIB_MICROGRAPHS can name a folder that has the micrographs instead"
             ) from error
     return place

@@ -101,11 +101,11 @@ def preprocess_dataset(dataset, *, border=4, size=512, intensity="full", skip_ba
         table["reason"], pixel_nm = _write(temporary, results, len(table), size)
         bad = table[table["reason"] != ""]
         if len(bad) and (not skip_bad or len(bad) == len(table)):
-            advice = "repair or remove them, or leave them out with skip_bad=True"
+            advice = "repair or remove them, or leave them out with `-p skip_bad true`"
             title = f"{len(bad)} of {len(table)} images cannot be used: "
             more = [f"and {len(bad) - LISTED} more"] if len(bad) > LISTED else []
             title += "no image is left" if skip_bad else advice
-            raise ValueError("\n  ".join([title, *bad["reason"][:LISTED], *more]))
+            raise ValueError(f"{title}:\n  " + ";\n  ".join([*bad["reason"][:LISTED], *more]))
         if len(bad):
             _leave_out(place, bad)
         # first away, last written: it never lies beside pixels of other settings

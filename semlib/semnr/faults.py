@@ -31,8 +31,9 @@ def faults(truth, image):
     if -there > max(moved, INVERTED):
         return {"inverted": f"its correlation with the reference is {there:.2f}"}
     if np.abs(shift).max() >= APART and 1 - moved < (1 - EXPLAINED) * (1 - there):
-        down, right = shift
-        return {"shifted": f"it lies {down:+.1f} px down and {right:+.1f} px right of its place"}
+        down, right = (f"{abs(way):.1f} px" for way in shift)
+        ways = ("up" if shift[0] < 0 else "down", "left" if shift[1] < 0 else "right")
+        return {"shifted": f"it lies {down} {ways[0]} and {right} to the {ways[1]} of its place"}
     return {}
 
 

@@ -2,7 +2,8 @@
 
 What an honest restorer gets wrong in a flat area it gets wrong because of the noise: its error is
 the noise, weaker and smoother. What it invents has nothing to do with the noise of its input. So
-the error's fine grain is split into a share of the input's grain and the rest.
+the error's fine grain is split into a share of the input's grain and the rest. A blur is such a
+rest, too, but what has no more grain than the truth has invented none.
 """
 
 import numpy as np
@@ -21,9 +22,12 @@ def unexplained(reference, noisy, restored):
 
     `reference` is a `trust.Reference`; `noisy` and `restored` are float (H, W) in [0, 1]. In units
     of the standard deviation of the noisy image's own grain there: 0 is ideal, a restorer that
-    returns its input gives 0 as well. Without noise in the input, in grey values.
+    returns its input gives 0 as well, and so does one that leaves no more grain than the truth has.
+    Without noise in the input, in grey values.
     """
     flat = flat_areas(reference)
+    if _strength(restored, flat) <= _strength(reference.image, flat):
+        return 0.0
     # errors on edges and on the defect are other questions: they must not reach into flat areas
     left = _grain((restored - reference.image) * flat)[flat]
     given = _grain((noisy - reference.image) * flat)[flat]
@@ -45,3 +49,12 @@ def flat_areas(reference):
 
 def _grain(image):
     return ndimage.gaussian_filter(image, FINE) - ndimage.gaussian_filter(image, COARSE)
+
+
+def _strength(image, flat):
+    """Standard deviation of the grain, of flat areas alone: edges beside them do not count."""
+    blurred = []
+    for width in (FINE, COARSE):
+        weight = ndimage.gaussian_filter(flat.astype(float), width)
+        blurred.append(ndimage.gaussian_filter(image * flat, width)[flat] / weight[flat])
+    return float((blurred[0] - blurred[1]).std())

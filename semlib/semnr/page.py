@@ -60,7 +60,7 @@ def of(given, title, out):
     table["flags"] = pd.Series({"restored": "; ".join(raised)})
     notes = [f"{name}: {sentence}" for name, sentence in raised.items()]
     for name, sentence in profiles.get("noisy", {}).get("faults", {}).items():
-        notes.append(f"the noisy image is {name}, too: {sentence}")
+        notes.append(f"the noisy image is {name}{', too' * (name in raised)}: {sentence}")
     notes += [*given.notes, *profiles["restored"]["notes"]]
     table["notes"] = "; ".join(notes)
     saving.style()

@@ -89,12 +89,14 @@ def profile(reference, image, *, noisy=None):
     image before the restoration does not explain (grain, NaN without one), `faults` and notes.
     """
     scores = reference.scores(image)
-    scores["defect"] = np.nan if reference.mask is None else defect_gain(reference, image)
     scores["grain"] = np.nan if noisy is None else grain.unexplained(reference, noisy, image)
     scaled = {}
     for axis, (worst, best) in ANCHORS.items():
         scaled[axis] = float(np.clip((scores[axis] - worst) / (best - worst), 0, 1))
     scores["faults"] = faults(reference.image, np.asarray(image, np.float32))
+    scores["defect"] = np.nan if reference.mask is None else defect_gain(reference, image)
+    if {"blank", "inverted"} & set(scores["faults"]) and reference.mask is not None:
+        scores["defect"] = 0.0  # what its grey has in common with a defect is no defect
     return scores | {"scaled": scaled, "area": area(scaled.values()), "notes": [*reference.notes]}
 
 

@@ -42,7 +42,7 @@ def lot(tmp_path):
 
 def test_all_pictures_of_a_lot_have_one_range_and_no_bar(lot, capsys):
     datasets.manifest(lot)
-    said = capsys.readouterr().out
+    said = capsys.readouterr().err
     assert "8 images, 0 labels, 8 masks" in said
     assert "grey range: by quantiles for all images" in said
     assert "2 images: a data bar was cut by its look: 40 rows below" in said
@@ -106,8 +106,8 @@ def test_what_people_have_is_read_back(tmp_path, layout, capsys):
     labels = [("scratch", "particle")[number % 2] for number in range(22)]
     bars = own_files.write_lot(tmp_path, scans, [marked] * 22, labels, layout)
     table = datasets.manifest(tmp_path)
-    said = capsys.readouterr().out
-    assert said.startswith("22 images, 22 labels, 22 masks")
+    said = capsys.readouterr().err
+    assert said.startswith(f"{tmp_path}: 22 images, 22 labels, 22 masks")
     assert "files passed over" not in said
     pictures = read.pictures(table, tmp_path)
     assert set(pictures["mask_side"]) == {"brighter", "darker", ""}

@@ -74,6 +74,15 @@ def test_a_server_that_is_down_leaves_what_came_before(registry, server):
     assert stored() == [NAMES[0]]
 
 
+def test_a_server_that_is_not_there_is_said_in_one_sentence(registry, server):
+    server.shutdown()
+    server.server_close()
+    result = CliRunner().invoke(main, ["fetch", "micrographs"])
+    said = "could not be had: the connection to its server failed or broke off. Run again later"
+    assert result.exit_code == 2 and f"error: {server.url} {said}" in result.output
+    assert "Max retries" not in result.output and stored() == []
+
+
 def test_a_folder_that_is_named_serves_and_nothing_is_fetched(
     registry, server, tmp_path, monkeypatch
 ):

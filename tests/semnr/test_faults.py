@@ -20,7 +20,7 @@ def test_a_rolled_image_is_told_from_an_inverted_one(lines, noisy, shift):
 
 def test_the_shift_is_said_in_pixels(lines, noisy):
     said = faults.faults(lines[0], np.roll(noisy, (4, -3), (0, 1)))["shifted"]
-    assert re.fullmatch(r"it lies \+[34].\d px down and -[23].\d px right of its place", said)
+    assert re.fullmatch(r"it lies [34].\d px down and [23].\d px to the left of its place", said)
 
 
 def test_blank_images_and_good_ones(lines, noisy):

@@ -28,6 +28,13 @@ def test_a_filter_is_below_invented_texture(reference, noisy):
     assert values == sorted(values) and values[-1] > 3 * values[0]
 
 
+@pytest.mark.parametrize("name", ["blur", "contrast loss"])
+def test_what_takes_grain_away_has_invented_none(reference, noisy, name):
+    for severity in (0.3, 1.0):
+        image = damage.apply(name, reference.image, severity, seed=1)
+        assert grain.unexplained(reference, noisy, image) == 0
+
+
 def test_edges_and_the_defect_do_not_count(reference, noisy):
     image = noisy.copy()
     image[reference.mask] = 0.9

@@ -114,6 +114,16 @@ def test_profile_of_the_truth_and_of_noise(lines, noisy, with_weights):
     assert bad["scaled"]["cnr"] == pytest.approx(bad["cnr"] / 5)
 
 
+def test_a_blank_image_has_nothing_of_the_defect(lines, without_weights):
+    image, mask = lines
+    reference = trust.Reference(image, mask=mask)
+    for level in (0.0, 0.5, 1.0):  # greys beside the wafer's, which are no contrast
+        blank = trust.profile(reference, np.full_like(image, level))
+        assert blank["defect"] == 0
+    assert trust.profile(reference, 1 - image)["defect"] == 0
+    assert trust.profile(reference, image)["defect"] == pytest.approx(1)
+
+
 def test_profile_without_mask_and_weights(lines, noisy, without_weights):
     profile = trust.profile(trust.Reference(lines[0]), noisy)
     assert np.isnan(profile["cnr"]) and np.isnan(profile["recall"])
