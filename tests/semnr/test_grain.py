@@ -29,10 +29,14 @@ def test_a_filter_is_below_invented_texture(reference, noisy):
 
 
 @pytest.mark.parametrize("name", ["blur", "contrast loss"])
-def test_what_takes_grain_away_has_invented_none(reference, noisy, name):
-    for severity in (0.3, 1.0):
-        image = damage.apply(name, reference.image, severity, seed=1)
-        assert grain.unexplained(reference, noisy, image) == 0
+def test_what_takes_grain_away_has_invented_none(lines, noisy, name, without_weights):
+    textured = damage.apply("hallucinated texture", lines[0], 0.6, seed=2)
+    reference = trust.Reference(textured, mask=lines[1])
+    noisy = textured + noisy - lines[0]
+    image = damage.apply(name, textured, 1.0, seed=1)
+    assert grain.unexplained(reference, noisy, image) == 0
+    image = damage.apply("hallucinated texture", textured, 1.0, seed=1)
+    assert grain.unexplained(reference, noisy, image) > grain.LIMIT
 
 
 def test_edges_and_the_defect_do_not_count(reference, noisy):
