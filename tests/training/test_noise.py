@@ -51,6 +51,7 @@ def test_drawn_settings_are_seeded_and_usable():
         assert 0 <= seen.min() <= seen.max() <= 255
 
 
+@pytest.mark.slow
 def test_fields_are_seeded_kept_and_marked(tmp_path):
     bank = fields.bank(6, seed=3, folder=tmp_path)
     again = fields.bank(6, seed=3, folder=tmp_path)
