@@ -40,7 +40,7 @@ def write(reference, restored, out, *, mask=None, noisy=None, bar="auto"):
 
 
 def of(given, title, out):
-    """The same of `inputs.Inputs`."""
+    """The same for images that are read already: `given` is an `inputs.Inputs`."""
     import matplotlib.pyplot as plt
 
     from semlib import saving
