@@ -148,7 +148,8 @@ def flags(before, after):
     if recall[0] >= visibility.FOUND and recall[1] < LIMITS["recall_left"] * recall[0]:
         raised["recall collapse"] = "{:.0%} of the defect was found, {:.0%} is".format(*recall)
     if after.get("grain", 0) > grain.LIMIT:
-        raised["invented texture"] = f"{after['grain']:.0%} as strong as the noise that was there"
+        strength = f"{after['grain']:.0%} as strong as that of the noise"
+        raised["invented texture"] = f"flat areas have new grain, {strength}"
     for name, unit in {"psnr": " dB", "ssim": ""}.items():
         fall = before.get(name, after[name]) - after[name]
         if fall >= LIMITS[f"{name}_fell"]:
