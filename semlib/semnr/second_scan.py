@@ -60,6 +60,7 @@ def page(partner, file, picture, restored, out):
     said = "{:g} to {:g}".format(*span)
     crop = f"{margin} pixels all around, as the second scan was registered"
     nanometres = (picture.facts or {}).get("pixel_nm")
-    given = inputs.Inputs(images, None, said, crop, nanometres, [])
-    trust_page.of(given, f"{file.name}, restored, against {partner.name}", out)
+    given = inputs.Inputs(images, None, said, crop, nanometres, [*picture.notes])
+    names = ["/".join(path.parts[-2:]) for path in (file, partner)]
+    trust_page.of(given, "{} restored, against {}".format(*names), out)
     return out.with_name(f"{out.name}.png")
