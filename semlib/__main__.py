@@ -9,6 +9,7 @@ import click
 
 import semlib
 from semlib.bulk import bulk
+from semlib.denoising import denoise
 from semlib.reproduce.run import NotebookError
 from semlib.reproduce.run import reproduce as run_notebooks
 
@@ -244,6 +245,7 @@ def check():
 
 
 main.add_command(bulk)
+main.add_command(denoise)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ class UNet(nn.Module):
     With `residual` it predicts what to add to its input, which then has the output's channels.
     """
 
+    multiple = 4  # of pixels a side: two poolings
+
     def __init__(self, residual=True, *, inside=1, outside=1, channels=CHANNELS):
         super().__init__()
         a, b, c = channels

@@ -1,46 +1,57 @@
-"""Three ways to train the small U-Net that removes noise, resumable and seeded.
+"""Training of the networks that remove noise, resumable and seeded.
 
-- "mse": mean squared error to the clean image, the article's high score.
-- "semnr": the same with terms that protect what the article refuses to lose: edges, texture and
-  contrast (our choice of terms and weights).
-- "blind": no clean images. Pixels are hidden together with their neighbours along the scan and
-  guessed from the rest, so noise that is correlated along the rows cannot be copied (Noise2Void,
-  arXiv 1811.10980, with the horizontal mask of structN2V).
-
-``python -m training.denoisers`` trains the three networks kept in ``semlib/semnr/models``.
+``python -m training.denoisers mse`` trains one of the kinds of `objectives.STEPS` on simulated
+fields (`fields`) under simulated scans (`noise`) and puts it into ``semlib/semnr/models``.
 """
 
+import argparse
 import json
-import sys
+import math
+import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import save_file
-from torch.nn import functional as F
+from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
 from semlib import checkpoint
-from semlib.images.simulator import microscope
 from semlib.paths import atomic
-from semlib.semnr.damage import scenes
 from semlib.semnr.denoise import MODELS, load
-from semlib.unet import UNet
+from semlib.semnr.gated import GatedUNet
+from training import fields, noise
+from training.held_out import HeldOut
+from training.objectives import STEPS, WEIGHTS
 
-TRAINING = {"steps": 1500, "batch_size": 8, "crop": 64, "learning_rate": 2e-3}
-TRAINING |= {"images": 40, "sizes": [240, 480]}
-REACH = 4  # pixels hidden on each side along the scan, "blind"
-HIDDEN = 0.02  # share of pixels guessed per step, "blind"
-KEEP_EVERY = 250  # steps between checkpoints
+TRAINING = {
+    "steps": 4600,
+    "period": 5000,  # steps in which the learning rate falls along a cosine ...
+    "decay": 1200,  # ... and at the end of the training linearly: a longer one starts alike
+    "batch_size": 8,
+    "crop": 96,
+    "learning_rate": 1e-3,
+    "pieces": 4000,
+    "untouched": 0.05,  # share of crops without noise, so that clean images are left alone
+    "average": 0.999,  # of the weights, which is what is kept
+    "weights": WEIGHTS,  # of the terms of "semnr"
+    "start": None,  # name of the model in the folder whose weights are the first ones
+    "skip": 0,  # steps that it has seen: the crops are those after them
+    "network": {"channels": [32, 64, 128], "blocks": [1, 2, 4]},
+}
+WARM_UP = 200  # steps
+RUNAWAY = 5.0  # a loss that no network has that works: gates multiply and can run away
+LOOK_EVERY = 500  # steps between two looks at the held-out images, and between checkpoints
+BF16 = True  # half the time on a CPU that has it
 
 
-def train(kind, folder, *, seed=0, **settings):
-    """Train one network on simulated pairs; one that is finished with these settings is loaded.
+def train(kind, folder, *, seed=0, data=None, look=True, **settings):
+    """Train one network; one that is finished with these settings is loaded.
 
-    `folder` gets ``<kind>.safetensors``, ``<kind>.csv`` (step, mean loss of 50), ``<kind>.json``
-    (settings), and while training ``<kind>.pt``, from which a killed run goes on to the same
-    weights. `settings` are other values for those of `TRAINING`.
+    `folder` gets ``<kind>.safetensors``, ``<kind>.csv`` (log), ``<kind>.json`` (settings), and
+    while training ``<kind>.pt``, from which a killed run goes on to the same weights. `settings`
+    are other values for those of `TRAINING`; `data` keeps the fields; `look` measures the network
+    on held-out images on the way.
     """
     if kind not in STEPS:
         raise ValueError(f"unknown kind {kind!r}: use one of {', '.join(STEPS)}")
@@ -49,124 +60,142 @@ def train(kind, folder, *, seed=0, **settings):
     config = TRAINING | settings | {"kind": kind, "seed": seed}
     folder = Path(folder)
     stored = folder / f"{kind}.json"
-    if stored.is_file() and json.loads(stored.read_text()) == config:
+    if stored.is_file() and json.loads(stored.read_text()) == json.loads(json.dumps(config)):
         return load(kind, folder)
     torch.manual_seed(seed)
-    network = UNet(residual=kind != "blind")
-    losses = _run(network, config, folder / f"{kind}.pt")
-    _finish(folder, config, network, losses)
-    return network.eval()
+    network = GatedUNet(**config["network"]).to(memory_format=torch.channels_last)
+    if config["start"]:
+        network.load_state_dict(load_file(folder / f"{config['start']}.safetensors"))
+    log = _run(network, config, folder, data, HeldOut() if look else None)
+    _finish(folder, config, network, log)
+    return load(kind, folder)
 
 
-def _run(network, config, kept):
-    """Train a network to the end from where `kept` stands: losses of all steps."""
+def _run(network, config, folder, data, held_out):
+    """Train to the end from where the checkpoint stands; the network gets the mean weights."""
+    average = torch.optim.swa_utils.AveragedModel(
+        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config["average"])
+    )
+    optimiser = torch.optim.AdamW(network.parameters(), lr=config["learning_rate"], weight_decay=0)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda at: _rate(at, config))
+    parts = {"network": network, "average": average, "optimiser": optimiser, "schedule": schedule}
+    kept = folder / f"{config['kind']}.pt"
+    log = checkpoint.resume(kept, config, parts, [])
+    bank = fields.bank(config["pieces"], seed=config["seed"] + 1, folder=data)
     steps = config["steps"]
-    seed = config["seed"]
-    optimiser = torch.optim.Adam(network.parameters(), lr=config["learning_rate"])
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    parts = {"network": network, "optimiser": optimiser, "schedule": schedule}
-    losses = checkpoint.resume(kept, config, parts, [])
-    clean = []
-    for size in config["sizes"]:
-        clean += list(scenes(config["images"], seed=seed + 1, size=size).clean)
-    untouched = 0.0 if config["kind"] == "blind" else 0.1
-    done = len(losses)
-    for number in tqdm(range(done, steps), config["kind"], steps, initial=done, unit="step"):
-        rng = np.random.default_rng([seed, number])  # a resumed run draws the same crops
-        noisy, target = batch(clean, rng, config["batch_size"], config["crop"], untouched)
-        loss = STEPS[config["kind"]](network, noisy, target, number)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
+    done = log[-1]["step"] if log else 0
+    losses = []
+    start = time.perf_counter() - (log[-1]["seconds"] if log else 0)
+    for step in tqdm(range(done, steps), config["kind"], steps, initial=done, mininterval=30):
+        losses.append(_step(network, config, bank, optimiser, step))
+        if not losses[-1] < RUNAWAY:  # true for NaN, too: back to weights that were good
+            network.load_state_dict(average.module.state_dict())
+            optimiser.state.clear()
         schedule.step()
-        losses.append(loss.item())
-        if len(losses) % KEEP_EVERY == 0:
-            checkpoint.keep(kept, config, parts, losses)
-    return losses
+        average.update_parameters(network)
+        if (step + 1) % LOOK_EVERY == 0 or step + 1 == steps:
+            row = {"step": step + 1, "loss": float(np.mean(losses))}
+            row["seconds"] = round(time.perf_counter() - start, 1)
+            log.append(row | (held_out.scores(average.module) if held_out else {}))
+            losses = []
+            checkpoint.keep(kept, config, parts, log)
+            _table(log, folder / f"{config['kind']}-running.csv")
+    network.load_state_dict(average.module.state_dict())
+    return log
 
 
-def batch(clean, rng, count, crop, untouched):
-    """Noisy and clean crops of uint8 images, float32 tensors (count, 1, crop, crop) in [0, 1].
+def _step(network, config, bank, optimiser, step):
+    """One step of the optimiser; the loss."""
+    seed = [config["seed"], config["skip"] + step]  # a resumed run draws the same crops
+    torch.manual_seed(step)
+    examples = batch(bank, np.random.default_rng(seed), config)
+    with torch.autocast("cpu", torch.bfloat16, enabled=BF16):
+        loss = STEPS[config["kind"]](network, examples, config["weights"])
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    # a crop with hardly any electrons must not throw the weights about
+    size = torch.nn.utils.clip_grad_norm_(network.parameters(), 0.5)
+    if torch.isfinite(size):
+        optimiser.step()
+    return loss.item()
 
-    Dose in electrons a pixel, jitter in pixels; flipped at random, contrast scaled. A share
-    `untouched` stays clean, so that the network learns to leave clean images alone.
+
+def _rate(at, config):
+    """Learning rate as a share: up in a few steps, down along a cosine, at the end linearly to 0.
+
+    The network before the last `decay` steps is thus that of any longer training, too.
     """
-    inputs = []
-    targets = []
-    for _ in range(count):
-        image = clean[rng.integers(len(clean))]
-        top, left = (rng.integers(0, side - crop + 1) for side in image.shape)
-        piece = image[top : top + crop, left : left + crop]
-        piece = piece[:: rng.choice([-1, 1]), :: rng.choice([-1, 1])]
-        piece = np.clip((piece - 128.0) * rng.uniform(0.6, 1.2) + rng.uniform(100, 150), 0, 255)
-        noisy = piece
-        if rng.random() >= untouched:
-            scan = {"dose": np.exp(rng.uniform(np.log(15), np.log(400)))}
-            scan["jitter"] = rng.uniform(0, 0.3)
-            scan["correlation"] = rng.uniform(0, 0.7)
-            noisy = microscope.acquire(piece, rng, **scan)
-        inputs.append(np.clip(noisy, 0, 255))
-        targets.append(piece)
-    return _tensor(inputs), _tensor(targets)
+    warm = min(1.0, (at + 1) / WARM_UP)
+    cosine = 0.02 + 0.49 * (1 + math.cos(math.pi * min(at / config["period"], 1)))
+    return warm * cosine * min(1.0, max(config["steps"] - at, 0) / config["decay"])
 
 
-def _tensor(images):
-    return torch.from_numpy(np.stack(images).astype(np.float32) / 255)[:, None]
+def batch(bank, rng, config):
+    """Crops of the fields and two scans of each: the batch of `objectives`."""
+    examples = [example(bank, rng, config) for _ in range(config["batch_size"])]
+    names = ("noisy", "again", "clean", "golden", "mask")
+    tensors = {}
+    for name, images in zip(names, zip(*examples, strict=True), strict=True):
+        scale = 1 if name == "mask" else 255
+        tensors[name] = torch.from_numpy(np.stack(images).astype(np.float32) / scale)[:, None]
+    return tensors
 
 
-def mse_step(network, noisy, target, _number):
-    """Mean squared error to the clean image."""
-    return F.mse_loss(network(noisy), target)
+def example(bank, rng, config):
+    """One crop: two scans, clean, golden (grey levels) and mask, turned, lit and focused anew."""
+    number = rng.integers(len(bank["clean"]))
+    crop = config["crop"]
+    top, left = rng.integers(0, fields.PIECE - crop + 1, 2)
+    turns = rng.integers(4)
+    flip = rng.choice([-1, 1])
+    cut = [bank[name][number, top : top + crop, left : left + crop] for name in fields.NAMES]
+    clean, golden, mask = (np.rot90(part, turns)[:, ::flip] for part in cut)
+    mean = clean.mean()
+    contrast = rng.uniform(0.5, 1.4) * (-1 if rng.random() < 0.1 else 1)
+    level = rng.uniform(60, 170)
+    clean, golden = (np.clip((x - mean) * contrast + level, 0, 255) for x in (clean, golden))
+    if rng.random() < 0.3:
+        out_of_focus = rng.uniform(0.3, 1.5)  # pixels
+        clean, golden = (fields.blurred(x, out_of_focus) for x in (clean, golden))
+    if rng.random() < config["untouched"] and config["kind"] in ("mse", "semnr"):
+        return clean, clean, clean, golden, mask
+    settings = noise.draw(rng)
+    noisy = noise.scan(clean, rng, **settings)
+    again = noise.scan(clean, rng, **settings) if config["kind"] == "n2n" else noisy
+    return noisy, again, clean, golden, mask
 
 
-def semnr_step(network, noisy, target, _number):
-    """MSE + edges (gradient) + texture (standard deviation in 7 px) + contrast (mean of 9 px)."""
-    restored = network(noisy)
-    slopes = zip(_slopes(restored), _slopes(target), strict=True)
-    edges = sum((a - b).abs().mean() for a, b in slopes)
-    texture = (_deviation(restored) - _deviation(target)).abs().mean()
-    contrast = (F.avg_pool2d(restored, 9, 4) - F.avg_pool2d(target, 9, 4)).abs().mean()
-    return F.mse_loss(restored, target) + 0.1 * edges + 0.5 * texture + 0.2 * contrast
+def _table(log, file):
+    with atomic(file) as temporary:
+        pd.DataFrame(log).to_csv(temporary, index=False, float_format="%.5g")
 
 
-def blind_step(network, noisy, _target, number):
-    """Squared error at hidden pixels; the network gets others for them and their row neighbours."""
-    rng = torch.Generator().manual_seed(number)
-    centre = torch.rand(noisy.shape, generator=rng) < HIDDEN
-    hidden = F.max_pool2d(centre.float(), (1, 2 * REACH + 1), 1, (0, REACH)) > 0
-    shifts = torch.randint(2, 6, (2,), generator=rng)
-    shifts *= 1 - 2 * torch.randint(0, 2, (2,), generator=rng)
-    elsewhere = noisy.roll((int(shifts[0]), 3 * int(shifts[1])), (2, 3))
-    restored = network(torch.where(hidden, elsewhere, noisy))
-    return (restored - noisy)[centre].square().mean()
-
-
-STEPS = {"mse": mse_step, "semnr": semnr_step, "blind": blind_step}
-
-
-def _slopes(x):
-    return x[..., 1:] - x[..., :-1], x[..., 1:, :] - x[..., :-1, :]
-
-
-def _deviation(x):
-    mean = F.avg_pool2d(x, 7, 2)
-    # rounding can make the variance negative, and a root has no gradient at 0
-    return (F.avg_pool2d(x * x, 7, 2) - mean * mean).clamp(min=1e-6).sqrt()
-
-
-def _finish(folder, config, network, losses):
+def _finish(folder, config, network, log):
     kind = config["kind"]
     with atomic(folder / f"{kind}.safetensors") as temporary:
-        save_file(network.state_dict(), temporary)
-    table = pd.DataFrame({"step": np.arange(1, len(losses) + 1), "loss": losses})
-    means = table.groupby((table["step"] - 1) // 50).agg({"step": "last", "loss": "mean"})
-    with atomic(folder / f"{kind}.csv") as temporary:
-        means.to_csv(temporary, index=False, float_format="%.6g")
+        save_file(
+            {name: x.half().contiguous() for name, x in network.state_dict().items()}, temporary
+        )
+    _table(log, folder / f"{kind}.csv")
     with atomic(folder / f"{kind}.json") as temporary:
         temporary.write_text(json.dumps(config, indent=1) + "\n")
-    (folder / f"{kind}.pt").unlink(missing_ok=True)
+    for left_over in (f"{kind}.pt", f"{kind}-running.csv"):
+        (folder / left_over).unlink(missing_ok=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("kind", choices=STEPS)
+    parser.add_argument("--folder", type=Path, default=MODELS, help="where the model goes")
+    parser.add_argument("--data", type=Path, help="where the fields are kept")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--settings", type=json.loads, default={}, help="JSON, see TRAINING")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    given.folder.mkdir(parents=True, exist_ok=True)
+    train(given.kind, given.folder, seed=given.seed, data=given.data, **given.settings)
 
 
 if __name__ == "__main__":
-    for wanted in sys.argv[1:] or STEPS:
-        train(wanted, MODELS)
+    main()

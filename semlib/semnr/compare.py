@@ -1,5 +1,6 @@
 """Denoisers side by side: on simulated images with known truth, on clean input, on real pairs."""
 
+import time
 from itertools import permutations, product
 
 import pandas as pd
@@ -7,7 +8,7 @@ from tqdm import tqdm
 
 from semlib import saving, stats
 from semlib.images import micrographs
-from semlib.semnr import damage, denoise, inputs, metrics, plots, stress, trust
+from semlib.semnr import calibrate, damage, denoise, inputs, metrics, plots, stress, trust
 from semlib.semnr.gains import gains
 from semlib.semnr.registration import register
 
@@ -28,8 +29,8 @@ def denoisers(clean, masks, *, seed=0, dose=40.0):
         for kind, image in {"noisy": noisy, "clean": truth}.items():
             before = trust.profile(reference, image)
             for name in denoise.names():
-                restored = denoise.calibrated(name, image)
-                after = trust.profile(reference, restored)
+                restored = calibrate.calibrated(name, image)
+                after = trust.profile(reference, restored, noisy=image)
                 case = {"image": number, "input": kind, "denoiser": name}
                 case |= {metric: after[metric] for metric in (*stress.METRICS, "area")}
                 case |= {f"scaled_{axis}": value for axis, value in after["scaled"].items()}
@@ -76,7 +77,7 @@ def side_by_side(table, number, truth, noisy, names, column):
     cases = table[(table["image"] == number) & (table["input"] == "noisy")].set_index("denoiser")
     label = {"edge": "edge gain"}.get(column, column)
     panels = {"reference": truth, "noisy": noisy}
-    panels |= {name: denoise.calibrated(name, noisy) for name in names}
+    panels |= {name: calibrate.calibrated(name, noisy) for name in names}
     cases = cases.rename(index={"identity": "noisy"}).loc[["noisy", *names], ["psnr", column]]
     lines = [f"{psnr:.1f} dB, {label} {value:.2f}" for _, psnr, value in cases.itertuples()]
     return panels, dict(zip(cases.index, lines, strict=True))
@@ -91,14 +92,6 @@ def severity(clean, masks, *, severities=(0.1, 0.25, 0.5, 1.0), seed=0):
             case = {"damage": name, "severity": level, "image": number}
             table.append(case | reference.scores(damaged))
     return pd.DataFrame(table)
-
-
-def starkest(table):
-    """Where two denoisers' recalls of the defect differ most: (image, loser, keeper)."""
-    restored = table[(table["input"] == "noisy") & (table["denoiser"] != "identity")]
-    recalls = restored.pivot(index="image", columns="denoiser", values="recall")
-    image = int((recalls.max(axis=1) - recalls.min(axis=1)).idxmax())
-    return image, recalls.loc[image].idxmin(), recalls.loc[image].idxmax()
 
 
 def pairs(count):
@@ -117,7 +110,7 @@ def real(pairs):
 
     Calibrated denoisers take their settings from the first pair. Two DataFrames: of each pair the
     mean shift (px) and the PSNR of the noisy image before and after registration; of each pair and
-    denoiser the `REAL_COLUMNS`.
+    denoiser the `REAL_COLUMNS` and the seconds for 512 x 512 pixels.
     """
     shifts = []
     table = []
@@ -130,11 +123,13 @@ def real(pairs):
             "psnr_after": metrics.psnr(truth, image),
         }
         shifts.append({"pair": pair, "shift_y": down, "shift_x": right} | psnr)
-        settings = settings or {name: denoise.calibrate(name, image) for name in denoise.names()}
+        settings = settings or {name: calibrate.settings(name, image) for name in denoise.names()}
         reference = trust.Reference(truth)
         for name in denoise.names():
+            start = time.perf_counter()
             restored = denoise.denoise(name, image, **settings[name])
+            seconds = (time.perf_counter() - start) * 512**2 / image.size
             scores = reference.scores(restored) | gains(reference, restored)
-            case = {"pair": pair, "denoiser": name}
+            case = {"pair": pair, "denoiser": name, "seconds": seconds}
             table.append(case | {column: scores[column] for column in REAL_COLUMNS})
     return pd.DataFrame(shifts), pd.DataFrame(table)

@@ -33,15 +33,23 @@ def write(reference, restored, out, *, mask=None, noisy=None, bar="auto"):
     with the `noisy` image before the restoration the verdict. `bar` is that of `inputs.load`, which
     names a bad file in a ValueError.
     """
+    paths.check_writable(Path(out).parent, "name another place with --out")
+    given = inputs.load(reference, restored, noisy=noisy, mask=mask, bar=bar)
+    files = ["/".join(Path(file).parts[-2:]) for file in (restored, reference)]
+    return of(given, " against ".join(files), out)
+
+
+def of(given, title, out):
+    """The same for images that are read already: `given` is an `inputs.Inputs`."""
     import matplotlib.pyplot as plt
 
     from semlib import saving
 
-    paths.check_writable(Path(out).parent, "name another place with --out")
-    given = inputs.load(reference, restored, noisy=noisy, mask=mask, bar=bar)
     truth = trust.Reference(given.images["reference"], mask=given.mask)
     images = {name: image for name, image in given.images.items() if name != "reference"}
-    profiles = {name: trust.profile(truth, image) for name, image in images.items()}
+    profiles = {"noisy": trust.profile(truth, images["noisy"])} if "noisy" in images else {}
+    restored = images["restored"]
+    profiles["restored"] = trust.profile(truth, restored, noisy=images.get("noisy"))
     names = pd.Index([*profiles], name="image")
     table = pd.DataFrame([*profiles.values()], names, columns=list(COLUMNS))
     raised = trust.flags(profiles.get("noisy"), profiles["restored"])
@@ -56,10 +64,9 @@ def write(reference, restored, out, *, mask=None, noisy=None, bar="auto"):
     notes += [*given.notes, *profiles["restored"]["notes"]]
     table["notes"] = "; ".join(notes)
     saving.style()
-    files = ["/".join(Path(file).parts[-2:]) for file in (restored, reference)]
     lines = [f"Grey range: {given.range}. Crop: {given.crop}.", *notes]
     options = {"notes": lines, "pixel_nm": given.pixel_nm}
-    figure = draw(truth.image, images, profiles, " against ".join(files), **options)
+    figure = draw(truth.image, images, profiles, title, **options)
     with paths.atomic(f"{out}.png") as temporary:
         figure.savefig(temporary)
     plt.close(figure)

@@ -40,6 +40,7 @@ def view(reference, method, dose, strength, seed):
     noisy = damage.acquire(reference.image, seed=seed, dose=dose)
     setting = {parameter: weakest * (strongest / weakest) ** strength}
     images = {"noisy": noisy, "restored": denoise.denoise(method, noisy, **setting)}
-    profiles = {name: trust.profile(reference, image) for name, image in images.items()}
+    profiles = {"noisy": trust.profile(reference, noisy)}
+    profiles["restored"] = trust.profile(reference, images["restored"], noisy=noisy)
     title = f"{method}, strength {strength:.1f}, {dose:.0f} electrons a pixel (synthetic)"
     return page.draw(reference.image, images, profiles, title)

@@ -5,11 +5,13 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from semlib import stats
-from semlib.semnr import damage, trust, visibility
+from semlib import saving, stats
+from semlib.semnr import calibrate, damage, grain, trust, visibility
 from semlib.semnr.gains import gains
 
 HONEST = "honest restoration"
+ABOUT = ("kind", "rule", "target", "thresholds")  # what a table of rules says beside its rates
+RATES = ("sensitivity", "specificity", "elsewhere")
 LEFT = 0.3  # share of the noise in the restoration that is then damaged
 LEFTS = (0.15, LEFT, 0.5)  # shares that honest restorers leave
 METRICS = ("psnr", "ssim", "fsim", "dists", "cnr", "gcnr", "recall")
@@ -33,17 +35,20 @@ GAINS = {  # damage: (gain, 1 where a low value raises the alarm, -1 where a hig
     "defect erased": ("defect", 1),
     "added artefacts": ("outlier", -1),
 }
+TEXTURE = {"hallucinated texture": ("grain", -1)}  # the same by `grain.unexplained`
 
 
-def evaluate(clean, masks, *, seeds=(0,), severities=(0.3, 0.6, 1.0), dose=40.0):
-    """Put every stress test on an honest restoration of every image and compare with the noisy one.
+def evaluate(clean, masks, *, restorers=(), seeds=(0,), severities=(0.3, 0.6, 1.0), dose=40.0):
+    """Put every stress test on a restoration of every image and compare with the noisy one.
 
-    An honest restoration is the truth with a share of the noise (`LEFTS`, given as its severity);
-    the stress tests damage that with 30 %. Parameters as in `compare.denoisers`. A DataFrame of
-    image, half ("choose" for even images, "judge" for odd ones), seed, stress, severity,
-    ``d_<metric>`` (after - before; CNR relative), ``<metric>``, ``before_<metric>``, and gains.
+    Without `restorers` the restoration is an honest one: the truth with a share of the noise
+    (`LEFTS`, given as its severity); the stress tests damage that with 30 %. With names of
+    denoisers it is what each of them (column base) returns, calibrated, which then stands as
+    `HONEST`. Parameters as in `compare.denoisers`. A DataFrame of image, half ("choose" for even
+    images, "judge" for odd ones), seed, base, stress, severity and the columns of `measured`.
     """
-    tests = [*product([HONEST], LEFTS), *product(damage.STRESSES, severities)]
+    lefts = (0.0,) if restorers else LEFTS
+    tests = [*product([HONEST], lefts), *product(damage.STRESSES, severities)]
     table = []
     for number, reference in trust.references(clean, masks, "stress tests"):
         truth = reference.image
@@ -51,21 +56,28 @@ def evaluate(clean, masks, *, seeds=(0,), severities=(0.3, 0.6, 1.0), dose=40.0)
         for seed in seeds:
             noisy = damage.acquire(truth, seed=[seed, number], dose=dose)
             before = reference.scores(noisy)
-            for stress, severity in tests:
+            bases = {name: calibrate.calibrated(name, noisy) for name in restorers}
+            for base, (stress, severity) in product(bases or [HONEST], tests):
                 left = severity if stress == HONEST else LEFT
-                image = np.clip(truth + left * (noisy - truth), 0, 1)
+                image = bases.get(base, np.clip(truth + left * (noisy - truth), 0, 1))
                 if stress != HONEST:
                     own = {"seed": [seed, number, 1], "mask": reference.mask}
                     image = damage.apply(stress, image, severity, **own)
-                after = reference.scores(image)
-                moved = trust.changes(before, after)
-                moved |= {name: after[name] - before[name] for name in ("gcnr", "recall")}
-                case = {"image": number, "half": half, "seed": seed}
+                case = {"image": number, "half": half, "seed": seed, "base": base}
                 case |= {"stress": stress, "severity": severity}
-                case |= {f"d_{name}": change for name, change in moved.items()} | after
-                case |= {f"before_{name}": value for name, value in before.items()}
-                table.append(case | gains(reference, image))
+                table.append(case | measured(reference, noisy, before, image))
     return pd.DataFrame(table)
+
+
+def measured(reference, noisy, before, image):
+    """``<metric>``, ``before_<metric>``, ``d_<metric>`` (CNR relative), grain and gains: dict."""
+    after = reference.scores(image)
+    moved = trust.changes(before, after)
+    moved |= {name: after[name] - before[name] for name in ("gcnr", "recall")}
+    case = {f"d_{name}": change for name, change in moved.items()} | after
+    case |= {f"before_{name}": value for name, value in before.items()}
+    case["grain"] = grain.unexplained(reference, noisy, image)
+    return case | gains(reference, image)
 
 
 def choose(table):
@@ -103,11 +115,27 @@ def judge(table, thresholds):
     return pd.DataFrame(judged)
 
 
-def gain_rules(table):
-    """The alternative, a table as `judge`'s: one gain and one threshold for each damage."""
-    chosen, judged = (table[table["half"] == half] for half in ("choose", "judge"))
+def all_rules(table):
+    """The article's rules and ours (column kind), chosen on one half and judged on the other."""
+    chosen, judged = halves(table)
+    article = judge(judged, choose(chosen)).assign(kind="article")
+    ours = [gain_rules(table, by) for by in (GAINS, TEXTURE)]
+    return pd.concat([article, pd.concat(ours).assign(kind="ours")], ignore_index=True)
+
+
+def halves(table):
+    """The cases that choose thresholds and those that judge them."""
+    return [table[table["half"] == half] for half in ("choose", "judge")]
+
+
+def gain_rules(table, by=GAINS):
+    """The alternative, a table as `judge`'s: one gain and one threshold for each damage.
+
+    `by` maps a damage to a column of the table and its sign, as `GAINS` does.
+    """
+    chosen, judged = halves(table)
     rules = []
-    for target, (gain, sign) in GAINS.items():
+    for target, (gain, sign) in by.items():
         # half-way between the two values that are separated best
         values = np.unique(chosen.loc[chosen["stress"].isin([target, HONEST]), gain])
         limits = (values[1:] + values[:-1]) / 2
@@ -118,6 +146,20 @@ def gain_rules(table):
         rates = _rates(judged, sign * judged[gain] < sign * limit, target)
         rules.append(rule | {"thresholds": f"{limit:.2f}"} | rates)
     return pd.DataFrame(rules)
+
+
+def alarms(table):
+    """How often grain exceeds `grain.LIMIT`, by base, stress and severity: a DataFrame.
+
+    share with share_lo and share_hi (95 %, Wilson), n, and alarm, these in words. On `HONEST` it is
+    the share of false alarms.
+    """
+    by = ["base", "stress", "severity"]
+    fired = (table["grain"] > grain.LIMIT).groupby([table[name] for name in by], sort=False)
+    counted = fired.agg(share="mean", n="size", hits="sum").reset_index()
+    intervals = [stats.share_interval(int(row.hits), row.n) for row in counted.itertuples()]
+    counted[["share_lo", "share_hi"]] = intervals
+    return counted.drop(columns="hits").assign(alarm=saving.with_interval(counted, "share"))
 
 
 def _rates(table, fires, target):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from semlib.semnr import dists, fsim, metrics, visibility
+from semlib.semnr import dists, fsim, grain, metrics, visibility
 from semlib.semnr.damage import without_defect
 from semlib.semnr.faults import faults
 from semlib.semnr.gains import defect_gain
@@ -81,13 +81,15 @@ def references(clean, masks, title):
         yield number, Reference(truth, mask=mask)
 
 
-def profile(reference, image):
+def profile(reference, image, *, noisy=None):
     """Metrics of a restored image, raw and on a scale from 0 to 1 where higher is better.
 
     A dict of `Reference.scores`, scaled (dict, linear between the `ANCHORS`), area, the share of
-    the defect's contrast that is left (defect, NaN without a mask), `faults` and notes.
+    the defect's contrast that is left (defect, NaN without a mask), the grain that the `noisy`
+    image before the restoration does not explain (grain, NaN without one), `faults` and notes.
     """
     scores = reference.scores(image)
+    scores["grain"] = np.nan if noisy is None else grain.unexplained(reference, noisy, image)
     scaled = {}
     for axis, (worst, best) in ANCHORS.items():
         scaled[axis] = float(np.clip((scores[axis] - worst) / (best - worst), 0, 1))
@@ -145,6 +147,9 @@ def flags(before, after):
     recall = (before.get("recall", 0), after.get("recall", 1))
     if recall[0] >= visibility.FOUND and recall[1] < LIMITS["recall_left"] * recall[0]:
         raised["recall collapse"] = "{:.0%} of the defect was found, {:.0%} is".format(*recall)
+    if after.get("grain", 0) > grain.LIMIT:
+        strength = f"{after['grain']:.0%} as strong as that of the noise"
+        raised["invented texture"] = f"flat areas have new grain, {strength}"
     for name, unit in {"psnr": " dB", "ssim": ""}.items():
         fall = before.get(name, after[name]) - after[name]
         if fall >= LIMITS[f"{name}_fell"]:
@@ -168,6 +173,7 @@ FLAGS = (
     Rule("shifted", "beside the\nreference?", "register the images"),
     Rule("defect erased", "defect's contrast\ngone?", "do not use it"),
     Rule("recall collapse", "defect found\nno more?", "do not use it for\nsuch defects"),
+    Rule("invented texture", "grain that the\nnoise had not?", "look at flat areas"),
     Rule("PSNR fell", "PSNR clearly\ndown?", "keep the noisy image"),
     Rule("SSIM fell", "SSIM clearly\ndown?", "keep the noisy image"),
 )

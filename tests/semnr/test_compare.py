@@ -34,12 +34,6 @@ def test_summary_holds_means_and_intervals():
     assert shown["PSNR"].tolist() == ["21.000 [8.294, 33.706]", "30.000"]
 
 
-def test_the_starkest_pair():
-    recalls = [0.0, 0.5, 0.6, 0.9, 0.1, 0.9]
-    table = pd.DataFrame({"image": [0, 0, 0, 1, 1, 1], "recall": recalls, "input": "noisy"})
-    assert compare.starkest(table.assign(denoiser=["identity", "a", "b"] * 2)) == (1, "a", "b")
-
-
 def test_what_became_of_the_defect_on_noisy_images(table):
     noisy = table[table["input"] == "noisy"].set_index("denoiser")
     assert noisy.loc["identity", "d_psnr"] == 0 < noisy.loc["TV", "d_psnr"]

@@ -64,3 +64,35 @@ def test_lost_defects_are_counted():
     cases = {"stress": "x", "recall": [0.0, 0.0, 0.8, 0.0], "before_recall": [0.9, 0.9, 0.9, 0.1]}
     counts = stress.lost_defects(pd.DataFrame(cases | {"d_psnr": [1, -1, 1, 1]})).iloc[0]
     assert counts.tolist() == ["x", 3, 2, 1]
+
+
+def test_rules_and_alarms_on_what_restorers_return(without_weights):
+    batch = damage.scenes(2, seed=60, size=96)
+    options = {"restorers": ("Gaussian", "U-Net MSE"), "severities": (1.0,)}
+    table = stress.evaluate(batch.clean / np.float32(255), batch.masks, **options)
+    assert len(table) == 2 * 2 * (1 + len(damage.STRESSES))
+    own = table[table["stress"] == stress.HONEST].set_index(["image", "base"])["grain"]
+    textured = table[table["stress"] == "hallucinated texture"]
+    assert (textured.set_index(["image", "base"])["grain"] > own).all()
+    both = pd.concat([table.assign(half="choose"), table.assign(half="judge")], ignore_index=True)
+    rules = stress.all_rules(both).set_index("rule")
+    assert rules.loc["grain >", "sensitivity"] == rules.loc["grain >", "specificity"] == 1
+    assert set(rules.index[rules["kind"] == "article"]) == set(stress.RULES)
+
+
+def test_alarms_on_a_known_table():
+    table = pd.DataFrame(
+        {
+            "base": "TV",
+            "stress": [stress.HONEST] * 20 + ["hallucinated texture"] * 10,
+            "severity": [0.0] * 20 + [1.0] * 10,
+            "grain": [0.5] * 19 + [0.9] + [0.2] * 5 + [1.4] * 5,
+        }
+    )
+    alarms = stress.alarms(table).set_index("stress")
+    assert alarms.loc[stress.HONEST, "share"] == pytest.approx(0.05)
+    assert alarms.loc["hallucinated texture", "share"] == 0.5
+    assert alarms.loc["hallucinated texture", "alarm"].startswith("0.500 [")
+    assert (alarms["share_lo"] < alarms["share"]).all() and (
+        alarms["share"] < alarms["share_hi"]
+    ).all()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from semlib.semnr import dists, fsim, metrics, trust, visibility
+from semlib.semnr import damage, dists, fsim, metrics, trust, visibility
 
 CALM = {"psnr": 25.0, "ssim": 0.8, "fsim": 0.9, "dists": 0.1, "cnr": 2.0, "area": 0.5}
 CALM |= {"recall": 0.8, "defect": 0.9, "faults": {}}
@@ -61,6 +61,19 @@ def test_without_the_noisy_image_only_the_restored_one_is_judged():
 def test_a_defect_that_noise_hides_already_is_not_called_erased():
     hidden = CALM | {"defect": 0.4, "recall": 0.1}
     assert trust.flags(hidden, hidden | {"defect": 0.2, "recall": 0.0}) == {}
+
+
+def test_grain_that_the_noise_does_not_explain_is_a_flag_before_the_scores(lines, noisy):
+    invented = after(psnr=-3) | {"grain": 1.2}
+    assert list(trust.flags(CALM, invented)) == ["invented texture", "PSNR fell"]
+    assert trust.flags(CALM, after() | {"grain": np.nan}) == {}  # without a noisy image
+    image, mask = lines
+    reference = trust.Reference(image, mask=mask)
+    scan = (image + noisy) / 2
+    for amount, flagged in {0.0: False, 1.0: True}.items():
+        restored = damage.apply("hallucinated texture", image, amount, seed=0)
+        grain = trust.profile(reference, restored, noisy=scan)["grain"]
+        assert ("invented texture" in trust.flags(CALM, after() | {"grain": grain})) == flagged
 
 
 def test_thresholds_are_parameters():

@@ -1,12 +1,30 @@
-"""Training of the denoisers: seeded, kept, going on after a kill; what the blind network sees."""
+"""Training of the denoisers: seeded, kept, going on after a kill, and what each kind may see."""
 
 import numpy as np
 import pytest
 import torch
 
-from training import denoisers
+from semlib.semnr import denoise
+from training import denoisers, fields, objectives
 
-TINY = {"steps": 6, "batch_size": 2, "crop": 32, "images": 1, "sizes": [96]}
+TINY = {"steps": 6, "batch_size": 2, "crop": 32, "pieces": 3}
+TINY |= {"network": {"channels": [4, 8], "blocks": [1, 1]}}
+
+
+@pytest.fixture(autouse=True)
+def few_fields(monkeypatch):
+    rng = np.random.default_rng(0)
+    kept = {name: rng.integers(0, 255, (3, 64, 64)).astype(np.uint8) for name in fields.NAMES}
+    kept["mask"] = np.zeros((3, 64, 64), bool)
+    kept["mask"][:, 20:40, 20:40] = True
+    monkeypatch.setattr(fields, "PIECE", 64)
+    monkeypatch.setattr(fields, "bank", lambda *_, **__: kept)
+    return kept
+
+
+def trained(kind, folder):
+    folder.mkdir(exist_ok=True)
+    return denoisers.train(kind, folder, look=False, **TINY).state_dict()
 
 
 def test_bad_input():
@@ -16,54 +34,91 @@ def test_bad_input():
         denoisers.train("mse", "nowhere", epochs=1)
 
 
-@pytest.mark.parametrize("kind", denoisers.STEPS)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", objectives.STEPS)
 def test_training_is_seeded_and_kept(kind, tmp_path):
-    first = denoisers.train(kind, tmp_path / "a", **TINY).state_dict()
-    second = denoisers.train(kind, tmp_path / "b", **TINY).state_dict()
+    first = trained(kind, tmp_path / "a")
+    second = trained(kind, tmp_path / "b")
     assert all(torch.equal(first[name], second[name]) for name in first)
     before = (tmp_path / "a" / f"{kind}.safetensors").stat().st_mtime_ns
-    denoisers.train(kind, tmp_path / "a", **TINY)
+    trained(kind, tmp_path / "a")
     assert (tmp_path / "a" / f"{kind}.safetensors").stat().st_mtime_ns == before
-    assert not (tmp_path / "a" / f"{kind}.pt").exists()
+    assert sorted(x.suffix for x in (tmp_path / "a").iterdir()) == [".csv", ".json", ".safetensors"]
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_to_the_same_weights(tmp_path, monkeypatch):
-    whole = denoisers.train("semnr", tmp_path / "whole", **TINY).state_dict()
-    monkeypatch.setattr(denoisers, "KEEP_EVERY", 2)
-    step = denoisers.semnr_step
-    kill_at = [3]
-    numbers = []
+    monkeypatch.setattr(denoisers, "LOOK_EVERY", 2)
+    whole = trained("semnr", tmp_path / "whole")
+    step = objectives.STEPS["semnr"]
+    seen = []
 
     def killed(*arguments):
-        numbers.append(arguments[-1])
-        if arguments[-1] in kill_at:
+        seen.append(len(seen))
+        if len(seen) == 4:
             raise KeyboardInterrupt
         return step(*arguments)
 
-    monkeypatch.setitem(denoisers.STEPS, "semnr", killed)
+    monkeypatch.setitem(objectives.STEPS, "semnr", killed)
     with pytest.raises(KeyboardInterrupt):
-        denoisers.train("semnr", tmp_path / "cut", **TINY)
+        trained("semnr", tmp_path / "cut")
     assert not (tmp_path / "cut" / "semnr.safetensors").exists()
-    numbers.clear()
-    kill_at.clear()
-    resumed = denoisers.train("semnr", tmp_path / "cut", **TINY).state_dict()
+    resumed = trained("semnr", tmp_path / "cut")
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
-    assert numbers == [2, 3, 4, 5]
+    assert len(seen) == 4 + 4
 
 
-def test_the_blind_network_cannot_see_what_it_guesses():
-    """Its input at the hidden pixels and beside them in the row is not the noisy image."""
-    noisy = torch.rand(1, 1, 32, 32, generator=torch.Generator().manual_seed(0))
-    inputs = []
+@pytest.mark.slow
+def test_a_training_that_runs_away_goes_back(tmp_path, monkeypatch):
+    step = objectives.STEPS["mse"]
+    calls = []
 
-    def network(x):
-        inputs.append(x)
-        return x * 0
+    def runs_away(network, *arguments):
+        calls.append(len(calls))
+        with torch.no_grad():
+            for parameter in network.parameters() if len(calls) == 3 else []:
+                parameter += 1e4
+        return step(network, *arguments)
 
-    denoisers.blind_step(network, noisy, None, 5)
-    centre = torch.rand(noisy.shape, generator=torch.Generator().manual_seed(5)) < denoisers.HIDDEN
-    rows, columns = np.nonzero(centre[0, 0].numpy())
-    assert len(rows) > 5
-    for row, column in zip(rows, columns, strict=True):
-        part = np.s_[0, 0, row, max(0, column - denoisers.REACH) : column + denoisers.REACH + 1]
-        assert (inputs[0][part] != noisy[part]).all()
+    monkeypatch.setitem(objectives.STEPS, "mse", runs_away)
+    weights = trained("mse", tmp_path)
+    assert len(calls) == TINY["steps"]
+    assert max(x.abs().max() for x in weights.values()) < 10
+
+
+@pytest.mark.slow
+def test_a_training_starts_from_the_weights_of_another(tmp_path):
+    first = trained("mse", tmp_path)
+    started = denoisers.train("semnr", tmp_path, look=False, **TINY | {"steps": 0, "start": "mse"})
+    assert all(torch.equal(x, first[name]) for name, x in started.state_dict().items())
+
+
+def test_only_the_kinds_that_may_see_the_truth_use_it(few_fields):
+    config = denoisers.TRAINING | TINY | {"seed": 0}
+    for kind in ("n2n", "blind"):
+        config["kind"] = kind
+        batch = denoisers.batch(few_fields, np.random.default_rng(0), config)
+        torch.manual_seed(0)
+        loss = objectives.STEPS[kind](lambda x: x * 0.9, batch, {})
+        for name in ("clean", "golden", "mask"):
+            batch[name] = batch[name] * 0
+        torch.manual_seed(0)
+        assert objectives.STEPS[kind](lambda x: x * 0.9, batch, {}) == loss
+    assert not torch.equal(batch["noisy"], batch["clean"])
+
+
+def test_two_frames_share_the_place_but_not_the_noise(few_fields):
+    config = denoisers.TRAINING | TINY | {"seed": 0, "kind": "n2n"}
+    batch = denoisers.batch(few_fields, np.random.default_rng(0), config)
+    noise = [batch[name] - batch["clean"] for name in ("noisy", "again")]
+    assert np.corrcoef(noise[0].ravel(), noise[1].ravel())[0, 1] < 0.5
+    assert not torch.equal(*noise)
+
+
+@pytest.mark.slow
+def test_the_stored_network_is_the_loaded_one(tmp_path):
+    trained("mse", tmp_path)
+    image = np.random.default_rng(1).random((50, 61), np.float32)
+    restored = denoise.restore(denoise.load("mse", tmp_path), image)
+    assert restored.shape == image.shape
+    assert np.isfinite(restored).all()
