@@ -21,11 +21,10 @@ from safetensors.torch import save_file
 from tqdm import tqdm
 
 from semlib import checkpoint, paths
-from semlib.images import simulator
 from semlib.semclip import clip
-from semlib.semclip.prompts import Prompts
 from training.sem_vlm_losses import (
     MEAN,
+    PATCH,
     STD,
     cover,
     embed,
@@ -34,11 +33,9 @@ from training.sem_vlm_losses import (
     patch_text_loss,
     to_input,
 )
-from training.sem_vlm_preset import SEM_VLM
+from training.sem_vlm_pairs import SIZE, pairs_of
 from training.sem_vlm_turns import retold, turned
-from training.sem_vlm_worlds import WIDE
 
-SIZE = 240
 STEM = (8, 16, 32, 64)  # channels
 LOG_EVERY = 50  # steps
 EXAMINE_EVERY = 250
@@ -46,15 +43,14 @@ LOSSES = ("image_text_loss", "patch_text_loss")  # columns of the log
 SUFFIX = " on wafer surface"  # of the paper's template, which the simulator's captions lack
 RARE = 3  # a word that occurs less often is not in the vocabulary
 WARM = 0.05  # of the steps, or of a cycle: the learning rate rises
-PRESETS = {"narrow": SEM_VLM, "wide": WIDE, "semclip": simulator.presets.SEMCLIP}
-HELD_OUT = {"narrow": 350, "wide": 350, "semclip": 350}  # images; the last is never chosen by
+HELD_OUT = {"narrow": 350, "wide": 350, "semclip": 350}  # images; nothing is chosen by the last
 
 
 @dataclass(frozen=True)
 class Settings:
     """What decides the outcome."""
 
-    world: str = "wide"  # of `PRESETS`
+    world: str = "narrow+wide"  # of `sem_vlm_pairs.PRESETS`, each half of the images
     n_images: int = 20_000
     steps: int = 4_000
     stem: bool = True  # a convolutional stem in place of the patch embedding
@@ -70,20 +66,9 @@ class Settings:
     seed: int = 0  # of the first weights, the order and the jitter; the images are the same
 
 
-class Pairs:
-    """Simulated images with masks, labels and captions, from files of `simulator.write_arrays`."""
-
-    def __init__(self, folder, sentences=None):
-        self.images = np.load(folder / "images.npy", mmap_mode="r")
-        self.masks = np.load(folder / "masks.npy", mmap_mode="r")
-        self.labels = np.load(folder / "labels.npy")
-        self.captions = json.loads((folder / "captions.json").read_text(encoding="utf-8"))
-        self.sentences = sentences  # of each label, where the captions are not to name the classes
-
-
 def architecture(words, stem=True):
     """open_clip's configuration of a small ViT and text tower, for so many words."""
-    vision = {"image_size": SIZE, "patch_size": 16, "width": 128, "layers": 8}
+    vision = {"image_size": SIZE, "patch_size": PATCH, "width": 128, "layers": 8}
     vision |= {"head_width": 32, "mlp_ratio": 4.0}
     text = {"context_length": clip.CONTEXT, "vocab_size": words}
     text |= {"width": 128, "heads": 4, "layers": 3}
@@ -159,12 +144,13 @@ def _step(model, optimiser, settings, data, words, step):
     chosen = np.sort(rng.choice(len(data.labels), settings.batch_size, replace=False))
     ways = rng.integers(settings.ways, size=len(chosen)).tolist()
     seen = list(zip(chosen, ways, strict=True))
-    images = to_input([turned(data.images[i], way) for i, way in seen])
+    images = to_input([turned(data.images[i], way) for i, way in seen])[:, :1]  # all alike
     covered = cover([turned(data.masks[i], way) for i, way in seen])
     # brightness and contrast differ between microscopes: a gain and an offset for each image
     shape = (len(chosen), 1, 1, 1)
     gain, offset = (rng.normal(0, spread, shape).astype(np.float32) for spread in (0.15, 0.2))
     images = images * (1 + torch.from_numpy(gain)) + torch.from_numpy(offset)
+    images = images.expand(-1, 3, -1, -1)
     said = [retold(data.captions[i], way) for i, way in seen]
     captions = [one + SUFFIX * bool(rng.random() < 0.15) for one in said]
     labels = torch.from_numpy(data.labels[chosen].astype(np.int64))
@@ -200,16 +186,6 @@ def _finish(folder, settings, model, words, log):
     text = json.dumps(config | {"vocabulary": words}, indent=1)
     with paths.atomic(folder / f"{clip.NAME}.json") as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
-
-
-def pairs_of(world, part, count, seed):
-    """`Pairs` of a world, simulated once and kept in data/sem-vlm."""
-    place = paths.data_root() / "sem-vlm" / f"{world}-{part}-{count}-{seed}"
-    simulator.write_arrays(place, count, seed=seed, preset=PRESETS[world], size=SIZE)
-    prompts = Prompts.load()
-    sentences = {label: prompts.sentences(name) for label, name in enumerate(prompts.classes)}
-    # the captions of "semclip" are all alike: it is examined with the prompts of SEM-CLIP
-    return Pairs(place, sentences if world == "semclip" else None)
 
 
 def _settings(context, parameter, given):

@@ -75,8 +75,12 @@ def network(settings):
     embedding.
     """
     model = open_clip.CLIP(**{key: settings[key] for key in NETWORK & settings.keys()})
-    if "stem" in settings:
-        model.visual.conv1 = Stem(settings["vision_cfg"]["width"], settings["stem"])
+    if stem := settings.get("stem"):
+        vision = settings["vision_cfg"]
+        if 2 ** len(stem) != vision["patch_size"]:  # each convolution halves
+            patch = vision["patch_size"]
+            raise ValueError(f"stem={stem} is for patches of {2 ** len(stem)} pixels, not {patch}")
+        model.visual.conv1 = Stem(vision["width"], stem)
     return model
 
 
