@@ -38,11 +38,11 @@ from training.sem_vlm_turns import retold, turned
 
 STEM = (8, 16, 32, 64)  # channels
 LOG_EVERY = 50  # steps
-EXAMINE_EVERY = 250
+EXAMINE_EVERY = 500
 LOSSES = ("image_text_loss", "patch_text_loss")  # columns of the log
 SUFFIX = " on wafer surface"  # of the paper's template, which the simulator's captions lack
 RARE = 3  # a word that occurs less often is not in the vocabulary
-WARM = 0.05  # of the steps, or of a cycle: the learning rate rises
+WARM = 0.05  # of a cycle: the learning rate rises
 HELD_OUT = {"narrow": 350, "wide": 350, "semclip": 350}  # images; nothing is chosen by the last
 
 
@@ -56,7 +56,8 @@ class Settings:
     stem: bool = True  # a convolutional stem in place of the patch embedding
     ways: int = 8  # in which an image is seen: 1 as it is, 2 left and right swapped, 8 all
     cycles: int = 0  # the rate falls along so many cosines (arXiv 1608.03983); 0: see `fall`
-    fall: float = 0.25  # without cycles the rate is level and falls to 0 in this last part
+    warm: int = 100  # without cycles: steps in which the rate rises; it is level then and
+    fall: float = 0.25  # falls to 0 in this last part of the steps
     batch_size: int = 64
     learning_rate: float = 1e-3
     weight_decay: float = 0.1
@@ -85,19 +86,21 @@ def vocabulary(captions, least=RARE):
 
 def rate(step, settings):
     """Learning rate at a step as a factor of the highest."""
-    period = settings.steps // settings.cycles if settings.cycles else settings.steps
+    if not settings.cycles:
+        left = settings.steps - step
+        return min((step + 1) / settings.warm, 1, left / (settings.fall * settings.steps))
+    period = settings.steps // settings.cycles
     done = step % period
-    warm = (done + 1) / (WARM * period)
-    if settings.cycles:
-        return min(warm, 0.5 * (1 + math.cos(math.pi * done / period)))
-    return min(warm, 1, (period - done) / (settings.fall * period))
+    return min((done + 1) / (WARM * period), 0.5 * (1 + math.cos(math.pi * done / period)))
 
 
 def train(folder, settings, *, data, held_out):
     """Train SEM-VLM and write ``sem_vlm.safetensors`` (float16), ``.json`` and ``.csv`` (the log).
 
-    A killed run goes on from its last checkpoint and ends with the same weights. The log's last
-    columns are measured on the `Pairs` of the dict `held_out`.
+    A killed run goes on from its last checkpoint and ends with the same weights. Where the rate is
+    level it does not depend on the number of steps: the checkpoint of the last level step stays, as
+    ``sem_vlm_level.pt``, and under the checkpoint's name it goes on with more of them. The log's
+    last columns are measured on the `Pairs` of the dict `held_out`.
     """
     torch.manual_seed(settings.seed)
     words = vocabulary([*data.captions, *RARE * [SUFFIX]])
@@ -111,7 +114,10 @@ def train(folder, settings, *, data, held_out):
     optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True, **rates)
     file = folder / "sem_vlm_checkpoint.pt"
     parts = {"model": model, "optimiser": optimiser}
-    log, spent = checkpoint.resume(file, asdict(settings), parts, ([], 0.0))
+    config = asdict(settings)
+    if not settings.cycles:
+        del config["steps"], config["fall"]
+    log, spent = checkpoint.resume(file, config, parts, ([], 0.0))
     first = log[-1]["step"] if log else 0
     start = time.monotonic() - spent
     recent = []
@@ -127,11 +133,13 @@ def train(folder, settings, *, data, held_out):
             log.append({"step": step + 1, "seconds": round(seconds)} | losses)
             if (step + 1) % EXAMINE_EVERY == 0 or last:
                 for name, pairs in held_out.items():
-                    scores = examine(model, pairs, words)
+                    scores = examine(model, pairs, words, short=settings.short)
                     log[-1] |= {f"{name}_{score}": value for score, value in scores.items()}
                 bar.write(str(log[-1]))
             recent = []
-            checkpoint.keep(file, asdict(settings), parts, (log, seconds))
+            checkpoint.keep(file, config, parts, (log, seconds))
+            if rate(step + 1, settings) == 1:
+                checkpoint.keep(folder / "sem_vlm_level.pt", config, parts, (log, seconds))
     _finish(folder, settings, model, words, log)
     file.unlink()
 

@@ -1,5 +1,7 @@
 """What SEM-VLM is trained on: image-text and patch-text contrast; and how it is examined."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -20,14 +22,21 @@ def cover(masks):
     return F.avg_pool2d(torch.from_numpy(np.array(masks, np.float32))[:, None], PATCH).flatten(1)
 
 
-def embed(model, tokens, images, covered, shown, draw, *, short):
-    """`embed_texts` of tokens and `see` of images, products of matrices in bfloat16 if `short`.
+@contextmanager
+def precision(short):
+    """Products of matrices in bfloat16 where `short`.
 
     On a processor with bfloat16 instructions a step takes half the time; torch's fused attention
-    is not: its backward pass in bfloat16 costs four times that in float32, so it is written out.
+    is not used then: its backward pass in bfloat16 costs four times that in float32.
     """
     backends = [SDPBackend.MATH] if short else [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
     with sdpa_kernel(backends), torch.autocast("cpu", torch.bfloat16, enabled=short):
+        yield
+
+
+def embed(model, tokens, images, covered, shown, draw, *, short):
+    """`embed_texts` of tokens and `see` of images in the given `precision`, float32."""
+    with precision(short):
         text = embed_texts(model, tokens)
         image, patches, which = see(model, images, covered, shown, draw)
     return text.float(), image.float(), patches.float(), which
@@ -91,7 +100,7 @@ def patch_text_loss(patches, covered, labels, text, scale, draw, each=EACH):
 
 
 @torch.inference_mode()
-def examine(model, pairs, words):
+def examine(model, pairs, words, *, short=False):
     """On held-out pairs: zero-shot accuracy, and AUROC of patches on a defect (same captions).
 
     The text embedding of a class is the mean over its sentences, or its captions among `pairs`.
@@ -102,7 +111,8 @@ def examine(model, pairs, words):
     for label in classes:
         own = [pairs.captions[i] for i in np.flatnonzero(pairs.labels == label)]
         sentences = pairs.sentences[label] if pairs.sentences else own
-        means.append(embed_texts(model, clip.tokenize(sentences, words)).mean(0))
+        with precision(short):
+            means.append(embed_texts(model, clip.tokenize(sentences, words)).float().mean(0))
     text = F.normalize(torch.stack(means), dim=-1)
     right = 0
     scores = []
@@ -111,10 +121,11 @@ def examine(model, pairs, words):
         chosen = np.arange(start, min(start + 50, len(pairs.labels)))
         images = to_input(pairs.images[chosen])
         covered = cover(pairs.masks[chosen])
-        image, patches, which = see(model, images, covered, 1.0, torch.Generator())
-        named = classes[(image @ text.T).argmax(1).numpy()]
+        with precision(short):
+            image, patches, which = see(model, images, covered, 1.0, torch.Generator())
+        named = classes[(image.float() @ text.T).argmax(1).numpy()]
         right += int((named == pairs.labels[chosen]).sum())
-        similarity = patches @ text.T
+        similarity = patches.float() @ text.T
         scores.append((similarity[..., 1:].amax(-1) - similarity[..., 0]).ravel())
         truth.append(covered.gather(1, which).ravel() > ON_DEFECT)
     auroc = roc_auc_score(torch.cat(truth), torch.cat(scores))

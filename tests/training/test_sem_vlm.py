@@ -56,7 +56,7 @@ def test_vocabulary_orders_words_and_ends_with_the_end_token():
 
 
 def test_rate_rises_then_is_level_then_falls_to_zero():
-    settings = sem_vlm.Settings(steps=100, cycles=0, fall=0.25)
+    settings = sem_vlm.Settings(steps=100, cycles=0, warm=5, fall=0.25)
     rates = [sem_vlm.rate(step, settings) for step in range(100)]
     assert rates[0] == pytest.approx(0.2)
     assert set(rates[5:75]) == {1}
