@@ -51,14 +51,14 @@ class Settings:
     """What decides the outcome."""
 
     world: str = "narrow+wide"  # of `sem_vlm_pairs.PRESETS`, each half of the images
-    n_images: int = 20_000
-    steps: int = 4_000
+    n_images: int = 12_000
+    steps: int = 20_000
     stem: bool = True  # a convolutional stem in place of the patch embedding
     ways: int = 8  # in which an image is seen: 1 as it is, 2 left and right swapped, 8 all
     cycles: int = 0  # the rate falls along so many cosines (arXiv 1608.03983); 0: see `fall`
     warm: int = 100  # without cycles: steps in which the rate rises; it is level then and
     fall: float = 0.25  # falls to 0 in this last part of the steps
-    batch_size: int = 64
+    batch_size: int = 32
     learning_rate: float = 1e-3
     weight_decay: float = 0.1
     shown: float = 0.25  # part of the patches in a view
