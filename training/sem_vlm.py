@@ -62,6 +62,7 @@ class Settings:
     learning_rate: float = 1e-3
     weight_decay: float = 0.1
     shown: float = 0.25  # part of the patches in a view
+    shown_last: float = 1.0  # the same while the rate falls: later a model sees all patches
     patch_weight: float = 0.5  # of the patch-caption term
     short: bool = True  # products of matrices in bfloat16
     seed: int = 0  # of the first weights, the order and the jitter; the images are the same
@@ -116,7 +117,8 @@ def train(folder, settings, *, data, held_out):
     parts = {"model": model, "optimiser": optimiser}
     config = asdict(settings)
     if not settings.cycles:
-        del config["steps"], config["fall"]
+        for name in ("steps", "fall", "shown_last"):
+            del config[name]
     log, spent = checkpoint.resume(file, config, parts, ([], 0.0))
     first = log[-1]["step"] if log else 0
     start = time.monotonic() - spent
@@ -171,7 +173,9 @@ def _step(model, optimiser, settings, data, words, step):
     hidden = torch.from_numpy(rng.random(tokens.shape) < 0.04)
     hidden = hidden & (tokens > words.index(clip.UNKNOWN)) & (tokens < len(words) - 1)
     tokens = tokens.masked_fill(hidden, words.index(clip.UNKNOWN))
-    given = tokens, images, covered, settings.shown, draw
+    falls = not settings.cycles and step >= (1 - settings.fall) * settings.steps
+    shown = settings.shown_last if falls else settings.shown
+    given = tokens, images, covered, shown, draw
     text, image, patches, which = embed(model, *given, short=settings.short)
     scale = model.logit_scale.exp().clamp(max=100)
     whole = image_text_loss(image, text, same, scale)
