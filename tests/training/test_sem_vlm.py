@@ -1,6 +1,7 @@
 """SEM-VLM's words, schedule and training on a few made-up pairs."""
 
 import json
+from dataclasses import replace
 
 import click
 import numpy as np
@@ -119,3 +120,21 @@ def test_training_resumes_to_the_same_weights(pairs, tmp_path, monkeypatch):
     for name in ("sem_vlm.safetensors", "sem_vlm.json"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes()
     assert not (tmp_path / "killed" / "sem_vlm_checkpoint.pt").exists()
+
+
+@pytest.mark.slow
+def test_the_level_part_goes_on_with_more_steps(pairs, tmp_path, monkeypatch):
+    monkeypatch.setattr(sem_vlm, "LOG_EVERY", 2)
+    short = sem_vlm.Settings(n_images=24, steps=5, warm=1, fall=0.4, batch_size=4)
+    more = replace(short, steps=6)
+    folders = [tmp_path / name for name in ("short", "on", "whole")]
+    for folder in folders:
+        folder.mkdir()
+    given = {"data": pairs, "held_out": {}}
+    sem_vlm.train(folders[0], short, **given)
+    level = folders[0] / "sem_vlm_level.pt"
+    level.rename(folders[1] / "sem_vlm_checkpoint.pt")
+    sem_vlm.train(folders[1], more, **given)
+    sem_vlm.train(folders[2], more, **given)
+    on, whole = ((folder / "sem_vlm.safetensors").read_bytes() for folder in folders[1:])
+    assert on == whole
