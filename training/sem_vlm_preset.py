@@ -33,6 +33,18 @@ NAMES = {
     5: "particle, foreign grain, surface contaminant, fallen-on particle, lump of dirt, "
     "debris particle",
     6: "scratch, long thin scratch, polishing scratch, linear mark, scrape across the pattern",
+    7: "crack, hairline crack, fracture, fissure, branched crack, split",
+}
+SURFACES = {  # layers without a pattern, and the natural ones of `sem_vlm_worlds`
+    "film": "an unpatterned film, a plain film, a blanket layer",
+    "grains": "a polycrystal, metal grains, a grain structure",
+    "pores": "a porous solid, a porous material, a sponge",
+    "fibres": "fibres, a felt of fibres, a fibrous material",
+    "spheres": "spheres, round particles on a film, beads",
+    "particles": "grains of powder, a powder, powder on a film",
+    "cracks": "dried plates, plates with gaps, a plate structure",
+    "phases": "two phases, a phase structure, a composite",
+    "rock": "a rough surface, a fractured surface, a rough film",
 }
 COUNTS = {2: "two", 3: "three"}
 LARGE = 0.18  # of the field; a smaller defect is not called large
@@ -101,7 +113,7 @@ TRAINING = layers.Setting(
 
 
 def names_of(label):
-    """The names that captions give to a family of `lines.FAMILIES`."""
+    """The names that captions give to a family of `lines.FAMILIES`, or 7, to cracks."""
     return NAMES[label].split(", ")
 
 
@@ -144,8 +156,8 @@ def varied_caption(rng, facts, mask, text):
 
 
 def _layer(rng, layer):
-    if layer == "film":
-        return pick(rng, ("an unpatterned film", "a plain film", "a blanket layer"))
+    if layer in SURFACES:
+        return pick(rng, SURFACES[layer].split(", "))
     if layer.endswith("lines"):
         direction = layer.split()[0]
         words = pick(rng, ("lines", "line and space pattern", "metal lines", "dense lines"))

@@ -12,6 +12,8 @@ import open_clip
 import torch
 from safetensors.torch import load_file
 
+from semlib.semclip.stem import Stem
+
 OURS = "sem-vlm"
 MODELS = Path(__file__).parent / "models"
 NAME = "sem_vlm"  # of its files
@@ -67,6 +69,22 @@ def config():
     return json.loads((MODELS / f"{NAME}.json").read_text(encoding="utf-8"))
 
 
+def network(settings):
+    """The model of a configuration in open_clip's form, with random weights.
+
+    Beside open_clip's own keys there may be "stem", the channels of a `Stem` in place of the patch
+    embedding.
+    """
+    model = open_clip.CLIP(**{key: settings[key] for key in NETWORK & settings.keys()})
+    if stem := settings.get("stem"):
+        vision = settings["vision_cfg"]
+        if 2 ** len(stem) != vision["patch_size"]:  # each convolution halves
+            patch = vision["patch_size"]
+            raise ValueError(f"stem={stem} is for patches of {2 ** len(stem)} pixels, not {patch}")
+        model.visual.conv1 = Stem(vision["width"], stem)
+    return model
+
+
 def read(name=OURS, pretrained=None):
     """Open a model as a `Source`.
 
@@ -88,7 +106,7 @@ def read(name=OURS, pretrained=None):
         raise ValueError(f"pretrained={file} is neither a file nor a tag of {name}: {hint}")
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers go on undisturbed
         torch.manual_seed(0)
-        model = open_clip.CLIP(**{key: settings[key] for key in NETWORK & settings.keys()}).eval()
+        model = network(settings).eval()
     if file != "random":
         _fill(model, Path(file), name)
     note = "random weights" if file == "random" else Path(file).name

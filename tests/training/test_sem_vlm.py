@@ -1,19 +1,21 @@
-"""SEM-VLM's words, losses and training on a few made-up pairs."""
+"""SEM-VLM's words, schedule and training on a few made-up pairs."""
 
 import json
+from dataclasses import replace
 
+import click
 import numpy as np
-import open_clip
 import pytest
-import torch
 
-from training import sem_vlm
+from semlib.semclip import clip
+from semlib.semclip.backbone import Backbone
+from training import sem_vlm, sem_vlm_check, sem_vlm_pairs
 
 CAPTIONS = ("nothing to see", "a bright blob", "a dark blob")
 
 
 @pytest.fixture(scope="module")
-def pairs(tmp_path_factory):
+def folder(tmp_path_factory):
     """24 grey images: nothing, a bright or a dark square."""
     folder, rng = tmp_path_factory.mktemp("pairs"), np.random.default_rng(0)
     labels = np.arange(24) % 3
@@ -29,10 +31,24 @@ def pairs(tmp_path_factory):
     for name, array in {"images": images, "masks": masks, "labels": labels}.items():
         np.save(folder / f"{name}.npy", array)
     (folder / "captions.json").write_text(json.dumps([CAPTIONS[label] for label in labels]))
-    return sem_vlm.Pairs(folder)
+    return folder
 
 
-SETTINGS = sem_vlm.Settings(n_images=24, steps=4, batch_size=8, learning_rate=1e-3)
+@pytest.fixture(scope="module")
+def pairs(folder):
+    return sem_vlm_pairs.Pairs(folder)
+
+
+SETTINGS = sem_vlm.Settings(n_images=24, steps=4, batch_size=8, short=False)
+
+
+def test_pairs_of_two_worlds_follow_each_other(folder, pairs):
+    both = sem_vlm_pairs.Pairs(folder, folder)
+    assert both.labels.tolist() == 2 * pairs.labels.tolist()
+    assert both.captions == 2 * pairs.captions
+    for i in (0, 23):
+        np.testing.assert_array_equal(both.images[24 + i], pairs.images[i])
+        np.testing.assert_array_equal(both.masks[24 + i], pairs.masks[i])
 
 
 def test_vocabulary_orders_words_and_ends_with_the_end_token():
@@ -40,55 +56,44 @@ def test_vocabulary_orders_words_and_ends_with_the_end_token():
     assert words == ["<pad>", "<start>", "<unknown>", "a", "line", "<end>"]
 
 
-def test_image_text_loss_by_hand():
-    image = torch.eye(2)
-    text = torch.tensor([[0.6, 0.8], [0.8, 0.6]])
-    # both directions: softmax over (0.6, 0.8), the right one is 0.6
-    expected = np.log(np.exp(0.6) + np.exp(0.8)) - 0.6
-    assert sem_vlm.image_text_loss(image, text, torch.eye(2), 1.0).item() == pytest.approx(
-        expected, abs=1e-6
-    )
+def test_rate_rises_then_is_level_then_falls_to_zero():
+    settings = sem_vlm.Settings(steps=100, cycles=0, warm=5, fall=0.25)
+    rates = [sem_vlm.rate(step, settings) for step in range(100)]
+    assert rates[0] == pytest.approx(0.2)
+    assert set(rates[5:75]) == {1}
+    assert rates[99] == pytest.approx(0.04)
+    assert rates[75:] == sorted(rates[75:], reverse=True)
 
 
-def test_equal_captions_are_positives_of_each_other():
-    image = text = torch.nn.functional.normalize(torch.ones(2, 3), dim=1)
-    loss = sem_vlm.image_text_loss(image, text, torch.ones(2, 2), 10.0).item()
-    assert loss == pytest.approx(np.log(2), abs=1e-6)
+def test_rate_along_two_cosines():
+    settings = sem_vlm.Settings(steps=100, cycles=2)
+    rates = [sem_vlm.rate(step, settings) for step in range(100)]
+    assert rates[:50] == rates[50:]
+    assert rates[25] == pytest.approx(0.5)
 
 
-def test_patch_text_loss_prefers_patches_that_match_their_class():
-    text = torch.eye(3)  # captions of classes 0, 1, 2
-    labels, covered = torch.tensor([0, 1, 2]), torch.zeros(3, 6)
-    covered[1:, 0] = 1.0
-    right = text[0].expand(3, 6, 3).clone()
-    right[1, 0], right[2, 0] = text[1], text[2]
-    wrong = right.clone()
-    wrong[1, 0], wrong[2, 0] = text[2], text[1]
-    losses = [
-        sem_vlm.patch_text_loss(p, covered, labels, text, 5.0, torch.Generator(), each=2)
-        for p in (right, wrong)
-    ]
-    assert losses[0] < 0.1 < losses[1]
+def test_settings_from_the_command_line():
+    assert sem_vlm._settings(None, None, ["stem=0", "seed=3", "world=narrow"]) == {
+        "stem": False,
+        "seed": 3,
+        "world": "narrow",
+    }
+    with pytest.raises(click.BadParameter, match="'stems' is none of world"):
+        sem_vlm._settings(None, None, ["stems=0"])
 
 
-def test_patches_on_a_defect_are_always_shown(pairs):
-    model = open_clip.CLIP(**sem_vlm.architecture(10))
-    covered = pairs.covered(np.arange(6))
-    images, draw = sem_vlm.to_input(pairs.images[:6]), torch.Generator().manual_seed(0)
-    _, patches, which = sem_vlm.see(model, images, covered, 0.2, draw)
-    assert patches.shape == (6, 45, 128)
-    shown = covered.gather(1, which) > sem_vlm.ON_DEFECT
-    assert torch.equal(shown.sum(1), (covered > sem_vlm.ON_DEFECT).sum(1))
-
-
-def test_all_patches_shown_equals_open_clip(pairs):
-    model = open_clip.CLIP(**sem_vlm.architecture(10)).eval()
-    images = sem_vlm.to_input(pairs.images[:2])
-    with torch.inference_mode():
-        covered = pairs.covered(np.arange(2))
-        image, _, _ = sem_vlm.see(model, images, covered, 1.0, torch.Generator())
-        expected = model.encode_image(images, normalize=True)
-    torch.testing.assert_close(image, expected, atol=1e-5, rtol=0)
+@pytest.mark.slow
+@pytest.mark.parametrize("stem", [True, False])
+def test_what_is_written_is_read_as_open_clip_reads_it(tmp_path, stem):
+    settings = sem_vlm.Settings(stem=stem)
+    model = clip.network(sem_vlm.architecture(5, stem)).eval()
+    words = ["<pad>", "<start>", "<unknown>", "line", "<end>"]
+    sem_vlm._finish(tmp_path, settings, model, words, [{"step": 1}])
+    images = np.random.default_rng(0).integers(0, 256, (2, 240, 240), dtype=np.uint8)
+    again = Backbone(sem_vlm_check.source(tmp_path))
+    expected = Backbone(clip.Source(model, None, 0.4, 0.17)).encode_images(images).image
+    np.testing.assert_allclose(again.encode_images(images).image, expected, atol=5e-3)
+    assert again.tokenize(["line"])[0, :3].tolist() == [1, 3, 4]
 
 
 @pytest.mark.slow
@@ -96,7 +101,7 @@ def test_training_resumes_to_the_same_weights(pairs, tmp_path, monkeypatch):
     monkeypatch.setattr(sem_vlm, "LOG_EVERY", 2)
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
-    sem_vlm.train(tmp_path / "whole", SETTINGS, data=pairs, held_out=pairs)
+    sem_vlm.train(tmp_path / "whole", SETTINGS, data=pairs, held_out={"own": pairs})
 
     step = sem_vlm._step
 
@@ -107,11 +112,29 @@ def test_training_resumes_to_the_same_weights(pairs, tmp_path, monkeypatch):
 
     monkeypatch.setattr(sem_vlm, "_step", killed)
     with pytest.raises(KeyboardInterrupt):
-        sem_vlm.train(tmp_path / "killed", SETTINGS, data=pairs, held_out=pairs)
+        sem_vlm.train(tmp_path / "killed", SETTINGS, data=pairs, held_out={"own": pairs})
     assert (tmp_path / "killed" / "sem_vlm_checkpoint.pt").is_file()
     monkeypatch.setattr(sem_vlm, "_step", step)
-    sem_vlm.train(tmp_path / "killed", SETTINGS, data=pairs, held_out=pairs)
+    sem_vlm.train(tmp_path / "killed", SETTINGS, data=pairs, held_out={"own": pairs})
 
     for name in ("sem_vlm.safetensors", "sem_vlm.json"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes()
     assert not (tmp_path / "killed" / "sem_vlm_checkpoint.pt").exists()
+
+
+@pytest.mark.slow
+def test_the_level_part_goes_on_with_more_steps(pairs, tmp_path, monkeypatch):
+    monkeypatch.setattr(sem_vlm, "LOG_EVERY", 2)
+    short = sem_vlm.Settings(n_images=24, steps=5, warm=1, fall=0.4, batch_size=4)
+    more = replace(short, steps=6)
+    folders = [tmp_path / name for name in ("short", "on", "whole")]
+    for folder in folders:
+        folder.mkdir()
+    given = {"data": pairs, "held_out": {}}
+    sem_vlm.train(folders[0], short, **given)
+    level = folders[0] / "sem_vlm_level.pt"
+    level.rename(folders[1] / "sem_vlm_checkpoint.pt")
+    sem_vlm.train(folders[1], more, **given)
+    sem_vlm.train(folders[2], more, **given)
+    on, whole = ((folder / "sem_vlm.safetensors").read_bytes() for folder in folders[1:])
+    assert on == whole
