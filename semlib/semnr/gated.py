@@ -1,7 +1,8 @@
 """The network of the denoisers: a U-Net whose blocks multiply instead of applying a ReLU.
 
-The blocks are those of NAFNet (Chen et al., arXiv 2204.04676) without normalisation and channel
-attention, so that a dark corner of an image does not change a bright one.
+The blocks are those of NAFNet (Chen et al., arXiv 2204.04676) without channel attention; what is
+normalised are the channels of each pixel by itself, so that a dark corner of an image does not
+change a bright one.
 """
 
 from itertools import pairwise
@@ -51,6 +52,8 @@ class Block(nn.Module):
     def __init__(self, channels):
         super().__init__()
         double = 2 * channels
+        self.norm = nn.LayerNorm(channels)  # without it the products of many blocks run away
+        self.mix_norm = nn.LayerNorm(channels)
         self.spread = nn.Conv2d(channels, double, 1)
         self.around = nn.Conv2d(double, double, 3, padding=1, groups=double)  # each one by itself
         self.gather = nn.Conv2d(channels, channels, 1)
@@ -58,10 +61,16 @@ class Block(nn.Module):
         self.out = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x):
-        x = x + self.gather(_gated(self.around(self.spread(x))))
-        return x + self.out(_gated(self.mix(x)))
+        y = self.spread(_each_pixel(self.norm, x))
+        x = x + self.gather(_gated(self.around(y)))
+        return x + self.out(_gated(self.mix(_each_pixel(self.mix_norm, x))))
 
 
 def _gated(x):
     first, second = torch.chunk(x, 2, dim=1)
-    return first * second.clamp(-3, 3)  # without a limit the products of many blocks run away
+    return first * second
+
+
+def _each_pixel(norm, x):
+    """Normalise the channels of each pixel: N C H W in and out."""
+    return norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
