@@ -90,11 +90,6 @@ def shots(place, table, size):
     return np.stack(images), np.stack(masks)
 
 
-def shape(place, row):
-    """Height and width of a listed image without its data bar."""
-    return read.listed(place, row)[0].shape
-
-
 def reading(dataset):
     """How a later lot is to be read like the images of a study, see `store.save`."""
     table = [] if dataset == "synthetic" else datasets.load_manifest(dataset)

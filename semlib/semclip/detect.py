@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
 from semlib import paths
-from semlib.images import databar, folder, lot
-from semlib.semclip import data, inspection, keeping, learners, learning, store
+from semlib.images import databar, folder, lot, read
+from semlib.semclip import data, inspection, keeping, learners, store
 from semlib.semclip.backbone import Backbone
 from semlib.semclip.clip import OURS
 from semlib.semclip.prompts import Prompts
@@ -47,25 +51,25 @@ def run(
     paths.check_writable(out, "name another folder with --out")
     passed_over = [(file.as_posix(), why) for file, why in folder.listing(images).passed_over]
     if model is not None:
-        learnt, words, reading = keeping.load(model, method)
-        reading["bar"] = databar.option(bar or reading["bar"])
-        table = lot.describe(images, reading["bar"], masked=False)
-        _read_as_taught(table, reading["range"])
+        learnt = keeping.load(model, method)
+        learnt.reading["bar"] = databar.option(bar or learnt.reading["bar"])
+        table = lot.describe(images, learnt.reading["bar"], masked=False)
+        _read_as_taught(table, learnt.reading["range"])
     elif shots is None:
         learnt = None
-        table = lot.describe(images, databar.option(bar or "auto"), masked=False)
+        table = lot.describe(images, bar or "auto", masked=False)
     else:
-        reading = dict(store.READING)
-        reading["bar"] = databar.option(bar or reading["bar"])
+        place = Path(shots)
+        reading = store.READING | {"bar": databar.option(bar or "auto")}
         words = Prompts.load(prompts)
-        taught = lot.describe(Path(shots), reading["bar"])
-        data.check_shots(Path(shots), taught, words)
+        taught = lot.describe(place, reading["bar"])
+        data.check_shots(place, taught, words)
         table = lot.describe(images, reading["bar"], masked=False)
         reading["range"] = _read_alike(taught, table)
         net = Backbone(backbone or OURS, pretrained)
-        learnt = learning.learn(net, words, Path(shots), taught, out, method)
+        learnt = _learn(net, words, place, taught, reading, out, method)
     if learnt:
-        keeping.save(learnt, words, reading, out / "model")
+        keeping.save(learnt, out / "model")
     beside = Path(reference) if reference else None
     return inspection.inspect(learnt, images, table, out, passed_over, beside)
 
@@ -91,3 +95,65 @@ def _read_as_taught(table, rule):
         table["notes"] = [f"{notes}; {note}".lstrip("; ") for notes in table["notes"]]
     else:
         table["range"] = rule
+
+
+def _learn(backbone, prompts, place, table, reading, out, method):
+    """A `keeping.Learnt` from the shots that `table` describes; writes shots.csv and methods.csv.
+
+    Without a `method` those that can learn from the shots are compared.
+    """
+    images, masks = data.shots(place, table, backbone.image_size)
+    _note_masks(prompts, place, table, masks, out)
+    shots = learners.Shots(images, table["label"].to_numpy(str), masks)
+    possible = learners.possible(shots, prompts)
+    compared = pd.DataFrame(columns=learners.COLUMNS)
+    if method:
+        learners.check(method, shots, prompts)
+    elif len(possible) == 1:
+        (method,) = possible
+    else:
+        compared = learners.compare(possible, shots, backbone, prompts)
+        method = learners.PIXELS if compared.empty else compared["method"].iloc[0]
+        _say(compared, method)
+    used = compared["method"] == method
+    inspection.write(compared.assign(used=used), out / "methods.csv", by="method")
+    shapes = [read.listed(place, row)[0].shape for row in table.itertuples()]
+    nm = pd.to_numeric(table["pixel_nm"], errors="coerce")
+    return keeping.Learnt(
+        method,
+        learners.fit(method, shots, backbone, prompts),
+        prompts,
+        reading,
+        shots,
+        threshold=learners.THRESHOLD if compared.empty else float(compared["threshold"].iloc[0]),
+        shot_shape=tuple(int(side) for side in np.median(shapes, axis=0)),
+        shot_nm=float(nm.median()) if nm.notna().all() else None,
+        compared=compared.to_dict("records"),
+        backbone=backbone.settings,
+    )
+
+
+def _say(compared, method):
+    if compared.empty:
+        print(f"one shot of each class: nothing to compare on, so {method} is used")
+        return
+    print(compared.round(3).to_string(index=False))
+    print(
+        f"used: {method}, best on {compared['shots'].iloc[0]} shots left out (--method overrules)"
+    )
+
+
+def _note_masks(prompts, place, table, masks, out):
+    """Say which masks disagree with their label, and write how each shot was read and marked."""
+    masked = table["mask_path"] != ""
+    marked = masks.mean((1, 2))
+    normal = prompts.positions(table["label"]) == prompts.normal
+    for i in np.flatnonzero(masked & ((marked > 0) == normal)):
+        note = f"its mask marks {'a defect' if normal[i] else 'nothing'}"
+        tqdm.write(f"{place / table['path'][i]} is {table['label'][i]!r}, but {note}")
+        table.loc[i, "notes"] = f"{table['notes'][i]}; {note}".lstrip("; ")
+    about = table.rename(columns={"path": "file"}).assign(marked=marked.round(4))
+    columns = ["file", "label", "mask_path", "mask_rule", "marked", *inspection.READ]
+    inspection.write(about[columns], out / "shots.csv")
+    if not masked.any() and not normal.all():
+        tqdm.write(f"{place} has no masks: the Transformation Layers stay untrained")

@@ -4,8 +4,10 @@ from itertools import product
 
 import numpy as np
 import torch
+from scipy.ndimage import gaussian_filter
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import average_precision_score
+from sklearn.model_selection import PredefinedSplit, cross_val_predict
 
 from semlib.semclip.episodes import Method, Result
 from semlib.semclip.filters import KINDS, classes_of_pixels, draw, standardised
@@ -19,48 +21,65 @@ FOLDS = 4
 SETTINGS = [*product((True, False), (6, 4), (None, 8))]
 
 
-def forest(values, *, seed=0):
-    """Random forest of pixels; `values` are the `filters.filters` of all images of the pool.
-
-    Standardised images or not, width of the filters and depth are chosen on the shots alone, see
-    `chosen`. The map is 1 - P(defect-free), the image's score and classes are those of its
-    likeliest 0.25 % of pixels. All of it is our choice.
-    """
+def forest(values):
+    """`PixelForest` as a method; `values` are the `filters.filters` of all images of the pool."""
 
     def run(pool, episode):
         shots = episode.support
-        grid = values.shape[1:3]
-        pixels = classes_of_pixels(pool.masks[shots], pool.labels[shots], pool.normal, grid)
-        setting = chosen(values[shots], pixels, pool.normal, seed)
-        trees = fitted(look(values[shots], setting), pixels, setting, seed, TREES)
-        inputs = (look(values[[i]], setting) for i in episode.test)
-        return result(trees, inputs, pool)
+        trees = PixelForest(pool.normal)
+        trees.fit(values[shots], pool.masks[shots], pool.labels[shots])
+        shape = pool.images.shape[1:]
+        maps, whole = trees.predict(values[episode.test], len(pool.classes), shape)
+        return Result(whole, maps, 1 - whole[:, pool.normal])
 
     return Method("random forest", "labels + masks", run)
 
 
-def result(trees, inputs, pool):
-    """`Result` of a fitted classifier of pixels for inputs (1, h, w, F) of one image after another.
+class PixelForest:
+    """Random forest that gives each pixel a class by its filters, learnt from a few marked images.
 
-    Probabilities of the classes are the mean over the `TOP` of the pixels, the likeliest defects.
+    Standardised images or not, width of the filters and depth are chosen on the shots alone, see
+    `chosen`. All of it is our choice.
+
+    `normal` is the number of the defect-free class.
+    """
+
+    def __init__(self, normal):
+        self.normal = normal
+
+    def fit(self, values, masks, classes):
+        """Learn from filters (n, h, w, F), masks (n, H, W) and classes (n,); returns itself."""
+        pixels = classes_of_pixels(masks, classes, self.normal, values.shape[1:3])
+        self.setting = chosen(values, pixels, self.normal)
+        drawn = draw(pixels)
+        inputs = look(values, self.setting)
+        inputs = inputs.reshape(-1, inputs.shape[-1])[drawn]
+        self.trees = _forest(self.setting, TREES).fit(inputs, pixels.ravel()[drawn])
+        return self
+
+    def predict(self, values, count, shape):
+        """`read_off` for filters (n, h, w, F)."""
+        inputs = (look(values[[i]], self.setting)[0] for i in range(len(values)))
+        return read_off(self.trees, inputs, count, self.normal, shape)
+
+
+def read_off(trees, inputs, count, normal, shape, blur=0.0):
+    """Maps float32 (n, H, W) of a `shape`, and probabilities of `count` classes (n, C).
+
+    Takes fitted trees and what they see of one image after another, (h, w, F). A map is 1 -
+    P(defect-free) of the pixels, smoothed by `blur` of them; the probabilities of an image are
+    those of its likeliest defects, see `top_mean`.
     """
     maps = []
     whole = []
-    for one in inputs:
-        probabilities = pixel_probabilities(trees, one[0], len(pool.classes))  # h w C
-        maps.append(1 - probabilities[..., pool.normal])
-        whole.append(top_mean(probabilities, pool.normal))
-    whole = np.stack(whole)
-    maps = enlarge(torch.from_numpy(np.stack(maps)), pool.images.shape[1:]).numpy()
-    return Result(whole, maps, 1 - whole[:, pool.normal])
-
-
-def pixel_probabilities(trees, inputs, count):
-    """Probabilities float32 (h, w, C) of `count` classes; those without a pixel get 0."""
-    flat = trees.predict_proba(inputs.reshape(-1, inputs.shape[-1]))
-    probabilities = np.zeros((len(flat), count), np.float32)
-    probabilities[:, trees.classes_] = flat
-    return probabilities.reshape(*inputs.shape[:-1], count)
+    for one in inputs:  # one image at a time: the inputs of all would be gigabytes
+        probabilities = np.zeros((*one.shape[:2], count), np.float32)  # a class without shots: 0
+        likely = trees.predict_proba(one.reshape(-1, one.shape[-1]))
+        probabilities[..., trees.classes_] = likely.reshape(*one.shape[:2], -1)
+        probabilities = gaussian_filter(probabilities, blur, axes=(0, 1))
+        maps.append(1 - probabilities[..., normal])
+        whole.append(top_mean(probabilities, normal))
+    return enlarge(torch.from_numpy(np.stack(maps)), shape).numpy(), np.stack(whole)
 
 
 def top_mean(probabilities, normal):
@@ -70,7 +89,7 @@ def top_mean(probabilities, normal):
     return flat[np.argpartition(flat[:, normal], kept - 1)[:kept]].mean(0)
 
 
-def chosen(values, pixels, normal, seed):
+def chosen(values, pixels, normal):
     """The one of `SETTINGS` with the best average precision on shots that its forest did not see.
 
     Takes filters (n, h, w, F) and classes of pixels (n, h, w) of the shots, see `folds`. With
@@ -79,8 +98,8 @@ def chosen(values, pixels, normal, seed):
     marked = (pixels != normal).any((1, 2))
     if marked.sum() < 2:
         return SETTINGS[0]
-    drawn = draw(pixels, np.random.default_rng(seed), each=150, most=4000)
-    fold = folds(marked)[drawn // pixels[0].size]  # of each drawn pixel
+    drawn = draw(pixels, each=150, most=4000)
+    split = PredefinedSplit(folds(marked)[drawn // pixels[0].size])  # by the image of each pixel
     truth = pixels.ravel()[drawn] != normal
     weights = _stand_for(pixels, drawn)
     looks = {}  # of the drawn pixels; a setting with fewer Gaussians takes the first columns
@@ -91,11 +110,8 @@ def chosen(values, pixels, normal, seed):
     for setting in SETTINGS:
         standard, scales, _ = setting
         flat = looks[standard][:, : KINDS * scales]
-        defect = np.zeros(len(drawn))
-        for number in range(fold.max() + 1):
-            held = fold == number
-            trees = _forest(setting, seed, 10).fit(flat[~held], truth[~held])
-            defect[held] = trees.predict_proba(flat[held])[:, 1]
+        held_out = {"cv": split, "method": "predict_proba"}
+        defect = cross_val_predict(_forest(setting, 10), flat, truth, **held_out)[:, 1]
         scores.append(average_precision_score(truth, defect, sample_weight=weights))
     return SETTINGS[int(np.argmax(scores))]
 
@@ -123,13 +139,6 @@ def look(values, setting):
     return standardised(values) if standard else values.astype(np.float32)
 
 
-def fitted(inputs, pixels, setting, seed, count):
-    """A forest of `count` trees, learnt from pixels drawn from inputs (n, h, w, F)."""
-    drawn = draw(pixels, np.random.default_rng(seed))
-    flat = inputs.reshape(-1, inputs.shape[-1])[drawn]
-    return _forest(setting, seed, count).fit(flat, pixels.ravel()[drawn])
-
-
-def _forest(setting, seed, count):
-    options = {"max_depth": setting[2], "min_samples_leaf": LEAF, "random_state": seed}
+def _forest(setting, count):
+    options = {"max_depth": setting[2], "min_samples_leaf": LEAF, "random_state": 0}
     return RandomForestClassifier(count, **options)

@@ -5,6 +5,7 @@ import html
 import io
 
 import numpy as np
+import pandas as pd
 from matplotlib import colormaps
 from PIL import Image, ImageDraw, ImageFont
 from skimage.segmentation import find_boundaries
@@ -14,10 +15,16 @@ from semlib import paths, plots
 OPACITY = 0.6  # of the colour where the anomaly is 1
 SHOWN = 200  # images on the page at most
 WIDTH = 300  # pixels of a picture on the page
-STYLE = """body{font:15px/1.45 system-ui,sans-serif;margin:1.5em auto;max-width:1300px}
-.lot{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:14px}
-figure{margin:0}img{width:100%;display:block}figcaption{font-size:13px;overflow-wrap:anywhere}
-table{border-collapse:collapse}td,th{padding:2px 10px;text-align:right}"""
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>What was found</title>\
+<style>body{{font:15px/1.45 system-ui,sans-serif;margin:1.5em auto;max-width:1300px}}
+.lot{{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:14px}}
+figure{{margin:0}}img{{width:100%;display:block}}figcaption{{font-size:13px;overflow-wrap:anywhere}}
+table{{border-collapse:collapse}}td,th{{padding:2px 10px;text-align:right}}</style></head><body>
+{body}
+</body></html>
+"""
+OUTLINES = "<p>Outlines are the masks (masks/). Positions are in pixels from the upper left.</p>"
 
 
 def overlay(image, anomaly, mask):
@@ -47,17 +54,25 @@ def draw_scale(picture, pixel_nm):
     draw.text((right - length / 2, low - 2 * gap), label, **look)
 
 
-def page(file, title, remarks, compared, table, defects, overlays):
-    """Write one HTML page that needs no other file and no network: what was found, worst first.
+def page(out, method, compared, table, skipped, beside):
+    """Write ``index.html``, which needs no other file and no network: what was found, worst first.
 
-    `remarks` are sentences; `compared` is the table of the methods, `table` that of the images,
-    `defects` that of all defects; `overlays` is the folder of the pictures.
+    `out` is the folder of the results; `compared` is the table of the methods, `table` that of the
+    images; `skipped` counts the files left out; `beside` is the folder of references, or None.
     """
     table = table.sort_values("anomaly_score", ascending=False, kind="stable")
-    counts = table["class"].value_counts().rename("images").to_frame()
-    parts = [f"<h1>{html.escape(title)}</h1>"]
-    parts += [f"<p>{html.escape(remark)}</p>" for remark in remarks]
-    parts.append(counts.to_html(border=0))
+    file = out / "defects.csv"
+    defects = pd.read_csv(file) if file.is_file() else pd.DataFrame(columns=["file"])
+    parts = [
+        "<h1>What was found</h1>",
+        f"<p>{len(table)} images, {len(defects)} defects; method: {method}.</p>",
+    ]
+    if beside:
+        parts.append("<p>Maps show what differs from the reference image of the same name.</p>")
+    if skipped:
+        parts.append(f"<p>{skipped} files were left out, see skipped.csv.</p>")
+    parts.append(OUTLINES)
+    parts.append(table["class"].value_counts().rename("images").to_frame().to_html(border=0))
     if len(compared):
         parts.append("<h2>Methods, on shots they did not learn from</h2>")
         parts.append(compared.to_html(border=0, index=False, float_format="%.3f"))
@@ -66,17 +81,14 @@ def page(file, title, remarks, compared, table, defects, overlays):
         parts.append(f"<p>The first {SHOWN} of {len(table)}; all are in results.csv.</p>")
     parts.append('<div class="lot">')
     for row in table.head(SHOWN).itertuples():
-        parts.append(_figure(row, defects[defects["file"] == row.file], overlays))
+        parts.append(_figure(row, defects[defects["file"] == row.file], out / "overlays"))
     parts.append("</div>")
-    head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>'
-    body = "\n".join(parts)
-    text = f'<!doctype html>\n<html lang="en"><head>{head}</head><body>\n{body}\n</body></html>\n'
-    with paths.atomic(file) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    with paths.atomic(out / "index.html") as temporary:
+        temporary.write_text(PAGE.format(body="\n".join(parts)), encoding="utf-8")
 
 
 def _figure(row, own, overlays):
-    """One image of the page: its picture, class, score and largest defects."""
+    """One image of the page: its picture, class, score and worst defect."""
     with Image.open(overlays / row.overlay) as picture:
         picture.thumbnail((WIDTH, WIDTH * 2))
         packed = io.BytesIO()
@@ -87,7 +99,6 @@ def _figure(row, own, overlays):
     if len(own):
         first = own.iloc[0]
         text += f", the worst at x {first['x']:.0f}, y {first['y']:.0f}, {first['area_px']:.0f} px"
-        if first["size_nm"] == first["size_nm"] and first["size_nm"] != "":
-            text += f", {first['size_nm']:.0f} nm"
+        text += f", {first['size_nm']:.0f} nm" if pd.notna(first["size_nm"]) else ""
     source = f"data:image/jpeg;base64,{picture}"
     return f'<figure><img alt="" src="{source}"><figcaption>{text}</figcaption></figure>'

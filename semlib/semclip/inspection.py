@@ -24,12 +24,13 @@ def inspect(learnt, place, table, out, passed_over, beside=None):
     Takes a `keeping.Learnt`, or None where references in the folder `beside` are all there is, and
     `lot.describe` of the images. Returns the table of results.csv.
     """
-    results = out / "results.csv"
     table["overlay"] = table["image_id"] + ".png"
     version = keeping.version(out / "model") if learnt else BESIDE
     lines, todo = _continue(place, table.assign(version=version), out, beside)
-    found = _earlier_defects(out, lines)
-    write(pd.DataFrame(lines), results)  # without old lines, before an overlay is drawn anew
+    marked = _earlier_defects(out, lines)
+    write(
+        pd.DataFrame(lines), out / "results.csv"
+    )  # without old lines, before an overlay is drawn anew
     unreadable = []
     for number, row in enumerate(tqdm(todo, desc="detect", unit="image"), 1):
         try:
@@ -37,20 +38,22 @@ def inspect(learnt, place, table, out, passed_over, beside=None):
             other = read.listed(beside, _partner(beside, row))[0] if beside else None
             line, defects = _look(learnt, row, image, out, other)
             lines.append(line)
-            found.append(defects)
+            marked.append(defects)
         except (ValueError, OSError) as error:
             unreadable.append((row.path, str(error)))
         if number % CHUNK == 0:
-            _write_tables(lines, found, out)
+            _write_tables(lines, marked, out)
     if not lines:
         raise ValueError(f"none of {len(table)} images can be used: {unreadable[0][1]}")
-    _write_tables(lines, found, out)
+    _write_tables(lines, marked, out)
     skipped = pd.DataFrame(passed_over + unreadable, columns=["file", "reason"])
     write(skipped, out / "skipped.csv")
     if len(skipped):
         tqdm.write(f"{len(skipped)} files left out, listed in {out / 'skipped.csv'}")
-    table = pd.read_csv(results, keep_default_na=False)
-    _page(learnt, table, out, beside, len(skipped))
+    table = pd.read_csv(out / "results.csv", keep_default_na=False)
+    method = learnt.method if learnt else BESIDE
+    compared = pd.DataFrame(learnt.compared if learnt else [])
+    gallery.page(out, method, compared, table, len(skipped), beside)
     return table
 
 
@@ -63,9 +66,9 @@ def write(table, file, by="file"):
         table.sort_values(by, kind="stable").to_csv(temporary, index=False, lineterminator="\n")
 
 
-def _write_tables(lines, found, out):
+def _write_tables(lines, marked, out):
     """Defects first: a line of results.csv says that those of its image are there."""
-    defects = pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+    defects = pd.concat(marked, ignore_index=True) if marked else pd.DataFrame()
     write(defects, out / "defects.csv")
     write(pd.DataFrame(lines), out / "results.csv")
 
@@ -73,30 +76,30 @@ def _write_tables(lines, found, out):
 def _look(learnt, row, image, out, other=None):
     """Write mask and overlay of an image; returns its line of results.csv and its defects."""
     pixel_nm = float(row.pixel_nm) if row.pixel_nm else None
-    seen = None
+    look = None
     threshold = learners.THRESHOLD
     classes = NO_CLASSES
     if learnt:
         sides = looking.window(image.shape, learnt.shot_shape, pixel_nm, learnt.shot_nm)
-        seen = looking.look(learnt.model, image, learnt.side, sides)
+        look = looking.look(learnt.model, image, learnt.side, sides)
         threshold = learnt.threshold
         classes = learnt.model.classes
     if other is not None:
-        seen = looking.look_beside(seen, image, other)
+        look = looking.look_beside(look, image, other)
         threshold = learners.THRESHOLD
-    mask = looking.mask_of(seen.anomaly, threshold)
+    mask = looking.mask_of(look.anomaly, threshold)
     with paths.atomic(out / "masks" / row.overlay) as temporary:
         Image.fromarray(np.uint8(255 * mask)).save(temporary)
-    picture = Image.fromarray(gallery.overlay(image, seen.anomaly, mask))
+    picture = Image.fromarray(gallery.overlay(image, look.anomaly, mask))
     gallery.draw_scale(picture, row.pixel_nm)
     with paths.atomic(out / "overlays" / row.overlay) as temporary:
         picture.save(temporary)
-    defects = looking.defects(mask, seen.anomaly, pixel_nm)
+    defects = looking.defects(mask, look.anomaly, pixel_nm)
     defects.insert(0, "file", row.path)
-    line = {"file": row.path, "class": classes[int(seen.probabilities.argmax())]}
-    shares = [round(float(value), 4) for value in seen.probabilities]
+    line = {"file": row.path, "class": classes[int(look.probabilities.argmax())]}
+    shares = [round(float(value), 4) for value in look.probabilities]
     line |= dict(zip(classes, shares, strict=True))
-    line |= {"anomaly_score": round(seen.score, 4), "defects": len(defects), "tiles": seen.tiles}
+    line |= {"anomaly_score": round(look.score, 4), "defects": len(defects), "tiles": look.tiles}
     line |= {name: getattr(row, name) for name in ("overlay", *READ, "key")}
     return line, defects
 
@@ -137,17 +140,14 @@ def _continue(place, table, out, beside=None):
         parts = _content(place, row, beside), *row
         keys.append(hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16])
     table = table.assign(key=keys)
-    drawn = np.array([_drawn(out, name) for name in table["overlay"]], bool)
-    holds = table["key"].isin(list(earlier)) & drawn
+    pictures = [out / "overlays", out / "masks"]
+    drawn = [all((place / name).is_file() for place in pictures) for name in table["overlay"]]
+    holds = table["key"].isin(list(earlier)) & np.array(drawn)
     lines = [earlier.pop(key) for key in table["key"][holds]]
     for line in earlier.values():
-        for folder in ("overlays", "masks"):
-            (out / folder / Path(line["overlay"]).name).unlink(missing_ok=True)
+        for place in pictures:
+            (place / Path(line["overlay"]).name).unlink(missing_ok=True)
     return lines, list(table[~holds].itertuples())
-
-
-def _drawn(out, name):
-    return (out / "overlays" / name).is_file() and (out / "masks" / name).is_file()
 
 
 def _earlier_defects(out, lines):
@@ -156,21 +156,3 @@ def _earlier_defects(out, lines):
         return []
     table = pd.read_csv(out / "defects.csv", dtype=str, keep_default_na=False)
     return [table[table["file"].isin([line["file"] for line in lines])]]
-
-
-def _page(learnt, table, out, beside, skipped):
-    """Write index.html."""
-    defects = pd.DataFrame(columns=["file", *looking.COLUMNS])
-    if (out / "defects.csv").is_file():
-        defects = pd.read_csv(out / "defects.csv")
-    compared = pd.DataFrame(learnt.compared if learnt else [])
-    method = learnt.method if learnt else BESIDE
-    remarks = [f"{len(table)} images, {len(defects)} defects; method: {method}."]
-    if beside:
-        remarks.append("Maps show what differs from the reference image of the same name.")
-    if skipped:
-        remarks.append(f"{skipped} files were left out, see skipped.csv.")
-    remarks.append("Outlines are the masks (masks/). Positions are in pixels from the upper left.")
-    gallery.page(
-        out / "index.html", "What was found", remarks, compared, table, defects, out / "overlays"
-    )

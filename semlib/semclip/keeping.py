@@ -21,6 +21,9 @@ from semlib.semclip.prompts import Prompts
 
 ABOUT = "detect.json"
 SHOTS = "shots"
+# of `Learnt`, in the order of the file
+WRITTEN = ["method", "threshold", "shots", "shot_shape", "shot_nm", "compared", "backbone"]
+WRITTEN += ["prompts", "reading"]
 
 
 @dataclass
@@ -29,6 +32,8 @@ class Learnt:
 
     method: str
     model: object  # fitted: predict, anomaly_scores, classes
+    prompts: Prompts
+    reading: dict  # how the shots were read, see `store.save`
     shots: Shots | None = None
     threshold: float = learners.THRESHOLD
     shot_shape: tuple = ()  # median height and width of the shots' files; () for unknown
@@ -44,15 +49,7 @@ class Learnt:
         return self.model.backbone.image_size
 
 
-def fit(method, shots, backbone, prompts, sem_clip=None):
-    """Train a method of `learners.NAMES` on `Shots`; a fitted `sem_clip` is not trained again."""
-    if method == learners.SEM_CLIP and sem_clip is not None:
-        return sem_clip
-    make = learners.makers(backbone, prompts, masked=bool(shots.masks.any()))
-    return make[method]().fit(*shots)
-
-
-def save(learnt, prompts, reading, folder):
+def save(learnt, folder):
     """Write a `Learnt`: SEM-CLIP by `store.save`, the shots as PNG as they were learnt, the rest.
 
     A model that came without shots stays without.
@@ -60,7 +57,7 @@ def save(learnt, prompts, reading, folder):
     folder = Path(folder)
     part = learnt.model.model if learnt.method == learners.PIXELS else learnt.model
     if isinstance(part, SemClip):
-        store.save(part, folder, reading)
+        store.save(part, folder, learnt.reading)
     if learnt.shots is None:
         return
     names = []
@@ -72,10 +69,8 @@ def save(learnt, prompts, reading, folder):
     for file in (folder / SHOTS).glob("*.png"):  # of an earlier run with more shots
         if int(file.stem.split("_")[0]) >= len(names):
             file.unlink()
-    about = {"method": learnt.method, "threshold": learnt.threshold, "shots": names}
-    about |= {"shot_shape": learnt.shot_shape, "shot_nm": learnt.shot_nm}
-    about |= {"compared": learnt.compared, "backbone": learnt.backbone}
-    about |= {"prompts": asdict(prompts), "reading": reading}
+    about = {name: getattr(learnt, name) for name in WRITTEN}
+    about |= {"shots": names, "prompts": asdict(learnt.prompts)}
     with paths.atomic(folder / ABOUT) as temporary:
         temporary.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
@@ -83,7 +78,7 @@ def save(learnt, prompts, reading, folder):
 def load(folder, method=None):
     """Read a `Learnt`, learn again what is not kept; `method` overrules the one that was chosen.
 
-    Returns it, the prompts and the reading. A folder of `store.save` alone is SEM-CLIP.
+    A folder of `store.save` alone is SEM-CLIP.
     """
     folder = Path(folder)
     sem_clip = store.load(folder) if (folder / store.ABOUT).is_file() else None
@@ -92,30 +87,24 @@ def load(folder, method=None):
             raise ValueError(f"{folder} holds no saved SemClip model: it has no {store.ABOUT}")
         if method not in (None, learners.SEM_CLIP):
             raise ValueError(f"{folder} keeps no shots, so {method} cannot learn: give --shots")
-        return Learnt(learners.SEM_CLIP, sem_clip), sem_clip.prompts, store.reading(folder)
+        return Learnt(learners.SEM_CLIP, sem_clip, sem_clip.prompts, store.reading(folder))
     try:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         shots = _shots(folder / SHOTS, about["shots"])
         prompts = Prompts(**about["prompts"])
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(f"{folder} holds no model of detect: {error}") from error
-    chosen = method or about["method"]
-    threshold = about["threshold"]
-    if chosen != about["method"]:
-        rows = [row for row in about["compared"] if row["method"] == chosen]
-        threshold = rows[0]["threshold"] if rows else learners.THRESHOLD
-    check(chosen, shots, prompts)
-    backbone = sem_clip.backbone if sem_clip else Backbone(**about["backbone"])
-    model = fit(chosen, shots, backbone, prompts, sem_clip)
-    more = tuple(about["shot_shape"]), about["shot_nm"], about["compared"], about["backbone"]
-    return Learnt(chosen, model, shots, threshold, *more), prompts, about["reading"]
-
-
-def check(method, shots, prompts):
-    """Refuse a method that cannot learn from these shots."""
-    possible = learners.possible(shots, prompts)
-    if method not in possible:
-        raise ValueError(f"{method} cannot learn from these shots: use {', '.join(possible)}")
+    if method not in (None, about["method"]):
+        thresholds = {row["method"]: row["threshold"] for row in about["compared"]}
+        about["threshold"] = thresholds.get(method, learners.THRESHOLD)
+        about["method"] = method
+    learners.check(about["method"], shots, prompts)
+    model = sem_clip
+    if sem_clip is None or about["method"] != learners.SEM_CLIP:
+        backbone = sem_clip.backbone if sem_clip else Backbone(**about["backbone"])
+        model = learners.fit(about["method"], shots, backbone, prompts)
+    about |= {"shots": shots, "prompts": prompts, "shot_shape": tuple(about["shot_shape"])}
+    return Learnt(model=model, **about)
 
 
 def version(folder):
@@ -127,9 +116,7 @@ def version(folder):
 
 
 def _shots(folder, names):
-    images = []
-    masks = []
-    for stem, _ in names:
-        images.append(np.array(Image.open(folder / f"{stem}.png")))
-        masks.append(np.array(Image.open(folder / f"{stem}_mask.png")) > 0)
+    """The `Shots` that `save` wrote as PNG."""
+    images = [np.array(Image.open(folder / f"{stem}.png")) for stem, _ in names]
+    masks = [np.array(Image.open(folder / f"{stem}_mask.png")) > 0 for stem, _ in names]
     return Shots(np.stack(images), np.array([label for _, label in names]), np.stack(masks))

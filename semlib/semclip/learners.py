@@ -1,16 +1,15 @@
 """What `detect` can learn from shots, behind one interface, and which of it is best for these."""
 
-from collections.abc import Callable
+from math import isqrt
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 from sklearn.metrics import precision_recall_curve
-from tqdm import tqdm
+from tqdm import trange
 
 from semlib.semclip import filters, forest, patchcore, pixels, scores
-from semlib.semclip.episodes import Pool
 from semlib.semclip.maps import enlarge
 from semlib.semclip.model import Prediction, SemClip
 
@@ -20,9 +19,10 @@ FOREST = "random forest"
 PATCHCORE = "PatchCore"
 NAMES = (SEM_CLIP, PIXELS, FOREST, PATCHCORE)
 FOLDS = 6  # most trainings of a method for the comparison
+COLUMNS = ["method", "F1-max", "pAUROC", "accuracy", "shots", "threshold"]  # of `compare`
 THRESHOLD = 0.5  # of a map where nothing could be compared
 VGG_SIZE = 144  # pixels that VGG16 gets for PatchCore
-SCORES = ["F1-max", "pAUROC", "accuracy"]
+BANK = 1000  # patches that PatchCore keeps
 FAR = 1.5  # times the largest distance of a defect-free patch from the others: a map of one half
 
 
@@ -35,32 +35,24 @@ class Shots(NamedTuple):
 
 
 class Forest:
-    """The random forest of `forest.forest` for images: ``fit(...).predict(images)``."""
+    """`forest.PixelForest` for images: ``fit(images, labels, masks).predict(images)``."""
 
-    def __init__(self, prompts, *, seed=0):
+    def __init__(self, prompts):
         self.prompts = prompts
         self.classes = prompts.classes
-        self.seed = seed
+        self.trees = forest.PixelForest(prompts.normal)
 
     def fit(self, images, labels, masks):
         """Learn from uint8 images (N, H, W), names of classes and bool masks (N, H, W)."""
         values = filters.filters(images, step=pixels.STEP)
-        numbers = self.prompts.positions(labels)
-        normal = self.prompts.normal
-        kinds = filters.classes_of_pixels(masks, numbers, normal, values.shape[1:3])
-        self.setting = forest.chosen(values, kinds, normal, self.seed)
-        inputs = forest.look(values, self.setting)
-        self.trees = forest.fitted(inputs, kinds, self.setting, self.seed, forest.TREES)
+        self.trees.fit(values, masks, self.prompts.positions(labels))
         return self
 
     def predict(self, images):
         """`Prediction` for uint8 images (N, H, W)."""
         values = filters.filters(images, step=pixels.STEP)
-        inputs = (forest.look(values[[i]], self.setting) for i in range(len(values)))
-        nothing = np.zeros(len(images), int)
-        pool = Pool(images, nothing, images, self.classes, self.prompts.normal)
-        result = forest.result(self.trees, inputs, pool)
-        return Prediction(result.probabilities, result.maps)
+        maps, whole = self.trees.predict(values, len(self.classes), images.shape[1:])
+        return Prediction(whole, maps)
 
     def anomaly_scores(self, prediction):
         """One score an image (N,): 1 - P(defect-free)."""
@@ -80,25 +72,23 @@ class PatchCore:
         if len(images) < 2:
             raise ValueError("one defect-free shot tells no limit: give two or more")
         tokens = patchcore.vgg_features(images, size=VGG_SIZE).tokens
-        points = [torch.from_numpy(one).float() for one in tokens]
+        points = torch.from_numpy(tokens).float()  # N P D
         farthest = 0.0
-        for i, one in enumerate(points):  # leave one shot out: what defect-free patches may be
-            others = torch.cat(points[:i] + points[i + 1 :])
-            squared, _ = patchcore.nearest(one, patchcore.coreset(others, 1000))
+        for i, shot in enumerate(points):  # leave one out: how far defect-free patches may be
+            others = torch.cat([points[:i], points[i + 1 :]]).flatten(0, 1)
+            squared, _ = patchcore.nearest(shot, patchcore.coreset(others, BANK))
             farthest = max(farthest, float(squared.max().sqrt()))
         self.limit = FAR * farthest
-        self.memory = patchcore.coreset(torch.cat(points), 1000)
+        self.memory = patchcore.coreset(points.flatten(0, 1), BANK)
         return self
 
     def predict(self, images):
         """`Prediction` for uint8 images (N, H, W)."""
         tokens = patchcore.vgg_features(images, size=VGG_SIZE).tokens
-        side = round(tokens.shape[1] ** 0.5)
-        maps = []
-        for one in tokens:
-            squared, _ = patchcore.nearest(torch.from_numpy(one).float(), self.memory)
-            maps.append(squared.sqrt().view(side, side))
-        maps = enlarge(torch.stack(maps), images.shape[1:]).numpy()
+        points = [torch.from_numpy(image).float() for image in tokens]
+        distances = torch.stack([patchcore.nearest(one, self.memory)[0].sqrt() for one in points])
+        side = isqrt(tokens.shape[1])
+        maps = enlarge(distances.view(-1, side, side), images.shape[1:]).numpy()
         maps = maps / (maps + self.limit)
         defect = maps.max((1, 2))
         return Prediction(np.stack([1 - defect, defect], 1), maps)
@@ -108,9 +98,9 @@ class PatchCore:
         return prediction.class_probabilities[:, 1]
 
 
-def makers(backbone, prompts, *, masked):
-    """Functions that make each method anew, unfitted, by name; `masked`: shots have masks."""
-    sem_clip = SemClip(backbone, prompts, transformation=masked)
+def makers(backbone, prompts, shots):
+    """Functions that make each method anew, unfitted, by name."""
+    sem_clip = SemClip(backbone, prompts, transformation=bool(shots.masks.any()))
     return {
         SEM_CLIP: sem_clip.changed,
         PIXELS: lambda: pixels.SemClipPixels(sem_clip.changed()),
@@ -119,12 +109,23 @@ def makers(backbone, prompts, *, masked):
     }
 
 
+def fit(method, shots, backbone, prompts):
+    """Train one of `NAMES` on `Shots`."""
+    return makers(backbone, prompts, shots)[method]().fit(*shots)
+
+
 def possible(shots, prompts):
     """Names of the methods that can learn from these shots."""
     defect = prompts.positions(shots.labels) != prompts.normal
     if not defect.any():
         return [PATCHCORE]
     return [SEM_CLIP, PIXELS, FOREST] if shots.masks.any() else [SEM_CLIP]
+
+
+def check(method, shots, prompts):
+    """Refuse a method that cannot learn from these shots."""
+    if method not in (names := possible(shots, prompts)):
+        raise ValueError(f"{method} cannot learn from these shots: use {', '.join(names)}")
 
 
 def folds(labels):
@@ -140,36 +141,35 @@ def folds(labels):
     return fold
 
 
-def compare(make: dict[str, Callable], names, shots, prompts):
+def compare(names, shots, backbone, prompts):
     """Score methods on shots that they did not learn from.
 
-    Returns a table of method, `SCORES`, shots (left out in turn) and threshold, the best first: by
-    the mean of F1-max of all pixels and accuracy. `threshold` of a map is that of its F1-max. Where
-    every class has but one shot there is nothing to leave out, and the table is empty.
+    Returns a table of `COLUMNS`, the best first: by the mean of F1-max of all pixels and accuracy.
+    `shots` are those left out in turn; `threshold` of a map is that of its F1-max. Where every
+    class has but one shot nothing can be left out, and the table is empty.
     """
     fold = folds(shots.labels)
-    left_out = np.flatnonzero(fold >= 0)
-    numbers = prompts.positions(shots.labels)
-    if not len(left_out) or not shots.masks[left_out].any():
-        return pd.DataFrame(columns=["method", *SCORES, "shots", "threshold"])
-    rows = []
-    jobs = [(name, number) for name in names for number in range(fold.max() + 1)]
-    maps = {name: np.zeros(shots.images.shape, np.float32) for name in names}
-    named = {name: np.zeros(len(numbers), int) for name in names}
-    for name, number in tqdm(jobs, desc="compare methods", unit="training"):
-        held = fold == number
-        taught = (part[~held] for part in shots)
-        prediction = make[name]().fit(*taught).predict(shots.images[held])
-        maps[name][held] = prediction.anomaly_maps
-        named[name][held] = prediction.class_probabilities.argmax(1)
+    left_out = fold >= 0
+    truth = shots.masks[left_out]
+    if not truth.any():
+        return pd.DataFrame(columns=COLUMNS)
+    make = makers(backbone, prompts, shots)
+    lines = []
     for name in names:
-        values = maps[name][left_out]
-        truth = shots.masks[left_out]
-        areas = scores.pixels(values, truth)
-        right = (named[name] == numbers)[left_out].mean()
-        line = {"method": name, **{key: areas[key] for key in SCORES[:2]}, "accuracy": right}
-        rows.append(line | {"shots": len(left_out), "threshold": best_threshold(values, truth)})
-    table = pd.DataFrame(rows)
+        maps = np.zeros(shots.images.shape, np.float32)
+        classes = np.zeros(len(fold), int)
+        for number in trange(fold.max() + 1, desc=f"compare {name}", unit="training"):
+            held = fold == number
+            model = make[name]().fit(*(part[~held] for part in shots))
+            prediction = model.predict(shots.images[held])
+            maps[held] = prediction.anomaly_maps
+            classes[held] = prediction.class_probabilities.argmax(1)
+        areas = scores.pixels(maps[left_out], truth)
+        line = {"method": name, "F1-max": areas["F1-max"], "pAUROC": areas["pAUROC"]}
+        line["accuracy"] = (classes == prompts.positions(shots.labels))[left_out].mean()
+        line |= {"shots": len(truth), "threshold": best_threshold(maps[left_out], truth)}
+        lines.append(line)
+    table = pd.DataFrame(lines)
     order = (table["F1-max"] + table["accuracy"]).sort_values(ascending=False, kind="stable").index
     return table.loc[order].reset_index(drop=True)
 

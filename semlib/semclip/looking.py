@@ -86,8 +86,8 @@ def look(model, image, side, sides):
     return Look(classes[worst], anomaly, float(scores[worst]), len(places))
 
 
-def look_beside(seen, image, other):
-    """A `Look` with the map of the difference from a reference image in place of the method's.
+def look_beside(own, image, other):
+    """A method's `Look` with the map of the difference from a reference image in place of its own.
 
     The map is 0.5 at `reference.ALARM` deviations; the score is its highest value, and without a
     method (None) the probability of a defect, too.
@@ -95,9 +95,9 @@ def look_beside(seen, image, other):
     deviations = reference.compare(image, other)
     anomaly = deviations / (deviations + reference.ALARM)
     score = float(anomaly.max())
-    if seen is None:
+    if own is None:
         return Look(np.array([1 - score, score]), anomaly, score, 1)
-    return seen._replace(anomaly=anomaly, score=score)
+    return own._replace(anomaly=anomaly, score=score)
 
 
 def mask_of(anomaly, threshold):

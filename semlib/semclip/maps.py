@@ -3,6 +3,7 @@
 import math
 from functools import cache
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.ndimage import gaussian_filter1d
@@ -75,6 +76,13 @@ def enlarge(maps, shape, blur=0.0):
     down = enlarging(maps.shape[-2], shape[0], blur)
     across = enlarging(maps.shape[-1], shape[1], blur)
     return down @ maps @ across.T  # separable: one product for rows, one for columns
+
+
+def highest(maps, share):
+    """Mean of the highest share of the pixels of each map, array (n, H, W): (n,)."""
+    flat = maps.reshape(len(maps), -1)
+    kept = max(1, round(share * flat.shape[1]))
+    return np.partition(flat, -kept, axis=1)[:, -kept:].mean(1)
 
 
 def patch_of(mask, grid):

@@ -116,9 +116,7 @@ class SemClip:
 
         Our choice; the paper reports an image-level AUROC without saying of what.
         """
-        pixels = prediction.anomaly_maps.reshape(len(prediction.anomaly_maps), -1)
-        kept = max(1, round(TOP * pixels.shape[1]))
-        top = np.partition(pixels, -kept, axis=1)[:, -kept:].mean(1)
+        top = maps.highest(prediction.anomaly_maps, TOP)
         return (top + 1 - prediction.class_probabilities[:, self.prompts.normal]) / 2
 
     def changed(self, **options):

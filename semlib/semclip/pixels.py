@@ -2,12 +2,11 @@
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter
 from sklearn.ensemble import ExtraTreesClassifier
 
 from semlib.semclip import filters, forest
 from semlib.semclip.episodes import Method, Result
-from semlib.semclip.maps import enlarge
+from semlib.semclip.maps import enlarge, highest
 from semlib.semclip.model import Prediction, SemClip
 
 NAME = "SEM-CLIP + pixels (ours)"
@@ -33,13 +32,11 @@ class PixelTrees:
         Rows and columns of patches, `Backbone.grid`; None leaves the tokens out (ablation).
     normal : int
         Number of the defect-free class.
-    seed : int
     """
 
-    def __init__(self, grid, normal, *, seed=0):
+    def __init__(self, grid, normal):
         self.grid = grid
         self.normal = normal
-        self.seed = seed
         self.basis = None  # mean (2, 1, 1, d) and directions (2, 1, d, q) of the tokens
         self.trees = None
 
@@ -51,7 +48,7 @@ class PixelTrees:
         pixels = filters.classes_of_pixels(masks, classes, self.normal, values.shape[1:3])
         if (pixels == self.normal).all():
             raise ValueError("no mask marks a defect: pixels cannot be told apart")
-        drawn = filters.draw(pixels, np.random.default_rng(self.seed))
+        drawn = filters.draw(pixels)
         if self.grid:
             self.basis = principal(_last(tokens), DIRECTIONS)
         parts = []
@@ -59,26 +56,19 @@ class PixelTrees:
         for i in range(len(values)):  # one image at a time, as in `predict`
             inputs = self._inputs(values[[i]], None if tokens is None else tokens[[i]])
             parts.append(inputs.reshape(each, -1)[drawn[drawn // each == i] % each])
-        self.trees = ExtraTreesClassifier(TREES, min_samples_leaf=LEAF, random_state=self.seed)
+        self.trees = ExtraTreesClassifier(TREES, min_samples_leaf=LEAF, random_state=0)
         self.trees.fit(np.concatenate(parts), pixels.ravel()[drawn])
         return self
 
     def predict(self, values, tokens, count, shape):
         """Maps float32 (n, H, W) of a `shape`, 0 to 1, and probabilities of `count` classes (n, C).
 
-        The probabilities are those of each image's likeliest pixels, see `forest.top_mean`.
+        See `forest.read_off`.
         """
-        maps = []
-        whole = []
+        inputs = (self._inputs(values[[i]], tokens[[i]])[0] for i in range(len(values)))
         blur = BLUR * values.shape[1] / shape[0]
-        for i in range(len(values)):  # one image at a time: the inputs of all would be gigabytes
-            inputs = self._inputs(values[[i]], tokens[[i]])[0]
-            probabilities = forest.pixel_probabilities(self.trees, inputs, count)
-            probabilities = gaussian_filter(probabilities, blur, axes=(0, 1))
-            maps.append(1 - probabilities[..., self.normal])
-            whole.append(forest.top_mean(probabilities, self.normal))
-        maps = enlarge(torch.from_numpy(np.stack(maps)), shape).clamp(0, 1).numpy()
-        return maps, np.stack(whole)
+        maps, whole = forest.read_off(self.trees, inputs, count, self.normal, shape, blur)
+        return maps.clip(0, 1), whole
 
     def _inputs(self, values, tokens):
         """What the trees see of each pixel, float32 (n, h, w, 3 F + 2 q)."""
@@ -101,22 +91,18 @@ class SemClipPixels:
     ----------
     model : SemClip, optional
         Our embedded one by default; `fit` trains it, too.
-    step : int
-        Pixels a side of a cell that is decided as one; 1 takes twice as long as 2.
-    seed : int
     """
 
-    def __init__(self, model=None, *, step=STEP, seed=0):
+    def __init__(self, model=None):
         self.model = model or SemClip()
         self.classes = self.model.classes  # names in the order of the probabilities
-        self.step = step
-        self.pixels = PixelTrees(self.model.backbone.grid, self.model.prompts.normal, seed=seed)
+        self.pixels = PixelTrees(self.model.backbone.grid, self.model.prompts.normal)
 
     def fit(self, images, labels, masks):
         """Learn from uint8 images (N, H, W), N classes or labels, and bool masks (N, H, W)."""
         features = self.model.backbone.encode_images(images)
         self.model.fit(features, labels, masks)
-        values = filters.filters(images, step=self.step)
+        values = filters.filters(images, step=STEP)
         numbers = self.model.prompts.positions(labels)
         self.pixels.fit(values, features.tokens, masks, numbers)
         return self
@@ -126,7 +112,7 @@ class SemClipPixels:
         if self.pixels.trees is None:
             raise ValueError("this model is not fitted: call fit first")
         features = self.model.backbone.encode_images(images)
-        values = filters.filters(images, step=self.step)
+        values = filters.filters(images, step=STEP)
         given = values, features.tokens, len(self.classes), images.shape[1:]
         maps, pooled = self.pixels.predict(*given)
         words = self.model.predict(features).class_probabilities
@@ -134,10 +120,10 @@ class SemClipPixels:
 
     def anomaly_scores(self, prediction):
         """One score an image (N,): mean of the map's highest 0.25 %."""
-        return top_scores(prediction.anomaly_maps)
+        return highest(prediction.anomaly_maps, forest.TOP)
 
 
-def sem_clip_pixels(features, values, grid, sem_clip, *, seed=0):
+def sem_clip_pixels(features, values, grid, sem_clip):
     """SEM-CLIP + pixels as a method of the study.
 
     `features` and `values` are the backbone's and the `filters.filters` of all images of the pool;
@@ -147,14 +133,14 @@ def sem_clip_pixels(features, values, grid, sem_clip, *, seed=0):
 
     def run(pool, episode):
         shots = episode.support
-        trees = PixelTrees(sem_clip and grid, pool.normal, seed=seed)
+        trees = PixelTrees(sem_clip and grid, pool.normal)
         given = values[shots], features.tokens[shots], pool.masks[shots], pool.labels[shots]
         trees.fit(*given)
         asked = values[episode.test], features.tokens[episode.test], len(pool.classes)
         maps, whole = trees.predict(*asked, pool.images.shape[1:])
         if sem_clip:
             whole = (whole + sem_clip.run(pool, episode).probabilities) / 2
-        return Result(whole, maps, top_scores(maps))
+        return Result(whole, maps, highest(maps, forest.TOP))
 
     return Method(NAME if sem_clip else ALONE, "labels + masks", run)
 
@@ -162,13 +148,6 @@ def sem_clip_pixels(features, values, grid, sem_clip, *, seed=0):
 def methods(features, values, grid, sem_clip):
     """SEM-CLIP + pixels and, as its ablation, the same trees without tokens."""
     return [sem_clip_pixels(features, values, grid, one) for one in (sem_clip, None)]
-
-
-def top_scores(maps):
-    """Mean of the highest `forest.TOP` of each map (n, H, W), (n,)."""
-    flat = maps.reshape(len(maps), -1)
-    kept = max(1, round(forest.TOP * flat.shape[1]))
-    return np.partition(flat, -kept, axis=1)[:, -kept:].mean(1)
 
 
 def principal(tokens, count):

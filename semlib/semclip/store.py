@@ -69,7 +69,7 @@ def load(folder, backbone=None):
 
 def reading(folder):
     """How the shots of a saved model were read: a dict of ``range`` and ``bar``."""
-    return _about(folder).get("reading", READING)
+    return READING | _about(folder).get("reading", {})
 
 
 def _about(folder):

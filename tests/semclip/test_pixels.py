@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from semlib.semclip import filters, forest, pixels, scores, study
+from semlib.semclip import filters, forest, maps, pixels, scores, study
 from semlib.semclip.episodes import Episode, Method, Result
 from semlib.semclip.model import SemClip
 
@@ -64,11 +64,11 @@ def test_drawn_pixels_are_balanced_by_class_and_image():
     kinds = np.zeros((2, 40, 40), int)
     kinds[0, 0, :5] = 1
     kinds[1, 10:30] = 2
-    drawn = filters.draw(kinds, np.random.default_rng(0), each=100)
+    drawn = filters.draw(kinds, each=100)
     assert len(set(drawn)) == len(drawn)
     counts = Counter(zip((drawn // 1600).tolist(), kinds.ravel()[drawn].tolist(), strict=True))
     assert counts == {(0, 0): 100, (0, 1): 5, (1, 0): 100, (1, 2): 100}
-    assert len(filters.draw(kinds, np.random.default_rng(0), most=40)) <= 40
+    assert len(filters.draw(kinds, most=40)) <= 40
 
 
 def test_principal_directions_have_unit_variance_and_keep_the_largest():
@@ -83,10 +83,10 @@ def test_principal_directions_have_unit_variance_and_keep_the_largest():
 
 
 def test_top_scores_by_hand():
-    maps = np.zeros((2, 20, 40), np.float32)
-    maps[1, 3, 4:6] = 1, 0.5
-    np.testing.assert_allclose(pixels.top_scores(maps), [0, 0.75])
-    probabilities = np.stack([1 - maps[1], maps[1]], -1)
+    odds = np.zeros((2, 20, 40), np.float32)
+    odds[1, 3, 4:6] = 1, 0.5
+    np.testing.assert_allclose(maps.highest(odds, forest.TOP), [0, 0.75])
+    probabilities = np.stack([1 - odds[1], odds[1]], -1)
     np.testing.assert_allclose(forest.top_mean(probabilities, 0), [0.25, 0.75])
 
 
@@ -104,9 +104,9 @@ def test_forest_standardises_where_brightness_misleads():
         masks[i, at[0] : at[0] + 12, at[1] : at[1] + 12] = True
     images += 30 * masks + np.linspace(20, 200, 8)[:, None, None]
     values = filters.filters(images.clip(0, 255).astype(np.uint8))
-    standard, *_ = forest.chosen(values, masks.astype(int), 0, 0)
+    standard, *_ = forest.chosen(values, masks.astype(int), 0)
     assert standard
-    assert forest.chosen(values[:1], masks[:1].astype(int), 0, 0) == forest.SETTINGS[0]
+    assert forest.chosen(values[:1], masks[:1].astype(int), 0) == forest.SETTINGS[0]
 
 
 @pytest.mark.slow
