@@ -11,8 +11,7 @@ from typing import NamedTuple
 import open_clip
 import torch
 from safetensors.torch import load_file
-
-from semlib.semclip.stem import Stem
+from torch import nn
 
 OURS = "sem-vlm"
 MODELS = Path(__file__).parent / "models"
@@ -24,13 +23,14 @@ END = "<end>"
 CONTEXT = 40  # tokens of a sentence
 OPENAI_NUMBERS = ("input_resolution", "context_length", "vocab_size")  # beside OpenAI's tensors
 HUGGING_FACE = ("vision_model.", "text_model.")  # how names begin there
+GROUPS = 4  # of channels that group norm of the stem levels together
 NETWORK = {"embed_dim", "vision_cfg", "text_cfg", "quick_gelu"}  # arguments of open_clip.CLIP
 
 
 class Source(NamedTuple):
     """A model in evaluation mode with all that belongs to it."""
 
-    model: torch.nn.Module
+    model: nn.Module
     tokenize: Callable  # list of str to LongTensor (N, context)
     mean: float | tuple = open_clip.OPENAI_DATASET_MEAN  # of the input on [0, 1]
     std: float | tuple = open_clip.OPENAI_DATASET_STD
@@ -67,6 +67,27 @@ def unknown_words(texts):
 def config():
     """SEM-VLM's architecture in open_clip's form, mean, std, vocabulary and training."""
     return json.loads((MODELS / f"{NAME}.json").read_text(encoding="utf-8"))
+
+
+class Stem(nn.Module):
+    """Grey image to one token for each 16 x 16 pixels, by four 3x3 convolutions of stride 2.
+
+    Early convolutions train sooner than one large patch embedding (arXiv 2106.14881), and their
+    fields of view overlap, so that a thin defect on the border of two patches is whole in both.
+    It stands where ``visual.conv1`` stood: all else in the image encoder stays open_clip's.
+    """
+
+    def __init__(self, width, channels=(8, 16, 32, 64)):
+        super().__init__()
+        layers = []
+        for before, after in zip((1, *channels), channels, strict=False):
+            layers.append(nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False))
+            layers += [nn.GroupNorm(GROUPS, after), nn.GELU()]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(channels[-1], width, 1, bias=False))
+
+    def forward(self, x):
+        # N 3 H W to N width H/16 W/16; the three channels of a grey image are one and the same
+        return self.layers(x[:, :1])
 
 
 def network(settings):

@@ -19,7 +19,6 @@ from semlib.semclip.data import fitted
 from semlib.semclip.episodes import Episode, Pool
 from semlib.semclip.forest import forest
 from semlib.semclip.patchcore import patchcore
-from semlib.semclip.prompts import HERE, Prompts
 from semlib.semclip.unet import unet
 from semlib.workers import side_by_side
 
@@ -27,6 +26,7 @@ KEYS = ["method", "fit", "test"]
 SCORES = ["iAUROC", "pAUROC", "F1-max"]
 SEED = 77_000  # of the simulated images: far from those of the other tables
 REAL = ("nanocomposites", "nasa_micronet")  # the wafer has too few points
+WORDS = "patterned_wafer"  # its prompts: a clean pattern and a defect, whatever the world
 
 
 class World(NamedTuple):
@@ -35,11 +35,6 @@ class World(NamedTuple):
     images: np.ndarray  # uint8 (N, H, W)
     masks: np.ndarray  # bool (N, H, W)
     draws: list  # of each seed (support, test), numbers of images
-
-
-def prompts():
-    """A clean pattern and a defect in words, whatever the world."""
-    return Prompts.load(HERE / "prompts_patterned_wafer.csv", HERE / "templates_real.csv")
 
 
 def kinds():
@@ -54,10 +49,12 @@ def kinds():
 
 
 def worlds(sets, *, shots, tests, seeds, size=240):
-    """The simulated worlds and, of `sets` from `real.pools`, the real ones."""
-    drawn = range(seeds)
-    made = simulated(shots=shots, tests=tests, seeds=drawn, size=size)
-    return made | micrographs(sets, shots=shots, tests=tests, seeds=drawn)
+    """The simulated worlds and, of `sets` from `real.pools`, the real ones: `World` by name.
+
+    `shots` of both classes for each of as many `seeds`, and `tests` images of each class.
+    """
+    made = simulated(shots=shots, tests=tests, seeds=range(seeds), size=size)
+    return made | micrographs(sets, shots=shots, tests=tests, seeds=range(seeds))
 
 
 def source(worlds):
@@ -66,25 +63,18 @@ def source(worlds):
     return f"{text} and {real.SOURCE}" if set(worlds) & set(REAL) else text
 
 
-def simulated(*, shots, tests, seeds, size=240, seed=0):
-    """A `World` of each of `kinds`: `shots` of both classes for each of `seeds`, one test set.
-
-    `tests` is the number of test images of each class, which no support meets.
-    """
+def simulated(*, shots, tests, seeds, size=240):
+    """A `World` of each of `kinds`, with one test set, which no support meets."""
     worlds = {}
     count = shots * len(seeds) + tests
     for name, (preset, free, labels) in tqdm(kinds().items(), desc="worlds", unit="world"):
         wanted = [free] * count + [labels[i % len(labels)] for i in range(count)]
-        batch = simulator.sample(
-            2 * count, seed=SEED + seed, preset=preset, size=size, labels=wanted
-        )
-        draws = []
-        for number in range(len(seeds)):
-            first = tests + number * shots
-            support = [*range(first, first + shots), *range(count + first, count + first + shots)]
-            draws.append(
-                (np.array(support), np.array([*range(tests), *range(count, count + tests)]))
-            )
+        look = {"preset": preset, "size": size, "labels": wanted}
+        batch = simulator.sample(2 * count, seed=SEED, **look)
+        both = np.arange(2 * count).reshape(2, count)  # images without and with a defect
+        test = both[:, :tests].ravel()
+        supports = np.split(both[:, tests:], len(seeds), axis=1)
+        draws = [(support.ravel(), test) for support in supports]
         worlds[name] = World(batch.images, batch.masks, draws)
     return worlds
 
@@ -92,19 +82,14 @@ def simulated(*, shots, tests, seeds, size=240, seed=0):
 def micrographs(sets, *, shots, tests, seeds):
     """A `World` of each real set of `real.pools`: shots and tests from different micrographs."""
     worlds = {}
-    for name in REAL:
-        if name in sets:
-            drawn = real.episodes(name, sets[name], shots=(shots,), seeds=seeds)
-            labels = sets[name].pool.labels
-            draws = [(one.support, _some(one.test, labels, tests)) for one in drawn]
-            worlds[name] = World(sets[name].pool.images, sets[name].pool.masks, draws)
+    for name in [name for name in REAL if name in sets]:
+        pool = sets[name].pool
+        draws = []
+        for one in real.episodes(name, sets[name], shots=(shots,), seeds=seeds):
+            kinds = [one.test[pool.labels[one.test] == kind][:tests] for kind in (0, 1)]
+            draws.append((one.support, np.concatenate(kinds)))
+        worlds[name] = World(pool.images, pool.masks, draws)
     return worlds
-
-
-def _some(chosen, labels, count):
-    """The first `count` of each class among some images."""
-    kinds = [chosen[labels[chosen] == kind][:count] for kind in (0, 1)]
-    return np.concatenate(kinds)
 
 
 def join(worlds, size):
@@ -112,28 +97,28 @@ def join(worlds, size):
 
     An episode tests on all worlds; only images that a run uses are kept.
     """
-    words = prompts()
     images = []
     masks = []
-    numbers = {}
+    draws = {}  # of each world, renumbered
     for name, world in worlds.items():
         used = np.unique(np.concatenate([np.concatenate(draw) for draw in world.draws]))
-        first = sum(len(part) for part in images)
-        numbers[name] = dict(zip(used.tolist(), range(first, first + len(used)), strict=True))
-        images.append(np.stack([fitted(one, size) for one in world.images[used]]))
+        numbers = [[len(images) + np.searchsorted(used, part) for part in d] for d in world.draws]
+        draws[name] = numbers
+        images += [fitted(one, size) for one in world.images[used]]
         step = np.linspace(0, world.masks.shape[1] - 1, size).round().astype(int)
-        masks.append(world.masks[used][:, step][:, :, step])
-    masks = np.concatenate(masks)
+        masks += [*world.masks[used][:, step][:, :, step]]
+    masks = np.stack(masks)
     labels = masks.any((1, 2)).astype(int)
-    pool = Pool(np.concatenate(images), labels, masks, words.classes, words.normal)
+    words = real.prompts(WORDS)
+    pool = Pool(np.stack(images), labels, masks, words.classes, words.normal)
     runs = []
-    for seed in range(min(len(world.draws) for world in worlds.values())):
-        tests = {n: [numbers[n][i] for i in w.draws[seed][1].tolist()] for n, w in worlds.items()}
-        owners = np.concatenate([[name] * len(some) for name, some in tests.items()])
-        test = np.concatenate([*tests.values()])
-        for name, world in worlds.items():
-            support = np.array([numbers[name][i] for i in world.draws[seed][0].tolist()])
-            runs.append((name, Episode(len(support) // 2, seed, support, test), owners))
+    for seed in range(min(map(len, draws.values()))):
+        tests = [draws[name][seed][1] for name in draws]
+        owners = np.repeat([*draws], [len(some) for some in tests])
+        for name in draws:
+            support, _ = draws[name][seed]
+            episode = Episode(len(support) // 2, seed, support, np.concatenate(tests))
+            runs.append((name, episode, owners))
     return pool, runs
 
 
@@ -142,12 +127,12 @@ def methods(backbone, pool, steps, folder, *, vgg_size):
 
     `steps` of training by method, as in notebook 07; features are kept in `folder`.
     """
-    words = prompts()
+    words = real.prompts(WORDS)
     features = study.features(backbone, pool.images, folder)
     values = filters.filters(pool.images, step=pixels.STEP)
     sem_clip = study.sem_clip(features, backbone, words, {}, steps=steps["SEM-CLIP"])
-    ours = [sem_clip, pixels.sem_clip_pixels(features, values, backbone.grid, sem_clip)]
-    competing = [*ours, forest(values), unet(steps=steps["U-Net"])]
+    ours = pixels.sem_clip_pixels(features, values, backbone.grid, sem_clip)
+    competing = [sem_clip, ours, forest(values), unet(steps=steps["U-Net"])]
     if vgg := study.vgg_features(pool.images, folder, size=vgg_size):
         competing.append(patchcore(vgg.tokens))
     return competing
@@ -158,13 +143,12 @@ def evaluate(backbone, worlds, *, steps, folder, vgg_size=144):
 
     `steps` and `vgg_size` as in `methods`; features are kept in `folder`.
     """
-    size = backbone.image_size
-    pool, runs = join(worlds, size)
+    pool, runs = join(worlds, backbone.image_size)
     return summarised(pool, runs, methods(backbone, pool, steps, folder, vgg_size=vgg_size))
 
 
 def summarised(pool, runs, competing):
-    """The table of `evaluate` from what `join` gives and some methods."""
+    """The table of `evaluate` from what `join` gives, for some methods."""
     jobs = [partial(_scored, pool, *run, method) for method in competing for run in runs]
     done = tqdm(side_by_side(jobs), total=len(jobs), desc="cross-domain", unit="run")
     table = pd.DataFrame([row for rows in done for row in rows])
@@ -188,9 +172,7 @@ def _scored(pool, fit, episode, owners, method):
 def own_and_foreign(table, score="F1-max"):
     """Each method's mean score on its own world and on the others, and what is lost between."""
     own = table["fit"] == table["test"]
-    means = {
-        "own world": table[own].groupby("method", sort=False)[score].mean(),
-        "other worlds": table[~own].groupby("method", sort=False)[score].mean(),
-    }
+    parts = {"own world": table[own], "other worlds": table[~own]}
+    means = {part: some.groupby("method", sort=False)[score].mean() for part, some in parts.items()}
     both = pd.DataFrame(means)
     return both.assign(lost=both["own world"] - both["other worlds"]).reset_index()

@@ -181,38 +181,43 @@ def evaluate(backbone, sets, *, seeds=range(3), folder=None):
     note, which says why a number of shots was not possible; and arguments of `plots.overlays` for a
     tile of each set. Both are empty without data.
     """
+    if not sets:
+        return pd.DataFrame(), {}
     folder = folder or paths.data_root() / "real-sem"
     tables = []
-    examples = []
+    panels = {"names": [], "images": [], "masks": [], "maps": {}}
     for name, tiles in sets.items():
         pool, drawn = only_used(tiles.pool, episodes(name, tiles, seeds=seeds))
-        features = study.features(backbone, pool.images, folder / "features")
-        given = features, prompts(name), backbone
-        competing = study.sem_clips(features, backbone, prompts(name), {})
-        competing += [winclip.winclip(*given), winclip.winclip_plus(*given)]
-        competing += [april_gan(*given), unet()]
-        values = filters.filters(pool.images, step=pixels.STEP)
-        competing += pixels.methods(features, values, backbone.grid, competing[0])
-        competing.append(forest(values))
-        if vgg := study.vgg_features(pool.images, folder / "features", size=VGG_SIZE):
-            competing.append(patchcore(vgg.tokens))
+        competing = methods(name, backbone, pool, folder / "features")
         settings = backbone.settings, backbone.projection.numpy(), prompts(name), VGG_SIZE
         keep = {"folder": folder / "runs", "depends_on": settings}
         scores, _ = study.evaluate(pool, drawn, competing, **keep)
-        tables.append(findings.summarise(scores).assign(dataset=name, note=""))
+        tables.append(findings.summarise(scores).assign(note=""))
+        tables[-1].insert(0, "dataset", name)
         for k in sorted(set(SHOTS) - {episode.k for episode in drawn}):
             note = f"not possible: {len(POINTS)} points, one of them tested"
             absent = {"dataset": name, "method": "all", "supervision": "–", "k": k, "note": note}
             tables.append(pd.DataFrame([absent]))
         last = drawn[-1]  # its first defective tile is shown, whatever the maps look like
         place = np.flatnonzero(pool.labels[last.test] != pool.normal)[0]
-        shown = study.results(pool, last, competing, SHOWN)
-        example = {"names": f"{name}\n{last.k} shots", "images": pool.images[last.test[place]]}
-        example["masks"] = pool.masks[last.test[place]]
-        examples.append(example | {method: shown[method].maps[place] for method in shown})
-    if not sets:
-        return pd.DataFrame(), {}
-    table = pd.concat(tables, ignore_index=True)
-    panels = pd.DataFrame(examples).to_dict("list")
-    panels["maps"] = {method: panels.pop(method) for method in SHOWN if method in panels}
-    return table[["dataset", *table.columns.drop("dataset")]], panels
+        panels["names"].append(f"{name}\n{last.k} shots")
+        panels["images"].append(pool.images[last.test[place]])
+        panels["masks"].append(pool.masks[last.test[place]])
+        for method, result in study.results(pool, last, competing, SHOWN).items():
+            panels["maps"].setdefault(method, []).append(result.maps[place])
+    return pd.concat(tables, ignore_index=True), panels
+
+
+def methods(name, backbone, pool, folder):
+    """SEM-CLIP, ours beyond it, and all competitors that segment; features are kept in `folder`."""
+    words = prompts(name)
+    features = study.features(backbone, pool.images, folder)
+    values = filters.filters(pool.images, step=pixels.STEP)
+    sem_clips = study.sem_clips(features, backbone, words, {})
+    given = features, words, backbone
+    competing = [winclip.winclip(*given), winclip.winclip_plus(*given), april_gan(*given), unet()]
+    competing += pixels.methods(features, values, backbone.grid, sem_clips[0])
+    competing.append(forest(values))
+    if vgg := study.vgg_features(pool.images, folder, size=VGG_SIZE):
+        competing.append(patchcore(vgg.tokens))
+    return sem_clips + competing

@@ -6,7 +6,6 @@ good images differ by at edges as steep as here. All of it is our choice, made o
 
 import numpy as np
 from scipy import ndimage
-from skimage.feature import peak_local_max
 from skimage.registration import optical_flow_ilk, phase_cross_correlation
 from skimage.transform import warp
 
@@ -21,7 +20,6 @@ TRIMMED = 0.9  # share of the pixels that the grey scale is fitted to; a defect 
 DEVIATION = 1.4826  # standard deviation per median deviation, of a normal distribution
 # deviations from which on a difference is a defect; of 40 simulated pairs without one 38 stay below
 ALARM = 5.0
-APART = 10  # pixels between two peaks at least
 
 
 def compare(image, reference):
@@ -81,15 +79,6 @@ def grey_matched(moved, image, inside):
         misfit = np.abs(slope * x + offset - y)
         kept = misfit <= np.quantile(misfit, TRIMMED)
     return (slope * moved + offset).astype(np.float32)
-
-
-def peaks(differences, count=50):
-    """The largest peaks of a map of `compare`: table of x, y and deviations, largest first."""
-    import pandas as pd
-
-    places = peak_local_max(differences, min_distance=APART, num_peaks=count, exclude_border=False)
-    table = pd.DataFrame({"x": places[:, 1], "y": places[:, 0]})
-    return table.assign(deviations=differences[tuple(places.T)])
 
 
 def _taken(reference, places):

@@ -45,9 +45,8 @@ def check_parameters(shots, ablation_shots, steps, **others):
 def features(backbone, images, folder):
     """`Features` of all images, computed once."""
     parameters = [one.detach().cpu().numpy() for one in backbone.model.visual.parameters()]
-    key = joblib.hash((backbone.settings, (HERE / "backbone.py").read_bytes(), parameters, images))
-    memory = joblib.Memory(folder, verbose=0)
-    return memory.cache(_encoded, ignore=["encode"])(key, partial(backbone.encode_images, images))
+    depends_on = backbone.settings, (HERE / "backbone.py").read_bytes(), parameters, images
+    return _kept(folder, depends_on, partial(backbone.encode_images, images))
 
 
 def vgg_features(images, folder, *, size):
@@ -57,9 +56,14 @@ def vgg_features(images, folder, *, size):
     except weights.WeightsError as error:
         print(error)
         return None
-    key = joblib.hash(("vgg16", size, (HERE / "patchcore.py").read_bytes(), images))
-    encode = partial(patchcore.vgg_features, images, size=size)
-    return joblib.Memory(folder, verbose=0).cache(_encoded, ignore=["encode"])(key, encode)
+    depends_on = "vgg16", size, (HERE / "patchcore.py").read_bytes(), images
+    return _kept(folder, depends_on, partial(patchcore.vgg_features, images, size=size))
+
+
+def _kept(folder, depends_on, encode):
+    """What `encode` gives, computed once for all that it depends on."""
+    kept = joblib.Memory(folder, verbose=0).cache(_encoded, ignore=["encode"])
+    return kept(joblib.hash(depends_on), encode)
 
 
 def _encoded(key, encode):

@@ -6,7 +6,6 @@ import torch
 
 from semlib.semclip import clip
 from semlib.semclip.backbone import Backbone
-from semlib.semclip.stem import Stem
 
 SETTINGS = {
     "embed_dim": 24,
@@ -22,12 +21,12 @@ SETTINGS = {
 
 
 def test_one_token_for_each_patch():
-    assert Stem(32)(torch.zeros(2, 3, 96, 96)).shape == (2, 32, 6, 6)
+    assert clip.Stem(32)(torch.zeros(2, 3, 96, 96)).shape == (2, 32, 6, 6)
 
 
 def test_gain_of_an_image_hardly_matters():
     x = torch.randn(1, 1, 96, 96, generator=torch.Generator().manual_seed(0)).expand(-1, 3, -1, -1)
-    stem = Stem(32)
+    stem = clip.Stem(32)
     torch.testing.assert_close(stem(x), stem(3 * x), atol=1e-3, rtol=1e-3)
 
 
