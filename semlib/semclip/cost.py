@@ -48,31 +48,24 @@ def table(decisions, classes, assumptions):
     stated and not counted: it is nobody's time.
     """
     means = summarise(decisions)
-    rows = []
-    for one in means.to_dict("records"):
-        row = {name: one[name] for name in ("method", "supervision", "k", "episodes")}
-        given = one["supervision"], one["k"], classes, assumptions
-        row["annotation_minutes"] = annotation(*given)
-        row["seconds"] = one["seconds"]
-        for end in ("", "_lo", "_hi"):
-            false = 1000 * (1 - assumptions.defective) * one[f"false alarms{end}"]
-            row[f"false_per_1000{end}"] = false
-            row[f"missed_per_1000{end}"] = 1000 * assumptions.defective * one[f"missed{end}"]
-        row["total_minutes"] = row["annotation_minutes"] + _review(row, assumptions)
-        rows.append(row)
-    costs = pd.DataFrame(rows)
+    costs = means[["method", "supervision", "k", "episodes"]].copy()
+    asked = zip(means["supervision"], means["k"], strict=True)
+    costs["annotation_minutes"] = [annotation(*one, classes, assumptions) for one in asked]
+    costs["seconds"] = means["seconds"]
+    defective = 1000 * assumptions.defective
+    for end in ("", "_lo", "_hi"):
+        free = 1000 * (1 - assumptions.defective)
+        costs[f"false_per_1000{end}"] = free * means[f"false alarms{end}"]
+        costs[f"missed_per_1000{end}"] = defective * means[f"missed{end}"]
+    # people look at all alarms, false or true, and pay for what was missed
+    alarms = costs["false_per_1000"] + (defective - costs["missed_per_1000"])
+    missed = costs["missed_per_1000"] * assumptions.missed_minutes
+    review = assumptions.images / 1000 * (alarms * assumptions.look_minutes + missed)
+    costs["total_minutes"] = costs["annotation_minutes"] + review
     costs["by_eye_minutes"] = by_eye(assumptions)
     unet = costs[costs["method"] == "U-Net"].set_index("k")["total_minutes"]
     costs["unet_10x_minutes"] = costs["k"].map(lambda k: unet.get(10 * k, np.nan))
     return costs
-
-
-def _review(row, assumptions):
-    """Minutes to look at all alarms, false or true, and to pay for what was missed."""
-    found = 1000 * assumptions.defective - row["missed_per_1000"]
-    look = (row["false_per_1000"] + found) * assumptions.look_minutes
-    missed = row["missed_per_1000"] * assumptions.missed_minutes
-    return assumptions.images / 1000 * (look + missed)
 
 
 def by_eye(assumptions):

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from semlib import paths
 from semlib.images import databar, folder, lot, read
-from semlib.semclip import data, inspection, keeping, learners, store
+from semlib.semclip import data, inspection, learners, store
 from semlib.semclip.backbone import Backbone
 from semlib.semclip.clip import OURS
 from semlib.semclip.prompts import Prompts
@@ -51,7 +51,7 @@ def run(
     paths.check_writable(out, "name another folder with --out")
     passed_over = [(file.as_posix(), why) for file, why in folder.listing(images).passed_over]
     if model is not None:
-        learnt = keeping.load(model, method)
+        learnt = store.load_learnt(model, method)
         learnt.reading["bar"] = databar.option(bar or learnt.reading["bar"])
         table = lot.describe(images, learnt.reading["bar"], masked=False)
         _read_as_taught(table, learnt.reading["range"])
@@ -69,7 +69,7 @@ def run(
         net = Backbone(backbone or OURS, pretrained)
         learnt = _learn(net, words, place, taught, reading, out, method)
     if learnt:
-        keeping.save(learnt, out / "model")
+        store.save_learnt(learnt, out / "model")
     beside = Path(reference) if reference else None
     return inspection.inspect(learnt, images, table, out, passed_over, beside)
 
@@ -98,7 +98,7 @@ def _read_as_taught(table, rule):
 
 
 def _learn(backbone, prompts, place, table, reading, out, method):
-    """A `keeping.Learnt` from the shots that `table` describes; writes shots.csv and methods.csv.
+    """A `store.Learnt` from the shots that `table` describes; writes shots.csv and methods.csv.
 
     Without a `method` those that can learn from the shots are compared.
     """
@@ -119,7 +119,7 @@ def _learn(backbone, prompts, place, table, reading, out, method):
     inspection.write(compared.assign(used=used), out / "methods.csv", by="method")
     shapes = [read.listed(place, row)[0].shape for row in table.itertuples()]
     nm = pd.to_numeric(table["pixel_nm"], errors="coerce")
-    return keeping.Learnt(
+    return store.Learnt(
         method,
         learners.fit(method, shots, backbone, prompts),
         prompts,

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from semlib import paths
 from semlib.images import read
-from semlib.semclip import gallery, keeping, learners, looking
+from semlib.semclip import gallery, learners, looking, store
 
 CHUNK = 16  # images after which the tables are written
 READ = ["range", "bar_top", "bar_bottom", "pixel_nm", "notes"]  # of `lot.describe`: in all tables
@@ -21,11 +21,11 @@ NO_CLASSES = ["defect-free", "defect"]  # of a comparison with references alone
 def inspect(learnt, place, table, out, passed_over, beside=None):
     """Work through the images; every file ends up in results.csv or skipped.csv.
 
-    Takes a `keeping.Learnt`, or None where references in the folder `beside` are all there is, and
+    Takes a `store.Learnt`, or None where references in the folder `beside` are all there is, and
     `lot.describe` of the images. Returns the table of results.csv.
     """
     table["overlay"] = table["image_id"] + ".png"
-    version = keeping.version(out / "model") if learnt else BESIDE
+    version = store.version(out / "model") if learnt else BESIDE
     lines, todo = _continue(place, table.assign(version=version), out, beside)
     marked = _earlier_defects(out, lines)
     write(

@@ -1,23 +1,37 @@
-"""A fitted SEM-CLIP model on the disk: tensors as safetensors, everything else as JSON."""
+"""What was learnt, on the disk and without pickle: tensors, shots as PNG, everything else as JSON.
 
+Of a SEM-CLIP model its trained parts and text features are kept. Of what `detect` learnt the shots
+are kept, too: trees and memory banks are learnt again from them when it is read, which takes
+seconds and gives the same ones, as all draws have a seed.
+"""
+
+import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from semlib.paths import atomic
+from semlib.paths import atomic, sha256
+from semlib.semclip import learners
 from semlib.semclip.backbone import Backbone
+from semlib.semclip.learners import Shots
 from semlib.semclip.model import SemClip
 from semlib.semclip.prompts import Prompts
 from semlib.weights import digest
 
 TENSORS = "model.safetensors"
-ABOUT = "model.json"
+MODEL = "model.json"
+DETECT = "detect.json"
+SHOTS = "shots"
 READING = {"range": "stated", "bar": "auto"}  # see `images.lot.describe`
+# of `Learnt`, in the order of the file
+WRITTEN = ["method", "threshold", "shots", "shot_shape", "shot_nm", "compared", "backbone"]
+WRITTEN += ["prompts", "reading"]
 
 
 def save(model, folder, reading=READING):
@@ -31,17 +45,16 @@ def save(model, folder, reading=READING):
     if model.transform is not None:
         tensors["transform"] = model.transform.numpy()
     tensors |= {f"head.{name}": values for name, values in (model.head or {}).items()}
+    with atomic(Path(folder) / TENSORS) as temporary:
+        save_file({name: np.ascontiguousarray(one) for name, one in tensors.items()}, temporary)
     about = {
         "backbone": model.backbone.settings,
-        "projection": digest({"projection": model.backbone.projection.numpy()}),
+        "projection": _fingerprint(model.backbone),
         "options": asdict(model.options),
         "prompts": asdict(model.prompts),
         "reading": reading,
     }
-    with atomic(Path(folder) / TENSORS) as temporary:
-        save_file({name: np.ascontiguousarray(one) for name, one in tensors.items()}, temporary)
-    with atomic(Path(folder) / ABOUT) as temporary:
-        temporary.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    _write(about, Path(folder) / MODEL)
 
 
 def load(folder, backbone=None):
@@ -55,8 +68,7 @@ def load(folder, backbone=None):
     except (OSError, SafetensorError) as error:
         raise ValueError(f"{folder} holds no saved SemClip model: {error}") from error
     backbone = backbone or Backbone(**about["backbone"])
-    fingerprint = digest({"projection": backbone.projection.numpy()})
-    if (backbone.settings, fingerprint) != (about["backbone"], about["projection"]):
+    if (backbone.settings, _fingerprint(backbone)) != (about["backbone"], about["projection"]):
         raise ValueError(f"{folder} was saved with another backbone: {about['backbone']}")
     model = SemClip(backbone, Prompts(**about["prompts"]), **about["options"])
     model.texts = tensors["texts"]
@@ -72,8 +84,112 @@ def reading(folder):
     return READING | _about(folder).get("reading", {})
 
 
+@dataclass
+class Learnt:
+    """A method that learnt from shots, and what goes with it."""
+
+    method: str
+    model: object  # fitted: predict, anomaly_scores, classes
+    prompts: Prompts
+    reading: dict  # how the shots were read, see `save`
+    shots: Shots | None = None
+    threshold: float = learners.THRESHOLD
+    shot_shape: tuple = ()  # median height and width of the shots' files; () for unknown
+    shot_nm: float | None = None  # median pixel size, where all state it
+    compared: list = field(default_factory=list)  # rows of `learners.compare`
+    backbone: dict = field(default_factory=dict)  # settings of the `Backbone`
+
+    @property
+    def side(self):
+        """Pixels a side of the square that the model knows."""
+        if self.shots is not None:
+            return self.shots.images.shape[1]
+        return self.model.backbone.image_size
+
+
+def save_learnt(learnt, folder):
+    """Write a `Learnt`: SEM-CLIP by `save`, the shots as PNG as they were learnt, the rest.
+
+    A model that came without shots stays without.
+    """
+    folder = Path(folder)
+    part = learnt.model.model if learnt.method == learners.PIXELS else learnt.model
+    if isinstance(part, SemClip):
+        save(part, folder, learnt.reading)
+    if learnt.shots is None:
+        return
+    names = []
+    for i, (image, label, mask) in enumerate(zip(*learnt.shots, strict=True)):
+        names.append([f"{i:03}", str(label)])
+        for stem, pixels in ((f"{i:03}", image), (f"{i:03}_mask", np.uint8(255 * mask))):
+            with atomic(folder / SHOTS / f"{stem}.png") as temporary:
+                Image.fromarray(pixels).save(temporary)
+    for file in (folder / SHOTS).glob("*.png"):  # of an earlier run with more shots
+        if int(file.stem.split("_")[0]) >= len(names):
+            file.unlink()
+    about = {name: getattr(learnt, name) for name in WRITTEN}
+    about |= {"shots": names, "prompts": asdict(learnt.prompts)}
+    _write(about, folder / DETECT)
+
+
+def load_learnt(folder, method=None):
+    """Read a `Learnt`, learn again what is not kept; `method` overrules the one that was chosen.
+
+    A folder of `save` alone is SEM-CLIP.
+    """
+    folder = Path(folder)
+    sem_clip = load(folder) if (folder / MODEL).is_file() else None
+    if not (folder / DETECT).is_file():
+        if sem_clip is None:
+            raise ValueError(f"{folder} holds no saved SemClip model: it has no {MODEL}")
+        if method not in (None, learners.SEM_CLIP):
+            raise ValueError(f"{folder} keeps no shots, so {method} cannot learn: give --shots")
+        return Learnt(learners.SEM_CLIP, sem_clip, sem_clip.prompts, reading(folder))
+    try:
+        about = json.loads((folder / DETECT).read_text(encoding="utf-8"))
+        shots = _shots(folder / SHOTS, about["shots"])
+        prompts = Prompts(**about["prompts"])
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(f"{folder} holds no model of detect: {error}") from error
+    if method not in (None, about["method"]):
+        thresholds = {row["method"]: row["threshold"] for row in about["compared"]}
+        about["threshold"] = thresholds.get(method, learners.THRESHOLD)
+        about["method"] = method
+    learners.check(about["method"], shots, prompts)
+    model = sem_clip
+    if sem_clip is None or about["method"] != learners.SEM_CLIP:
+        backbone = sem_clip.backbone if sem_clip else Backbone(**about["backbone"])
+        model = learners.fit(about["method"], shots, backbone, prompts)
+    about |= {"shots": shots, "prompts": prompts, "shot_shape": tuple(about["shot_shape"])}
+    return Learnt(model=model, **about)
+
+
+def version(folder):
+    """Digest of all files of a kept model."""
+    files = sorted(file for file in Path(folder).rglob("*") if file.suffix in (".json", ".png"))
+    files += sorted(Path(folder).glob("*.safetensors"))
+    digests = [file.name + sha256(file) for file in files]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def _shots(folder, names):
+    """The `Shots` that `save` wrote as PNG."""
+    images = [np.array(Image.open(folder / f"{stem}.png")) for stem, _ in names]
+    masks = [np.array(Image.open(folder / f"{stem}_mask.png")) > 0 for stem, _ in names]
+    return Shots(np.stack(images), np.array([label for _, label in names]), np.stack(masks))
+
+
 def _about(folder):
     try:
-        return json.loads((Path(folder) / ABOUT).read_text(encoding="utf-8"))
+        return json.loads((Path(folder) / MODEL).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"{folder} holds no saved SemClip model: {error}") from error
+
+
+def _write(about, file):
+    with atomic(file) as temporary:
+        temporary.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+
+
+def _fingerprint(backbone):
+    return digest({"projection": backbone.projection.numpy()})

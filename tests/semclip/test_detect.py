@@ -14,7 +14,7 @@ from PIL import Image
 
 from semlib.__main__ import main
 from semlib.images import lot
-from semlib.semclip import data, detect, gallery, inspection, keeping, learners, looking, store
+from semlib.semclip import data, detect, gallery, inspection, learners, looking, store
 from semlib.semclip.model import Prediction, SemClip
 from tests.images.own_files import bar
 
@@ -26,7 +26,7 @@ def tiny(monkeypatch, spots_backbone, tmp_path):
     """The embedded model is a tiny one here, and the prompts know the classes of the spots."""
     settings = {"name": "sem-vlm", "pretrained": None, "levels": 2}
     monkeypatch.setattr(spots_backbone, "settings", settings)
-    for module in (detect, store, keeping):
+    for module in (detect, store):
         monkeypatch.setattr(module, "Backbone", lambda *_, **__: spots_backbone)
     rows = "0,defect-free,clean surface\n1,bright,bright square\n2,dark,dark hole\n"
     (tmp_path / "prompts.csv").write_text("label,class,state\n" + rows)
