@@ -11,6 +11,7 @@ from semlib.images import databar, folder, lot, read
 from semlib.semclip import data, inspection, learners, store
 from semlib.semclip.backbone import Backbone
 from semlib.semclip.clip import OURS
+from semlib.semclip.inspection import READ, write
 from semlib.semclip.prompts import Prompts
 
 
@@ -116,7 +117,7 @@ def _learn(backbone, prompts, place, table, reading, out, method):
         method = learners.PIXELS if compared.empty else compared["method"].iloc[0]
         _say(compared, method)
     used = compared["method"] == method
-    inspection.write(compared.assign(used=used), out / "methods.csv", by="method")
+    write(compared.assign(used=used), out / "methods.csv", by="method")
     shapes = [read.listed(place, row)[0].shape for row in table.itertuples()]
     nm = pd.to_numeric(table["pixel_nm"], errors="coerce")
     return store.Learnt(
@@ -153,7 +154,7 @@ def _note_masks(prompts, place, table, masks, out):
         tqdm.write(f"{place / table['path'][i]} is {table['label'][i]!r}, but {note}")
         table.loc[i, "notes"] = f"{table['notes'][i]}; {note}".lstrip("; ")
     about = table.rename(columns={"path": "file"}).assign(marked=marked.round(4))
-    columns = ["file", "label", "mask_path", "mask_rule", "marked", *inspection.READ]
-    inspection.write(about[columns], out / "shots.csv")
+    columns = ["file", "label", "mask_path", "mask_rule", "marked", *READ]
+    write(about[columns], out / "shots.csv")
     if not masked.any() and not normal.all():
         tqdm.write(f"{place} has no masks: the Transformation Layers stay untrained")
