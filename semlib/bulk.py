@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from semlib.paths import atomic
+from semlib.paths import atomic, write_text
 
 STAGES = ("preprocess", "glcm", "lbp", "wavelet", "embed", "profile")
 AHEAD = 1000  # chunks that Dask knows at a time, however long the manifest
@@ -150,8 +150,7 @@ def _claim(folder, settings):
     if differing := [name for name in sorted(settings) if stored.get(name) != settings[name]]:
         raise ValueError(f"{folder} has other settings of {differing}: use another --out")
     (folder / "complete.json").unlink(missing_ok=True)
-    with atomic(file) as temporary:
-        temporary.write_text(json.dumps(settings, indent=1))
+    write_text(file, json.dumps(settings, indent=1))
 
 
 def _on_dask(jobs, scheduler, workers, retries):
@@ -185,6 +184,5 @@ def _finish(folder, parts, columns):
             for row, reason in bad.items():
                 writer.writerow([total["rows"] + int(row), *rows[int(row)], reason])
             total.update(chunks=1, rows=len(rows), bad=len(bad))
-    with atomic(folder / "complete.json") as temporary:
-        temporary.write_text(json.dumps(total, indent=1))
+    write_text(folder / "complete.json", json.dumps(total, indent=1))
     return total

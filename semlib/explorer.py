@@ -106,10 +106,10 @@ def write(dataset, *, seed=0):
     words = {"ids": manifest["image_id"].str[:12], "labels": datasets.labels(dataset)}
     words["widths"] = images.shape[2] * np.array(preprocess.settings(dataset)["pixel_nm"])
     layout = build(images, views, spaces, groups, **words, note=source(dataset))
-    page = file_html(layout, INLINE, f"Explorer: {place.name}", template=_PAGE)
-    with paths.atomic(place.figures / "explorer.html") as temporary:
-        temporary.write_text(page, encoding="utf-8")
-    return place.figures / "explorer.html"
+    file = place.figures / "explorer.html"
+    title = f"Explorer: {place.name}"
+    paths.write_text(file, file_html(layout, INLINE, title, template=_PAGE))
+    return file
 
 
 def widget(dataset):

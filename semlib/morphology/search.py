@@ -164,6 +164,5 @@ def _write(out, dataset, manifest, images, chosen, distances, query):
         with paths.atomic(out.with_name(f"{out.name}.png")) as temporary:
             figure.savefig(temporary)
         plt.close(figure)
-    with paths.atomic(out.with_name(f"{out.name}.csv")) as temporary:
-        table.to_csv(temporary, index=False)
+    paths.write_text(out.with_name(f"{out.name}.csv"), table.to_csv(index=False))
     return table, out

@@ -29,8 +29,7 @@ def write(dataset):
     page = place.figures / "report.html"
     if page.exists() and page.stat().st_mtime_ns >= place.run_json.stat().st_mtime_ns:
         return None
-    with paths.atomic(page) as temporary:
-        temporary.write_text(_page(dataset, place), encoding="utf-8")
+    paths.write_text(page, _page(dataset, place))
     return page
 
 
