@@ -63,26 +63,18 @@ def run(manifest, stages, out, root, scheduler, workers, chunk, retries, encoder
     settings = {}
     for stage in stages:
         own = {"files": columns, "chunk": chunk} | chunks.settings(stage, columns, encoder)
-        used = {"bar": preprocessing["bar"]} if stage == "profile" else preprocessing
-        settings[stage] = own | used
+        reading = {"bar": preprocessing["bar"]} if stage == "profile" else preprocessing
+        settings[stage] = own | reading
         _claim(Path(out, stage), settings[stage])
-    parts = enumerate(read(manifest, columns, chunk))
     shared = {"root": root, "out": str(Path(out).resolve())}
     shared |= {"encoder": encoder, "stages": settings}
-    jobs = ({"index": index, "rows": rows, **shared} for index, rows in parts)
+    numbered = enumerate(read(manifest, columns, chunk))
+    jobs = ({"index": index, "rows": rows, **shared} for index, rows in numbered)
     if workers == 0:
         ended = ((job["index"], None, chunks.compute(job)) for job in jobs)
     else:
         ended = _on_dask(jobs, scheduler, workers, retries)
-    computed = Counter()
-    failed = []
-    for index, error, done in tqdm(ended, "bulk", total, unit="chunk"):
-        computed.update(done or ())
-        if error:
-            failed.append(f"chunk {index}: {type(error).__name__}: {error}")
-    if failed:
-        title = f"{len(failed)} chunks failed; the same command does those that are missing"
-        raise click.ClickException("\n  ".join([title, *failed]))
+    computed = _count(tqdm(ended, "bulk", total, unit="chunk"))
     for stage in settings:
         count = _finish(Path(out, stage), read(manifest, columns, chunk), columns)
         listed = ", see skipped.csv" if count["bad"] else ""
@@ -171,6 +163,20 @@ def _on_dask(jobs, scheduler, workers, retries):
             for future in as_completed(futures):
                 error = future.exception()
                 yield job_of[future]["index"], error, None if error else future.result()
+
+
+def _count(ended):
+    """How many chunks of each stage were computed now; ClickException if a chunk failed."""
+    computed = Counter()
+    failed = []
+    for index, error, stages in ended:
+        computed.update(stages or ())
+        if error:
+            failed.append(f"chunk {index}: {type(error).__name__}: {error}")
+    if failed:
+        title = f"{len(failed)} chunks failed; the same command does those that are missing"
+        raise click.ClickException("\n  ".join([title, *failed]))
+    return computed
 
 
 def _finish(folder, parts, columns):

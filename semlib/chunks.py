@@ -102,12 +102,12 @@ def _profiles(files, _stages, job):
     for row, named in enumerate(files):
         file = dict(zip(own["files"], named, strict=True))
         try:
-            given = inputs.load(**file, bar=own.get("bar", "auto"))
-            marked = None if given.mask is None else given.mask.tobytes()
-            truth = given.images["reference"]
-            reference = _reference(truth.shape, truth.tobytes(), marked)
-            shown = [given.images[name] for name in ("restored", "noisy") if name in given.images]
-            profiles = [trust.profile(reference, image) for image in shown]
+            loaded = inputs.load(**file, bar=own.get("bar", "auto"))
+            mask = None if loaded.mask is None else loaded.mask.tobytes()
+            truth = loaded.images["reference"]
+            reference = _reference(truth.shape, truth.tobytes(), mask)
+            names = [name for name in ("restored", "noisy") if name in loaded.images]
+            profiles = [trust.profile(reference, loaded.images[name]) for name in names]
             numbers = [profile[name] for profile in profiles for name in page.COLUMNS]
             values[row, : len(numbers)] = numbers
         except (ValueError, OSError) as error:
