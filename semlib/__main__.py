@@ -29,10 +29,8 @@ class _Group(click.Group):
         except KeyboardInterrupt:
             click.echo("\ninterrupted: rerun the same command to continue", err=True)
             sys.exit(130)
-        except BrokenPipeError:
-            raise
         except (ValueError, OSError, NotebookError) as error:
-            if os.environ.get("SEMLIB_DEBUG"):
+            if isinstance(error, BrokenPipeError) or os.environ.get("SEMLIB_DEBUG"):
                 raise
             click.echo(f"error: {error}", err=True)
             sys.exit(1 if isinstance(error, NotebookError) else 2)
@@ -74,7 +72,7 @@ _PARAMETERS = "A parameter of each selected notebook that has it; VALUE is YAML.
 @click.option("--force", is_flag=True, help="Run also the notebooks that are up to date.")
 @_value("--seed", 0, "Seed of every notebook.")
 @click.option("-p", "parameters", nargs=2, multiple=True, metavar="NAME VALUE", help=_PARAMETERS)
-def reproduce(dataset, profile, only, more, start, force, seed, parameters):
+def reproduce(dataset, profile, only, more, parameters, **options):
     """Run the notebooks in order; figures and tables go to figures/DATASET/.
 
     A notebook is skipped if its cells, parameters, code and inputs are unchanged and its outputs
@@ -90,8 +88,7 @@ def reproduce(dataset, profile, only, more, start, force, seed, parameters):
     for name in {"SIGINT", "SIGTERM", "SIGHUP"} & set(dir(signal)):
         signal.signal(getattr(signal, name), signal.default_int_handler)
     names = [name for value in (*only, *more) for name in value.split(",") if name]
-    options = {"only": names, "start": start, "force": force, "seed": seed}
-    run_notebooks(dataset, profile, parameters=dict(parameters), **options)
+    run_notebooks(dataset, profile, only=names, parameters=dict(parameters), **options)
 
 
 @main.command()

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from semlib.paths import atomic
+from semlib.paths import atomic, write_text
 
 STAGES = ("preprocess", "glcm", "lbp", "wavelet", "embed", "profile")
 AHEAD = 1000  # chunks that Dask knows at a time, however long the manifest
@@ -63,26 +63,18 @@ def run(manifest, stages, out, root, scheduler, workers, chunk, retries, encoder
     settings = {}
     for stage in stages:
         own = {"files": columns, "chunk": chunk} | chunks.settings(stage, columns, encoder)
-        used = {"bar": preprocessing["bar"]} if stage == "profile" else preprocessing
-        settings[stage] = own | used
+        reading = {"bar": preprocessing["bar"]} if stage == "profile" else preprocessing
+        settings[stage] = own | reading
         _claim(Path(out, stage), settings[stage])
-    parts = enumerate(read(manifest, columns, chunk))
     shared = {"root": root, "out": str(Path(out).resolve())}
     shared |= {"encoder": encoder, "stages": settings}
-    jobs = ({"index": index, "rows": rows, **shared} for index, rows in parts)
+    numbered = enumerate(read(manifest, columns, chunk))
+    jobs = ({"index": index, "rows": rows, **shared} for index, rows in numbered)
     if workers == 0:
         ended = ((job["index"], None, chunks.compute(job)) for job in jobs)
     else:
         ended = _on_dask(jobs, scheduler, workers, retries)
-    computed = Counter()
-    failed = []
-    for index, error, done in tqdm(ended, "bulk", total, unit="chunk"):
-        computed.update(done or ())
-        if error:
-            failed.append(f"chunk {index}: {type(error).__name__}: {error}")
-    if failed:
-        title = f"{len(failed)} chunks failed; the same command does those that are missing"
-        raise click.ClickException("\n  ".join([title, *failed]))
+    computed = _count(tqdm(ended, "bulk", total, unit="chunk"))
     for stage in settings:
         count = _finish(Path(out, stage), read(manifest, columns, chunk), columns)
         listed = ", see skipped.csv" if count["bad"] else ""
@@ -150,8 +142,7 @@ def _claim(folder, settings):
     if differing := [name for name in sorted(settings) if stored.get(name) != settings[name]]:
         raise ValueError(f"{folder} has other settings of {differing}: use another --out")
     (folder / "complete.json").unlink(missing_ok=True)
-    with atomic(file) as temporary:
-        temporary.write_text(json.dumps(settings, indent=1))
+    write_text(file, json.dumps(settings, indent=1))
 
 
 def _on_dask(jobs, scheduler, workers, retries):
@@ -174,6 +165,20 @@ def _on_dask(jobs, scheduler, workers, retries):
                 yield job_of[future]["index"], error, None if error else future.result()
 
 
+def _count(ended):
+    """How many chunks of each stage were computed now; ClickException if a chunk failed."""
+    computed = Counter()
+    failed = []
+    for index, error, stages in ended:
+        computed.update(stages or ())
+        if error:
+            failed.append(f"chunk {index}: {type(error).__name__}: {error}")
+    if failed:
+        title = f"{len(failed)} chunks failed; the same command does those that are missing"
+        raise click.ClickException("\n  ".join([title, *failed]))
+    return computed
+
+
 def _finish(folder, parts, columns):
     """List the empty rows in ``skipped.csv`` and say in ``complete.json`` how much there is."""
     total = Counter(chunks=0, rows=0, bad=0)
@@ -185,6 +190,5 @@ def _finish(folder, parts, columns):
             for row, reason in bad.items():
                 writer.writerow([total["rows"] + int(row), *rows[int(row)], reason])
             total.update(chunks=1, rows=len(rows), bad=len(bad))
-    with atomic(folder / "complete.json") as temporary:
-        temporary.write_text(json.dumps(total, indent=1))
+    write_text(folder / "complete.json", json.dumps(total, indent=1))
     return total

@@ -102,12 +102,12 @@ def _profiles(files, _stages, job):
     for row, named in enumerate(files):
         file = dict(zip(own["files"], named, strict=True))
         try:
-            given = inputs.load(**file, bar=own.get("bar", "auto"))
-            marked = None if given.mask is None else given.mask.tobytes()
-            truth = given.images["reference"]
-            reference = _reference(truth.shape, truth.tobytes(), marked)
-            shown = [given.images[name] for name in ("restored", "noisy") if name in given.images]
-            profiles = [trust.profile(reference, image) for image in shown]
+            loaded = inputs.load(**file, bar=own.get("bar", "auto"))
+            mask = None if loaded.mask is None else loaded.mask.tobytes()
+            truth = loaded.images["reference"]
+            reference = _reference(truth.shape, truth.tobytes(), mask)
+            names = [name for name in ("restored", "noisy") if name in loaded.images]
+            profiles = [trust.profile(reference, loaded.images[name]) for name in names]
             numbers = [profile[name] for profile in profiles for name in page.COLUMNS]
             values[row, : len(numbers)] = numbers
         except (ValueError, OSError) as error:
@@ -128,8 +128,7 @@ def write(folder, index, key, values, bad):
     record.unlink(missing_ok=True)
     with paths.atomic(record.with_suffix(".npy")) as temporary:
         np.save(temporary, values)
-    with paths.atomic(record) as temporary:
-        temporary.write_text(json.dumps({"key": key, "rows": len(values), "bad": bad}, indent=1))
+    paths.write_text(record, json.dumps({"key": key, "rows": len(values), "bad": bad}, indent=1))
 
 
 class Chunks:
@@ -187,8 +186,7 @@ def cluster(folder, *, k=6, standardise=False, seed=0):
     for name, array in (("clusters", labels), ("centres", means.cluster_centers_)):
         with paths.atomic(chunks.folder / f"{name}.npy") as temporary:
             np.save(temporary, array)
-    with paths.atomic(chunks.folder / "clusters.json") as temporary:
-        temporary.write_text(json.dumps(summary, indent=1))
+    paths.write_text(chunks.folder / "clusters.json", json.dumps(summary, indent=1))
     return summary
 
 
@@ -212,7 +210,6 @@ def view(folder, *, sample, seed=0):
     rows, values = chunks.sample(sample, np.random.default_rng(seed))
     x, y = layout.umap(values, seed=seed).T
     clusters = np.load(chunks.folder / "clusters.npy")[rows]
-    with paths.atomic(chunks.folder / "umap.csv") as temporary:
-        table = pd.DataFrame({"row": rows, "x": x, "y": y, "cluster": clusters})
-        table.to_csv(temporary, index=False)
+    table = pd.DataFrame({"row": rows, "x": x, "y": y, "cluster": clusters})
+    paths.write_text(chunks.folder / "umap.csv", table.to_csv(index=False))
     return len(rows)

@@ -106,10 +106,10 @@ def write(dataset, *, seed=0):
     words = {"ids": manifest["image_id"].str[:12], "labels": datasets.labels(dataset)}
     words["widths"] = images.shape[2] * np.array(preprocess.settings(dataset)["pixel_nm"])
     layout = build(images, views, spaces, groups, **words, note=source(dataset))
-    page = file_html(layout, INLINE, f"Explorer: {place.name}", template=_PAGE)
-    with paths.atomic(place.figures / "explorer.html") as temporary:
-        temporary.write_text(page, encoding="utf-8")
-    return place.figures / "explorer.html"
+    file = place.figures / "explorer.html"
+    title = f"Explorer: {place.name}"
+    paths.write_text(file, file_html(layout, INLINE, title, template=_PAGE))
+    return file
 
 
 def widget(dataset):
@@ -150,21 +150,21 @@ def build(images, views, spaces, groups, *, ids, labels, widths, note):
     filters, plots = _plots(dots, colourings, shown)
     colour = models.Select(title="Colour", value=[*colourings][0], options=[*colourings])
     sides = [{"dots": plot.renderers, "items": plot.legend[0].items} for plot in plots]
-    given = {"colour": colour, "colourings": colourings, "filters": filters, "sides": sides}
-    colour.js_on_change("value", models.CustomJS(args=given, code=_RECOLOUR))
+    arguments = {"colour": colour, "colourings": colourings, "filters": filters, "sides": sides}
+    colour.js_on_change("value", models.CustomJS(args=arguments, code=_RECOLOUR))
 
     first = models.Select(title="Left", value=shown[0], options=[*points])
     second = models.Select(title="Right", value=shown[1], options=[*points])
     out = models.Div(text=_HELP, name="neighbours", sizing_mode="stretch_width")
     count = min(_NEIGHBOURS, len(images) - 1)
-    given = {"dots": dots, "out": out, "hint": _HELP, "first": first, "second": second}
+    arguments = {"dots": dots, "out": out, "hint": _HELP, "first": first, "second": second}
     nearest = {name: _nearest(space, count) for name, space in spaces.items()}
-    given |= {"count": count, "neighbours": nearest}
-    tell = models.CustomJS(args=given, code=_TELL)
+    arguments |= {"count": count, "neighbours": nearest}
+    tell = models.CustomJS(args=arguments, code=_TELL)
     dots.selected.js_on_change("indices", tell)
     for select, plot, axes in zip((first, second), plots, _AXES, strict=True):
-        given = {"dots": dots, "select": select, "views": points, "plot": plot, "axes": axes}
-        select.js_on_change("value", models.CustomJS(args=given, code=_MOVE), tell)
+        arguments = {"dots": dots, "select": select, "views": points, "plot": plot, "axes": axes}
+        select.js_on_change("value", models.CustomJS(args=arguments, code=_MOVE), tell)
     title = models.Div(text=f"<b>Explorer</b>, {len(images)} images: {html.escape(note)}")
     look = {"styles": {"flex-wrap": "wrap"}, "sizing_mode": "stretch_width"}
     choice = row(colour, first, second, **look)

@@ -35,6 +35,7 @@ class Paths:
         self.archive = raw / "data.zip"
         self.data = data_root() / name
         self.manifest = self.data / "manifest.csv"
+        self.skipped = self.data / "skipped.csv"  # images that a run left out
         self.level0_json = self.data / "level0.json"
         self.variants = self.data / "variants"
         self.figures = figures_root() / name
@@ -115,6 +116,12 @@ def atomic(path):
         raise
     finally:
         _remove(temporary)
+
+
+def write_text(path, text):
+    """Write a text file, whole or not at all."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
 
 
 def _remove(path):

@@ -91,14 +91,13 @@ def save_table(table, dataset, name, caption, *, digits=3, csv=None, data=None):
     caption = f"{caption} Data: {data or source(dataset)}."
     shown = table.apply(lambda column: column.map(lambda value: _text(value, digits)))
     file = paths.of(dataset).figures / name
-    with atomic(file.with_suffix(".csv")) as temporary:
-        (table if csv is None else csv).to_csv(temporary, index=False)
-    with atomic(file.with_suffix(".md")) as temporary:
-        temporary.write_text(f"{markdown(shown)}\n\n{caption}\n", encoding="utf-8")
-    with atomic(file.with_suffix(".tex")) as temporary:
-        escaped = re.sub(r"([&%_#$])", r"\\\1", caption)  # pandas escapes cells only
-        unique = shown.reset_index(drop=True)  # which pandas needs for LaTeX
-        unique.to_latex(temporary, index=False, escape=True, caption=escaped, label=f"tab:{name}")
+    values = table if csv is None else csv
+    paths.write_text(file.with_suffix(".csv"), values.to_csv(index=False))
+    paths.write_text(file.with_suffix(".md"), f"{markdown(shown)}\n\n{caption}\n")
+    unique = shown.reset_index(drop=True)  # which pandas needs for LaTeX
+    escaped = re.sub(r"([&%_#$])", r"\\\1", caption)  # pandas escapes cells only
+    latex = unique.to_latex(index=False, escape=True, caption=escaped, label=f"tab:{name}")
+    paths.write_text(file.with_suffix(".tex"), latex)
     return shown
 
 

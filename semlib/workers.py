@@ -60,21 +60,21 @@ def threads(work, jobs, workers):
             ready = begun
 
 
-def split(kernel, count, *arguments, grain=None):
+def split(kernel, count, *arguments):
     """Call ``kernel(start, stop, *arguments)`` on independent parts of ``range(count)``.
 
-    It takes as many threads as PyTorch uses; one that is done takes the next part. `grain` is the
-    length of a part, by default a quarter of a thread's share.
+    It takes as many threads as PyTorch uses; one that is done takes the next part, a quarter of
+    a thread's share.
     """
     import torch
 
     workers = max(1, min(torch.get_num_threads(), count))
-    grain = grain or math.ceil(count / (4 * workers))
-    starts = iter(range(0, count, grain))
+    length = math.ceil(count / (4 * workers))
+    starts = iter(range(0, count, length))
 
     def work():
         for start in starts:  # one iterator for all threads
-            kernel(start, min(start + grain, count), *arguments)
+            kernel(start, min(start + length, count), *arguments)
 
     others = [_pool(workers).submit(work) for _ in range(workers - 1)]
     work()

@@ -29,14 +29,14 @@ def test_processes_keep_the_order():
     assert [*workers.spread(double, list(range(11)), 2, chunk=2)] == list(range(0, 22, 2))
 
 
-@pytest.mark.parametrize("grain", [None, 1, 7, 200])
-def test_each_part_of_a_range_is_visited_once(grain):
-    visits = np.zeros(100, dtype=int)
+@pytest.mark.parametrize("count", [1, 2, 7, 100])
+def test_each_part_of_a_range_is_visited_once(count):
+    visits = np.zeros(count, dtype=int)
 
     def visit(start, stop, step):
         visits[start:stop] += step
 
-    workers.split(visit, 100, 1, grain=grain)
+    workers.split(visit, count, 1)
     assert (visits == 1).all()
 
 

@@ -53,8 +53,8 @@ def rows(levels, stated=None):
         return 0, bar, why
     bottom = _band(levels[::-1])
     top = _band(levels)
-    parts = [f"{n} rows {place}" for n, place in ((top, "above"), (bottom, "below")) if n]
-    return top, bottom, f"a data bar was cut by its look: {', '.join(parts)}" if parts else ""
+    cuts = [f"{n} rows {place}" for n, place in ((top, "above"), (bottom, "below")) if n]
+    return top, bottom, f"a data bar was cut by its look: {', '.join(cuts)}" if cuts else ""
 
 
 def _band(levels):

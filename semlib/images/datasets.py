@@ -52,8 +52,8 @@ def _simulate(place, n, seed, mix):
 
     record = place.raw / "simulation.json"
     wanted = {"n": n, "seed": seed, "mix": mix, "simulator": simulator.sources_digest()}
-    there = record.exists() and (place.archive.exists() or (place.raw / "data").exists())
-    if there and wanted.items() <= json.loads(record.read_text()).items():
+    is_made = record.exists() and (place.archive.exists() or (place.raw / "data").exists())
+    if is_made and wanted.items() <= json.loads(record.read_text()).items():
         return
     record.unlink(missing_ok=True)  # first away, last written: a killed run starts over
     place.raw.mkdir(parents=True, exist_ok=True)
@@ -61,8 +61,7 @@ def _simulate(place, n, seed, mix):
     shutil.rmtree(place.raw / "data", ignore_errors=True)
     place.manifest.unlink(missing_ok=True)
     wanted["sha256"] = paths.sha256(place.archive)
-    with paths.atomic(record) as temporary:
-        temporary.write_text(json.dumps(wanted, indent=1) + "\n")
+    paths.write_text(record, json.dumps(wanted, indent=1) + "\n")
 
 
 def manifest(dataset, *, bar="auto"):
@@ -81,9 +80,8 @@ def manifest(dataset, *, bar="auto"):
     digests = threads(paths.sha256, files, os.cpu_count())
     table["sha256"] = list(tqdm(digests, "checksums", len(files), unit="image"))
     table = table[COLUMNS + lot.COLUMNS * own]
-    with paths.atomic(place.manifest) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
-    skipped(place).unlink(missing_ok=True)
+    paths.write_text(place.manifest, table.to_csv(index=False, lineterminator="\n"))
+    place.skipped.unlink(missing_ok=True)
     return table
 
 
@@ -93,8 +91,8 @@ def load_manifest(dataset):
     if not place.manifest.exists():
         raise FileNotFoundError(f"{place.manifest} is missing: run notebook 01, datasets.manifest")
     table = pd.read_csv(place.manifest, dtype=str, keep_default_na=False)
-    if skipped(place).exists():
-        left_out = pd.read_csv(skipped(place), dtype=str, keep_default_na=False)["image_id"]
+    if place.skipped.exists():
+        left_out = pd.read_csv(place.skipped, dtype=str, keep_default_na=False)["image_id"]
         table = table[~table["image_id"].isin(left_out)].reset_index(drop=True)
     return table.astype({"label": int}) if place.name in paths.BUILT_IN else table
 
@@ -103,11 +101,6 @@ def labels(dataset):
     """Labels in the order of ``level0.npy``, as in the manifest; None where no image has one."""
     column = load_manifest(dataset)["label"].to_numpy()
     return column if (column != "").any() else None
-
-
-def skipped(place):
-    """Path of the list of images that a run left out."""
-    return place.data / "skipped.csv"
 
 
 def _published(place):
@@ -134,7 +127,7 @@ def _listed(file, raw):
         raise FileNotFoundError(f"{file} is missing: fetch the data set first")
     masked = file.name == "carinthia-s.csv"
     name = "filename" if masked else "file_name"
-    table = _read_csv(file, ";", [name, "label", "image_path", *["mask_path"] * masked])
+    table = _read_csv(file, [name, "label", "image_path", *["mask_path"] * masked])
     wrong = table[~table["label"].isin(list(map(str, CLASS_TOTALS)))]
     if len(wrong):
         first = wrong.iloc[0]
@@ -155,15 +148,15 @@ def _locate(name, kind, file, raw):
     raise FileNotFoundError(f"{file} names {name!r}, which is not in {data.parent}")
 
 
-def _read_csv(file, separator, columns):
-    """A CSV as text, which must have these columns, and no value of the first one twice."""
+def _read_csv(file, columns):
+    """A published CSV as text, with these columns and no value of the first one twice."""
     options = {"dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}
     try:
-        table = pd.read_csv(file, sep=separator, skipinitialspace=True, **options)
+        table = pd.read_csv(file, sep=";", skipinitialspace=True, **options)
     except (ValueError, OSError) as error:
         raise ValueError(f"{file} is no readable UTF-8 CSV file: {error}") from error
     if missing := [column for column in columns if column not in table]:
-        expected = separator.join(columns)
+        expected = ";".join(columns)
         raise ValueError(f"{file}: no column {missing[0]!r} in {list(table)}; expected {expected}")
     names = table[columns[0]]
     if names.duplicated().any():

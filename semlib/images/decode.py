@@ -88,8 +88,8 @@ def _is_whole(page, size):
     if page.compression == COMPRESSION.NONE and 8 * sum(counts) < page.size * _bits(page):
         return False
     spans = zip(page.dataoffsets, counts, strict=True)
-    there = [0 < count <= size - start for start, count in spans]
-    return len(there) == math.prod(page.chunked) and all(there)
+    is_held = [0 < count <= size - start for start, count in spans]
+    return len(is_held) == math.prod(page.chunked) and all(is_held)
 
 
 def _largest_page(tiff):

@@ -42,25 +42,30 @@ def download(archive, path):
             f"({path.stat().st_size:,} of {archive.bytes:,} bytes). "
             "Remove or replace the file, then run again"
         )
-    known = {path.name: archive.sha256}
-    places = {path.name: archive.url}
-    keeper = pooch.create(path.parent, "", registry=known, urls=places, retry_if_failed=RETRIES)
-    stream = pooch.HTTPDownloader(True, CHUNK, headers=HEADERS, timeout=TIMEOUT)
+    advice = (
+        "Run again later, or download it by hand (a browser will do) and place it as "
+        f"{path} ({archive.bytes:,} bytes, sha256 {archive.sha256})"
+    )
+    retrieve(path, archive.url, archive.sha256, advice, progress=True)
+
+
+def retrieve(path, url, sha256, advice, *, progress=False):
+    """Download a file unless it is there; `advice` ends the message of an error.
+
+    Another checksum is a ValueError, a server that does not give the file a ConnectionError.
+    """
+    checksums = {path.name: sha256}
+    urls = {path.name: url}
+    keeper = pooch.create(path.parent, "", registry=checksums, urls=urls, retry_if_failed=RETRIES)
+    stream = pooch.HTTPDownloader(progress, CHUNK, headers=HEADERS, timeout=TIMEOUT)
     try:
         keeper.fetch(path.name, downloader=stream)
     except (OSError, ValueError) as error:  # of requests, and of another checksum
         kind = ConnectionError if isinstance(error, OSError) else ValueError
-        raise kind(
-            f"download of {archive.url} failed: {reason(error)}. Run again later, or download it "
-            f"by hand (a browser will do) and place it as {path} ({archive.bytes:,} bytes, "
-            f"sha256 {archive.sha256})"
-        ) from error
-
-
-def reason(error):
-    """Why a transfer failed, in a few words where requests has a page of them."""
-    unanswered = hasattr(error, "response") and error.response is None
-    return "the connection to its server failed or broke off" if unanswered else error
+        # requests has a page of words for a server that does not answer
+        unanswered = hasattr(error, "response") and error.response is None
+        why = "the connection to its server failed or broke off" if unanswered else error
+        raise kind(f"{url} could not be had: {why}. {advice}") from error
 
 
 def extract(archive, folder):

@@ -11,7 +11,6 @@ from tqdm import tqdm
 from semlib.images import databar, folder, instrument, masks, read
 from semlib.workers import threads
 
-SIDES = {True: "brighter", False: "darker", None: ""}  # of the two values of a mask
 COLUMNS = ["range", "bar_top", "bar_bottom", "mask_rule", "mask_side", *instrument.COLUMNS, "notes"]
 
 
@@ -43,7 +42,7 @@ def describe(raw, bar="auto", *, masked=True):
     decided = masks.decide_set(mask_files, [pictures[i] for i in numbers], keep=False)
     for i, mask in zip(numbers, decided, strict=True):
         table.loc[i, "mask_rule"] = mask.rule
-        table.loc[i, "mask_side"] = SIDES[mask.bright]
+        table.loc[i, "mask_side"] = masks.SIDES[mask.bright]
         notes[i] += [f"mask: {mask.doubt}"] * bool(mask.doubt)
     table["notes"] = ["; ".join(texts) for texts in notes]
     _say(table)

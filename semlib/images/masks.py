@@ -12,6 +12,7 @@ SOFT = 10  # levels of 255 beside black and white that count as these
 EDGES = 0.2  # share of the pixels up to which grey ones are the edges of marks
 AREAS = 0.3  # share of the grey ones inside areas of one value, from which on these are labels
 CLEAR = 0.25  # share of the rarer value up to which a single mask is plain without its set
+SIDES = {True: "brighter", False: "darker", None: ""}  # of the two values of a mask
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,8 @@ def decide_set(files, likes, *, keep=True):
     """
 
     def decided(number, bright=None):
-        one = decide(files[number], likes[number], bright=bright)
-        return one if keep else replace(one, marked=None)
+        mask = decide(files[number], likes[number], bright=bright)
+        return mask if keep else replace(mask, marked=None)
 
     masks = []
     for number in range(len(files)):
@@ -79,19 +80,19 @@ def decide_set(files, likes, *, keep=True):
             masks.append(decided(number))
         except _OneValue:
             masks.append(None)
-    sides = [one.bright for one in masks if one and one.bright is not None]
+    sides = [mask.bright for mask in masks if mask and mask.bright is not None]
     common = 2 * sides.count(True) >= len(sides)
-    name = {True: "brighter", False: "darker"}
-    for number, one in enumerate(masks):
-        if one is None:
+    ours = SIDES[not common]
+    theirs = SIDES[common]
+    for number, mask in enumerate(masks):
+        if mask is None:
             masks[number] = decided(number, None if common else False)
-        elif one.bright is (not common):
-            doubt = f"marks the {name[not common]} value, most masks of the set the {name[common]}"
-            if one.share > CLEAR:
-                one = decided(number, common)
-                doubt = f"its {name[not common]} value is rarer, but the set marks the "
-                doubt += name[common]
-            masks[number] = replace(one, doubt="; ".join(filter(None, [doubt, one.doubt])))
+        elif mask.bright is (not common):
+            doubt = f"marks the {ours} value, most masks of the set the {theirs}"
+            if mask.share > CLEAR:
+                mask = decided(number, common)
+                doubt = f"its {ours} value is rarer, but the set marks the {theirs}"
+            masks[number] = replace(mask, doubt="; ".join(filter(None, [doubt, mask.doubt])))
     return masks
 
 
@@ -204,6 +205,5 @@ def _are_labels(levels, values):
 def _of_two(high, what, high_is_common, bright):
     """Mark the rarer of two values, or the one that was told."""
     side = not high_is_common if bright is None else bright
-    name = "brighter" if side else "darker"
     why = "which is rarer" if bright is None else "as told"
-    return (high if side else ~high), f"{what}: the {name}, {why}", bool(side)
+    return (high if side else ~high), f"{what}: the {SIDES[side]}, {why}", bool(side)

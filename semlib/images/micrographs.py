@@ -8,7 +8,7 @@ import pooch
 from tqdm import tqdm
 
 from semlib import paths
-from semlib.images.download import HEADERS, RETRIES, TIMEOUT, reason
+from semlib.images.download import retrieve
 from semlib.images.read import SUFFIXES
 
 REGISTRY = Path(__file__).with_name("micrographs.csv")  # name, url with its commit, sha256, bytes
@@ -54,20 +54,11 @@ def fetch():
     if "SEMLIB_MICROGRAPHS" in os.environ:
         raise ValueError(f"SEMLIB_MICROGRAPHS names {folder()}, which is used: unset it to fetch")
     place = paths.data_root() / "micrographs"
-    table = pd.read_csv(REGISTRY)
-    table["sha256"] = "sha256:" + table["sha256"]
-    registry = dict(zip(table["name"], table["sha256"], strict=True))
-    urls = dict(zip(table["name"], table["url"], strict=True))
-    keeper = pooch.create(place, "", registry=registry, urls=urls, retry_if_failed=RETRIES)
+    advice = (
+        "Run again later; what is here stays. SEMLIB_MICROGRAPHS can name a folder that has the "
+        "micrographs instead"
+    )
     pooch.get_logger().setLevel("WARNING")  # the bar says where it is
-    stream = pooch.HTTPDownloader(headers=HEADERS, timeout=TIMEOUT)
-    for name in tqdm(registry, "micrographs", unit="file"):
-        try:
-            keeper.fetch(name, downloader=stream)
-        except (OSError, ValueError) as error:  # of requests, and of another checksum
-            kind = ConnectionError if isinstance(error, OSError) else ValueError
-            raise kind(
-                f"{urls[name]} could not be had: {reason(error)}. Run again later; what is here "
-                "stays. SEMLIB_MICROGRAPHS can name a folder that has the micrographs instead"
-            ) from error
+    for file in tqdm(list(pd.read_csv(REGISTRY).itertuples()), "micrographs", unit="file"):
+        retrieve(place / file.name, file.url, file.sha256, advice)
     return place

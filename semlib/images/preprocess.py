@@ -59,8 +59,8 @@ def central_square(array, border):
 
 def _check_options(border, size, intensity):
     if border < 0 or size < 1 or intensity not in INTENSITIES:
-        given = f"border {border}, size {size}, intensity {intensity!r}"
-        raise ValueError(f"{given}: need border >= 0, size >= 1, intensity in {INTENSITIES}")
+        options = f"border {border}, size {size}, intensity {intensity!r}"
+        raise ValueError(f"{options}: need border >= 0, size >= 1, intensity in {INTENSITIES}")
 
 
 def _stretched(image):
@@ -112,8 +112,7 @@ def preprocess_dataset(dataset, *, border=4, size=512, intensity="full", skip_ba
         place.level0_json.unlink(missing_ok=True)
     rule = table["range"].iloc[0] if "range" in table else "stated"
     made = options | {"range": rule, "pixel_nm": pixel_nm}
-    with paths.atomic(place.level0_json) as temporary:
-        temporary.write_text(json.dumps(made))
+    paths.write_text(place.level0_json, json.dumps(made))
     return place.level(0)
 
 
@@ -178,9 +177,8 @@ def _write(path, results, count, size):
 
 def _leave_out(place, bad):
     """Add bad images to skipped.csv, which `datasets.load_manifest` takes off the manifest."""
-    file = datasets.skipped(place)
-    if file.exists():
-        bad = pd.concat([pd.read_csv(file, dtype=str, keep_default_na=False), bad.astype(str)])
-    with paths.atomic(file) as temporary:
-        bad.to_csv(temporary, index=False, lineterminator="\n")
-    tqdm.write(f"{len(bad)} images left out, listed in {file}")
+    if place.skipped.exists():
+        before = pd.read_csv(place.skipped, dtype=str, keep_default_na=False)
+        bad = pd.concat([before, bad.astype(str)])
+    paths.write_text(place.skipped, bad.to_csv(index=False, lineterminator="\n"))
+    tqdm.write(f"{len(bad)} images left out, listed in {place.skipped}")

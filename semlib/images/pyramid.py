@@ -20,8 +20,8 @@ def pyramid(images):
     images = np.asarray(images)
     *stack, height, width = images.shape
     if images.dtype != np.uint8 or height % 4 or width % 4 or not images.size:
-        given = f"{images.dtype} images {images.shape}"
-        raise ValueError(f"{given}: expected uint8 (N, H, W) or (H, W), H and W divisible by 4")
+        kind = f"{images.dtype} images {images.shape}"
+        raise ValueError(f"{kind}: expected uint8 (N, H, W) or (H, W), H and W divisible by 4")
     # no area crosses from one image to the next, so the stack is reduced as one tall image
     tall = Image.fromarray(images.reshape(-1, width))
     smaller = [np.asarray(tall.reduce(f)).reshape(*stack, height // f, width // f) for f in FACTORS]

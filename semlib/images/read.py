@@ -207,15 +207,16 @@ def pictures(table, raw):
 
     Files that cannot be read are named and left out.
     """
+    readable = []
     images = []
     marked = []
     for row in table.itertuples():
         try:
             levels, picture = listed(raw, row)
-            images.append(levels)
             marked.append(listed_mask(raw, row, picture))
         except (ValueError, OSError) as error:
             print("left out here, an error in notebook 02 unless skip_bad is set:", error)
-            images.append(None)
-            marked.append(None)
-    return table.assign(image=images, mask=marked).dropna(subset=["image"])
+        else:
+            images.append(levels)
+            readable.append(row.Index)
+    return table.loc[readable].assign(image=images, mask=marked)

@@ -5,13 +5,14 @@ open is a keyword argument whose default is our choice.
 """
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pywt
 from scipy.linalg import eigh
 from skimage.feature import local_binary_pattern
 from tqdm import tqdm
+
+from semlib.workers import threads
 
 # name in Table 1: file in the folder features/
 BASELINES = {"GLCM": "glcm", "LBP": "lbp", "Wavelet": "wavelet", "PCA (raw pixels)": "pca"}
@@ -134,7 +135,6 @@ def _per_image(function, images, name, progress):
     if images.ndim != 3 or images.dtype != np.uint8:
         got = f"{images.dtype} {images.shape}"
         raise ValueError(f"{name} takes uint8 images (N, H, W), got {got}")
-    options = {"desc": name, "unit": "image", "disable": not progress}
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        vectors = tqdm(pool.map(function, images), total=len(images), **options)
-        return np.array(list(vectors), dtype=np.float32)
+    vectors = threads(function, images, os.cpu_count())
+    vectors = tqdm(vectors, name, len(images), unit="image", disable=not progress)
+    return np.array(list(vectors), dtype=np.float32)

@@ -148,14 +148,12 @@ def _write(out, dataset, manifest, images, chosen, distances, query):
     table = manifest.iloc[chosen][["image_id", "path", "label"]].assign(distance=distances)
     table = table.reset_index(drop=True)
     table.insert(0, "rank", table.index + 1)
-    titles = [
-        f"{line.rank}. {line.image_id[:12]}\nlabel {line.label or '–'}, {line.distance:.3g}"
-        for line in table.itertuples()
-    ]
-    pixel_nm = manifest["pixel_nm"].iloc[chosen]
-    titles, shown, pixel_nm = zip(
-        *query, *zip(titles, images[chosen], pixel_nm, strict=True), strict=True
-    )
+    pictures = list(query)
+    for line, i in zip(table.itertuples(), chosen, strict=True):
+        name = f"{line.rank}. {line.image_id[:12]}"
+        title = f"{name}\nlabel {line.label or '–'}, {line.distance:.3g}"
+        pictures.append((title, images[i], manifest["pixel_nm"].iloc[i]))
+    titles, shown, pixel_nm = zip(*pictures, strict=True)
     with plt.rc_context():
         saving.style()
         figure = plots.image_grid(shown, titles, pixel_nm=pixel_nm)
@@ -164,6 +162,5 @@ def _write(out, dataset, manifest, images, chosen, distances, query):
         with paths.atomic(out.with_name(f"{out.name}.png")) as temporary:
             figure.savefig(temporary)
         plt.close(figure)
-    with paths.atomic(out.with_name(f"{out.name}.csv")) as temporary:
-        table.to_csv(temporary, index=False)
+    paths.write_text(out.with_name(f"{out.name}.csv"), table.to_csv(index=False))
     return table, out

@@ -16,7 +16,7 @@ from semlib.morphology import clustering, recipes
 from semlib.morphology.augment import augment
 from semlib.morphology.encoder import Readout, best_device, embed, to_input
 from semlib.morphology.loss import normalised_std, rankme
-from semlib.paths import atomic
+from semlib.paths import atomic, write_text
 
 TRACED = ("rankme", "silhouette", "nmi", "knn_macro")
 
@@ -163,12 +163,9 @@ def _finish(folder, config, learner, images, history, device, progress):
     weights = {name: tensor.cpu().contiguous() for name, tensor in encoder.state_dict().items()}
     with atomic(folder / "encoder.safetensors") as temporary:
         save_file(weights, temporary)
-    with atomic(folder / "history.csv") as temporary:
-        history.drop(columns="seconds").to_csv(temporary, index=False)
-    with atomic(folder / "cost.json") as temporary:
-        temporary.write_text(json.dumps({"seconds": history["seconds"].sum()}))
+    write_text(folder / "history.csv", history.drop(columns="seconds").to_csv(index=False))
+    write_text(folder / "cost.json", json.dumps({"seconds": history["seconds"].sum()}))
     with atomic(folder / "embeddings.npy") as temporary:
         np.save(temporary, embeddings)
-    with atomic(folder / "config.json") as temporary:
-        temporary.write_text(json.dumps(config, indent=1))
+    write_text(folder / "config.json", json.dumps(config, indent=1))
     (folder / "checkpoint.pt").unlink(missing_ok=True)

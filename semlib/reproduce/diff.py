@@ -63,75 +63,75 @@ def _facts(record, shared):
     return facts
 
 
-def _differences(one, other):
+def _differences(first, second):
     """Facts that differ; one without a `what` says that a notebook or a table is there."""
-    for key in sorted(one.keys() | other.keys()):
-        a = one.get(key, _ABSENT)
-        b = other.get(key, _ABSENT)
+    for key in sorted(first.keys() | second.keys()):
+        a = first.get(key, _ABSENT)
+        b = second.get(key, _ABSENT)
         if a != b:
             yield *key, str(a), str(b), "changed" if key[-1] else "in one run only"
 
 
-def _code_changes(one, other):
+def _code_changes(first, second):
     """A row for each notebook whose cells or modules of semlib differ."""
-    for book in sorted(one.keys() & other.keys()):
-        code = [{"cells": of[book]["source"], **of[book]["semlib"]} for of in (one, other)]
+    for book in sorted(first.keys() & second.keys()):
+        code = [{"cells": of[book]["source"], **of[book]["semlib"]} for of in (first, second)]
         changed = [name for name in code[0] | code[1] if code[0].get(name) != code[1].get(name)]
         if changed:
             yield "code", book, ", ".join(changed), _ABSENT, _ABSENT, "changed"
 
 
-def _table_changes(name, one, other):
+def _table_changes(name, first, second):
     """Changes in the rows that two tables share."""
-    lengths = f"{len(one)} rows", f"{len(other)} rows"
-    one, other = one.align(other, join="inner", axis=1)
-    numbers = [c for c in one if is_numeric_dtype(one[c]) and is_numeric_dtype(other[c])]
-    keys = _keys(one, other, numbers)
+    lengths = f"{len(first)} rows", f"{len(second)} rows"
+    first, second = first.align(second, join="inner", axis=1)
+    numbers = [c for c in first if is_numeric_dtype(first[c]) and is_numeric_dtype(second[c])]
+    keys = _keys(first, second, numbers)
     if keys is None:
         yield "table", name, "", *lengths, "rows cannot be matched"
         return
     if keys:
-        one = one.set_index(keys)
-        other = other.set_index(keys)
-    both = one.index.intersection(other.index, sort=False)
-    if len(both) < max(len(one), len(other)):
+        first = first.set_index(keys)
+        second = second.set_index(keys)
+    both = first.index.intersection(second.index, sort=False)
+    if len(both) < max(len(first), len(second)):
         yield "table", name, f"{len(both)} rows in both", *lengths, "rows differ"
     scores = [column for column in numbers if column not in keys]
     for column in scores:
         if column.removesuffix("_lo").removesuffix("_hi") not in set(scores) - {column}:
             columns = [column, f"{column}_lo", f"{column}_hi"]
-            parts = [table.reindex(both, columns=columns).astype(float) for table in (one, other)]
-            yield from _score_changes(name, *parts)
+            a, b = (table.reindex(both, columns=columns) for table in (first, second))
+            yield from _score_changes(name, a.astype(float), b.astype(float))
 
 
-def _keys(one, other, numbers):
+def _keys(first, second, numbers):
     """Fewest leading columns that name each row once in both tables; None if none do.
 
     Texts come first, then whole numbers, then numbers that both tables share (settings such as a
     severity). Two tables of one row each need no name: [].
     """
-    if len(one) == len(other) == 1:
+    if len(first) == len(second) == 1:
         return []
-    texts = [column for column in one if column not in numbers]
-    whole = [c for c in numbers if is_integer_dtype(one[c]) and is_integer_dtype(other[c])]
-    settings = [c for c in numbers if c not in whole and set(one[c]) == set(other[c])]
+    texts = [column for column in first if column not in numbers]
+    whole = [c for c in numbers if is_integer_dtype(first[c]) and is_integer_dtype(second[c])]
+    settings = [c for c in numbers if c not in whole and set(first[c]) == set(second[c])]
     more = whole + settings
     for count in range(len(more) + 1):
         keys = texts + more[:count]
-        if keys and not one.duplicated(keys).any() and not other.duplicated(keys).any():
+        if keys and not first.duplicated(keys).any() and not second.duplicated(keys).any():
             return keys
     return None
 
 
-def _score_changes(name, one, other):
+def _score_changes(name, first, second):
     """Rows whose intervals lie apart; without intervals the largest change beyond rounding."""
-    column, low, high = one.columns
-    for key in one.index[(one[high] < other[low]) | (other[high] < one[low])]:
-        texts = ["{:.3f} [{:.3f}, {:.3f}]".format(*table.loc[key]) for table in (one, other)]
+    column, low, high = first.columns
+    for key in first.index[(first[high] < second[low]) | (second[high] < first[low])]:
+        texts = ["{:.3f} [{:.3f}, {:.3f}]".format(*table.loc[key]) for table in (first, second)]
         yield "value", name, f"{_text(key)}: {column}", *texts, "intervals apart"
-    no_interval = (one + other)[[low, high]].isna().any(axis=1)
-    a = one.loc[no_interval, column]
-    b = other.loc[no_interval, column]
+    no_interval = (first + second)[[low, high]].isna().any(axis=1)
+    a = first.loc[no_interval, column]
+    b = second.loc[no_interval, column]
     differ = ~np.isclose(a, b, rtol=1e-6, atol=1e-12, equal_nan=True)
     if differ.any():
         key = (a - b).abs().fillna(np.inf)[differ].idxmax()

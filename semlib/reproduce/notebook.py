@@ -24,16 +24,16 @@ class Parameter:
     kind: str
     default: object
 
-    def convert(self, given, origin):
-        """`given` as this parameter's type; text is read as YAML unless the parameter is text."""
-        is_yaml = isinstance(given, str) and self.kind != "str"
-        value = _read_yaml(given) if is_yaml else given
-        if self.kind == "float" and not isinstance(value, bool):
+    def convert(self, value, origin):
+        """A value as this parameter's type; text is read as YAML unless the parameter is text."""
+        is_yaml = isinstance(value, str) and self.kind != "str"
+        converted = _read_yaml(value) if is_yaml else value
+        if self.kind == "float" and not isinstance(converted, bool):
             with contextlib.suppress(TypeError, ValueError):
-                return float(value)  # also of the text "1e-3", which YAML 1.1 takes for text
-        elif type(value) is _TYPES.get(self.kind):  # of isinstance True is an int
-            return value
-        raise ValueError(f"{origin}: parameter {self.name} is {self.kind}, not {given!r}")
+                return float(converted)  # also of the text "1e-3", which YAML 1.1 takes for text
+        elif type(converted) is _TYPES.get(self.kind):  # of isinstance True is an int
+            return converted
+        raise ValueError(f"{origin}: parameter {self.name} is {self.kind}, not {value!r}")
 
 
 class Notebook:
@@ -122,9 +122,9 @@ def assign(suite, selected, *, dataset, profile, seed, parameters):
     _refuse_unknown(parameters, {name for book in selected for name in book.parameters}, "-p")
     assigned = {}
     for book in selected:
-        given = presets.get(book.name, {}) | parameters | {"dataset": dataset, "seed": seed}
+        values = presets.get(book.name, {}) | parameters | {"dataset": dataset, "seed": seed}
         assigned[book.name] = {
-            name: line.convert(given.get(name, line.default), book.name)
+            name: line.convert(values.get(name, line.default), book.name)
             for name, line in book.parameters.items()
         }
         limits.check(book.name, assigned[book.name])

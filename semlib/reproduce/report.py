@@ -29,8 +29,7 @@ def write(dataset):
     page = place.figures / "report.html"
     if page.exists() and page.stat().st_mtime_ns >= place.run_json.stat().st_mtime_ns:
         return None
-    with paths.atomic(page) as temporary:
-        temporary.write_text(_page(dataset, place), encoding="utf-8")
+    paths.write_text(page, _page(dataset, place))
     return page
 
 
@@ -45,23 +44,23 @@ def _page(dataset, place):
     suite = nb.numbered()
     facts = {book.name: records.get(book.name, {"started": "not run"}) for book in suite}
     runs = pd.DataFrame(facts, index=["started", "seconds", "profile", "seed"]).T
-    parts = [("run", "The run", _headed("The run", runs.to_html(border=0, na_rep="–")))]
+    sections = [("run", "The run", _headed("The run", runs.to_html(border=0, na_rep="–")))]
     if paper := _beside_the_paper(place.figures):
-        parts.append(("paper", "Paper and ours", _headed("Paper and ours", paper)))
-    parts += [(book.name, book.title, _section(book, records, place)) for book in suite]
+        sections.append(("paper", "Paper and ours", _headed("Paper and ours", paper)))
+    sections += [(book.name, book.title, _section(book, records, place)) for book in suite]
     title = "Machine and versions"
-    parts.append(("machine", title, _headed(title, machine.to_html(header=False, border=0))))
+    sections.append(("machine", title, _headed(title, machine.to_html(header=False, border=0))))
     notes = _SYNTHETIC if place.name == "synthetic" else _as_read(place)
     notes += _EXPLORER if (place.figures / "explorer.html").exists() else ""
-    links = [f'<li><a href="#{name}">{html.escape(text)}</a></li>' for name, text, _ in parts]
-    sections = [f'<section id="{name}">{body}</section>\n' for name, _, body in parts]
+    links = [f'<li><a href="#{name}">{html.escape(text)}</a></li>' for name, text, _ in sections]
+    bodies = [f'<section id="{name}">{body}</section>\n' for name, _, body in sections]
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Report: {html.escape(place.name)}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>
 <body><h1>Report: {html.escape(place.name)}</h1>
 <p><b>Data: {html.escape(saving.source(dataset))}.</b></p>{notes}
 <nav><ul>{"".join(links)}</ul></nav>
-{"".join(sections)}</body></html>
+{"".join(bodies)}</body></html>
 """
 
 

@@ -131,11 +131,11 @@ def execute(notebook, target, values, label):
             execute_notebook(notebook.path, copy, values, **options)
         except (PapermillExecutionError, DeadKernelError) as error:
             os.replace(copy, failed)
-            said = f"{notebook.name}: its kernel died, perhaps for lack of memory"
+            message = f"{notebook.name}: its kernel died, perhaps for lack of memory"
             if isinstance(error, PapermillExecutionError):
                 what = " ".join(f"{error.ename}: {error.evalue}".split())
-                said = f"{notebook.name}, cell [{error.exec_count}]: {what}"
-            raise NotebookError(f"{said} (see {failed})") from None
+                message = f"{notebook.name}, cell [{error.exec_count}]: {what}"
+            raise NotebookError(f"{message} (see {failed})") from None
         finally:
             line.show("")
 

@@ -170,8 +170,7 @@ class Record:
             "data_sha256": digest(manifest) if manifest.is_file() else None,
             "notebooks": dict(sorted(self.notebooks.items())),
         }
-        with paths.atomic(self.place.run_json) as temporary:
-            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        paths.write_text(self.place.run_json, json.dumps(content, indent=1) + "\n")
 
 
 def _differing(old, new):

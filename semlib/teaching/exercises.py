@@ -25,8 +25,8 @@ def ready(notebook, dataset="synthetic", values=()):
     (opened,) = nb.select(suite, [notebook])
     place = paths.of(dataset)
     state.check_inputs(opened, suite, place)
-    given = {name: values[name] for name in opened.parameters if name in values}
-    limits.check(opened.name, given, limits.shape(opened, place))
+    declared = {name: values[name] for name in opened.parameters if name in values}
+    limits.check(opened.name, declared, limits.shape(opened, place))
 
 
 def check(exercise, answer=None, dataset="synthetic", *, seed=0):
@@ -80,8 +80,8 @@ def matches(answer, expected, relative=0.0, absolute=0.0):
     one of which is asked for, or a frozenset of names all of which are, in any order and case.
     """
     if isinstance(expected, frozenset):
-        given = [answer] if isinstance(answer, str) else answer
-        return isinstance(given, collections.abc.Iterable) and _names(given) == _names(expected)
+        names = [answer] if isinstance(answer, str) else answer
+        return isinstance(names, collections.abc.Iterable) and _names(names) == _names(expected)
     if isinstance(expected, set):
         return bool(_names([answer]) & _names(expected))
     try:

@@ -61,6 +61,16 @@ def test_masks_lose_the_bar_of_their_picture(lot):
         assert image[mask].mean() > image[~mask].mean() + 20
 
 
+def test_a_picture_whose_file_or_mask_is_damaged_is_left_out(lot, capsys):
+    table = datasets.manifest(lot)
+    (lot / table["path"][1]).write_bytes(b"II*")
+    (lot / table["mask_path"][2]).write_bytes(b"PNG")
+    pictures = read.pictures(table, lot)
+    assert pictures.index.tolist() == [0, 3, 4, 5, 6, 7]
+    said = capsys.readouterr().out
+    assert table["path"][1] in said and table["mask_path"][2] in said
+
+
 def test_the_bar_can_be_kept_or_told(lot):
     assert set(datasets.manifest(lot, bar="none")["bar_bottom"]) == {"0"}
     table = datasets.manifest(lot, bar=(5, 50))

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from semlib import paths
 from semlib.__main__ import main
-from semlib.images import micrographs
+from semlib.images import download, micrographs
 
 NAMES = ("kriss/a.png", "patterned_wafer/b.tif")
 
@@ -16,7 +16,7 @@ NAMES = ("kriss/a.png", "patterned_wafer/b.tif")
 def registry(server, tmp_path, monkeypatch):
     """Two files of the same bytes on the server, and the table that names them."""
     monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
-    monkeypatch.setattr(micrographs, "RETRIES", 1)
+    monkeypatch.setattr(download, "RETRIES", 1)
     monkeypatch.delenv("SEMLIB_MICROGRAPHS", raising=False)
     server.body = b"a micrograph"
     file = tmp_path / "micrographs.csv"
