@@ -53,10 +53,11 @@ def table(decisions, classes, assumptions):
     costs["annotation_minutes"] = [annotation(*one, classes, assumptions) for one in asked]
     costs["seconds"] = means["seconds"]
     defective = 1000 * assumptions.defective
+    free = 1000 * (1 - assumptions.defective)
     for end in ("", "_lo", "_hi"):
-        free = 1000 * (1 - assumptions.defective)
-        costs[f"false_per_1000{end}"] = free * means[f"false alarms{end}"]
-        costs[f"missed_per_1000{end}"] = defective * means[f"missed{end}"]
+        # Student's interval of a few shares can leave 0 to 1, where no share is
+        costs[f"false_per_1000{end}"] = free * means[f"false alarms{end}"].clip(0, 1)
+        costs[f"missed_per_1000{end}"] = defective * means[f"missed{end}"].clip(0, 1)
     # people look at all alarms, false or true, and pay for what was missed
     alarms = costs["false_per_1000"] + (defective - costs["missed_per_1000"])
     missed = costs["missed_per_1000"] * assumptions.missed_minutes

@@ -28,9 +28,8 @@ def inspect(learnt, place, table, out, passed_over, beside=None):
     version = store.version(out / "model") if learnt else BESIDE
     lines, todo = _continue(place, table.assign(version=version), out, beside)
     marked = _earlier_defects(out, lines)
-    write(
-        pd.DataFrame(lines), out / "results.csv"
-    )  # without old lines, before an overlay is drawn anew
+    # without old lines, before an overlay is drawn anew
+    write(pd.DataFrame(lines), out / "results.csv")
     unreadable = []
     for number, row in enumerate(tqdm(todo, desc="detect", unit="image"), 1):
         try:
@@ -109,8 +108,9 @@ def _partner(beside, row):
     if (beside / row.path).is_file():
         return row
     name = Path(row.path)
-    others = sorted((beside / name.parent).glob(f"{name.stem}.*"))
-    others = [file for file in others if file.suffix.lower() in read.SUFFIXES]
+    folder = beside / name.parent
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    others = [f for f in files if f.stem == name.stem and f.suffix.lower() in read.SUFFIXES]
     if not others:
         raise FileNotFoundError(f"{beside} has no reference {row.path}")
     return row._replace(path=others[0].relative_to(beside).as_posix())

@@ -116,6 +116,9 @@ def save_learnt(learnt, folder):
     part = learnt.model.model if learnt.method == learners.PIXELS else learnt.model
     if isinstance(part, SemClip):
         save(part, folder, learnt.reading)
+    else:  # that of an earlier run must not pass for what was learnt now
+        for name in (MODEL, TENSORS):
+            (folder / name).unlink(missing_ok=True)
     if learnt.shots is None:
         return
     names = []

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 EDGE_SHARE = 0.1  # of all pixels, those with the steepest gradient
+AWAY = 3  # pixels from steep edges in flat areas, one more from the defect
 
 
 def gains(reference, image):
@@ -21,27 +22,33 @@ def gains(reference, image):
     """
     truth = reference.image
     slope = _gradient(truth)
-    steepness = np.hypot(*slope)
-    steep = steepness >= np.quantile(steepness, 1 - EDGE_SHARE)
+    steep = _steep(slope)
     coarse = ndimage.gaussian_filter(truth, 4)
     coarse -= coarse.mean()
     error = ndimage.gaussian_filter(image - truth, 1.5)
     away = np.ones(image.shape, bool)
     defect = np.nan
     if reference.mask is not None:
-        away = ~ndimage.binary_dilation(reference.mask, iterations=4)
+        away = ~ndimage.binary_dilation(reference.mask, iterations=AWAY + 1)
         defect = defect_gain(reference, image)
-    quiet = away & ~ndimage.binary_dilation(steep, iterations=3)
-    quiet = quiet if quiet.any() else ~steep
     size = np.abs(error[away])
     return {
         "edge": _gain(_gradient(image)[:, steep], slope[:, steep]),
         "contrast": _gain(ndimage.gaussian_filter(image, 4), coarse),
-        "invention": float(error[quiet].std()),
+        "invention": float(error[flat_areas(reference)].std()),
         # 1.4826 median(|x|) is the standard deviation of Gaussian x, whatever the outliers
         "outlier": float(size.max() / max(1.4826 * np.median(size), 1e-6)),
         "defect": defect,
     }
+
+
+def flat_areas(reference):
+    """Pixels away from the steepest edges and from the defect, bool (H, W)."""
+    steep = _steep(_gradient(reference.image))
+    near = ndimage.binary_dilation(steep, iterations=AWAY)
+    if reference.mask is not None:
+        near |= ndimage.binary_dilation(reference.mask, iterations=AWAY + 1)
+    return ~near if (~near).any() else ~steep
 
 
 def defect_gain(reference, image):
@@ -53,6 +60,11 @@ def defect_gain(reference, image):
 def _gain(values, truth):
     """Least-squares factor of the truth in the values."""
     return float(np.vdot(values, truth) / max(np.vdot(truth, truth), 1e-12))
+
+
+def _steep(slope):
+    steepness = np.hypot(*slope)
+    return steepness >= np.quantile(steepness, 1 - EDGE_SHARE)
 
 
 def _gradient(image):

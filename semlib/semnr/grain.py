@@ -9,12 +9,11 @@ rest, too, but what has no more grain than the truth has invented none.
 import numpy as np
 from scipy import ndimage
 
-from semlib.semnr.gains import EDGE_SHARE
+from semlib.semnr.gains import flat_areas
 
 FINE = 1.2  # pixels of the two blurs whose difference is the grain, about 3 to 8 pixels a period
 COARSE = 2.4
 LIMIT = 0.81  # alarm above: 95 % of what filters and networks return on other scenes lies below
-AWAY = 3  # pixels from steep edges and from the defect
 
 
 def unexplained(reference, noisy, restored):
@@ -34,17 +33,6 @@ def unexplained(reference, noisy, restored):
     share = np.vdot(left, given) / max(np.vdot(given, given), 1e-12)
     size = float(given.std())
     return float((left - share * given).std()) / (size if size > 1e-4 else 1.0)
-
-
-def flat_areas(reference):
-    """Pixels away from the steepest edges and from the defect, bool (H, W)."""
-    slopes = [ndimage.gaussian_filter(reference.image, 1, order) for order in ((0, 1), (1, 0))]
-    steepness = np.hypot(*slopes)
-    steep = steepness >= np.quantile(steepness, 1 - EDGE_SHARE)
-    near = ndimage.binary_dilation(steep, iterations=AWAY)
-    if reference.mask is not None:
-        near |= ndimage.binary_dilation(reference.mask, iterations=AWAY + 1)
-    return ~near if (~near).any() else ~steep
 
 
 def _grain(image):

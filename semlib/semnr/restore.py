@@ -51,7 +51,9 @@ def run(images, out, *, method="semnr", reference=None):
     if out.resolve() in {file.resolve().parent for file in files.values()}:
         raise ValueError(f"{out} holds the pictures themselves: name another folder")
     references = second_scan.partners(files, reference) if reference else {}
-    weights = [sha256(file) for file in sorted(denoise.MODELS.glob(f"{method}*.safetensors"))]
+    # those of the method alone: "semnr-x.safetensors" is of another one
+    networks = [denoise.MODELS / f"{method}{end}.safetensors" for end in ("", spread.ENDING)]
+    weights = [sha256(file) for file in networks if file.is_file()]
     keys = {name: _key(file, references.get(name), method, weights) for name, file in files.items()}
     earlier = _earlier(out / "restored.csv")
     rows = {name: earlier[name] for name, key in keys.items() if _is_done(earlier, name, key, out)}

@@ -40,6 +40,14 @@ def test_totals_by_hand():
     assert table["seconds"].item() == 3 and np.isnan(table["unet_10x_minutes"].item())
 
 
+def test_intervals_stay_within_what_there_is():
+    parts = [decided("a", "labels", 2, false, missed, 1) for false, missed in ((0, 1), (0.1, 0.2))]
+    table = pd.concat([part.assign(seed=i) for i, part in enumerate(parts)])
+    costs = cost.table(table, 3, FAB).iloc[0]
+    assert costs["false_per_1000_lo"] == 0 and costs["missed_per_1000_hi"] == 100
+    assert 0 < costs["false_per_1000_hi"] <= 900 and costs["missed_per_1000_lo"] == 0
+
+
 def test_break_even_and_the_unet_with_ten_times_the_masks():
     parts = [decided("a", "labels", 1, 0.9, 0.9), decided("a", "labels", 10, 0.0, 0.0)]
     parts += [decided("U-Net", "masks", k, 1.0, 1.0) for k in (1, 10)]

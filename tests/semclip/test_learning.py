@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from semlib.semclip import learners, patchcore
+from semlib.semclip import inspection, learners, patchcore, store
 from tests.semclip.test_detect import call, folders, found, tiny  # noqa: F401 (fixtures)
 
 
@@ -74,6 +74,26 @@ def test_patchcore_learns_from_defect_free_shots_alone(folders, monkeypatch):  #
     assert (folders / "again" / "results.csv").read_bytes() == (
         folders / "out" / "results.csv"
     ).read_bytes()
+
+
+@pytest.mark.slow
+def test_a_model_of_an_earlier_method_does_not_stay(folders):  # noqa: F811
+    model = folders / "out" / "model"
+    for method in ("SEM-CLIP", "random forest"):
+        assert call(folders, method=method).exit_code == 0
+        assert (model / "model.json").is_file() == (method == "SEM-CLIP")
+    assert store.load_learnt(model, "SEM-CLIP").shots is not None
+
+
+@pytest.mark.parametrize("name, other", [("img[1].png", "img[1].tif"), ("a.png", "a.b.png")])
+def test_a_reference_has_the_whole_name(tmp_path, name, other):
+    (tmp_path / other).touch()
+    row = pd.DataFrame({"path": [name]}).itertuples().__next__()
+    if other == "a.b.png":
+        with pytest.raises(FileNotFoundError, match="has no reference a.png"):
+            inspection._partner(tmp_path, row)
+    else:
+        assert inspection._partner(tmp_path, row).path == other
 
 
 @pytest.mark.slow

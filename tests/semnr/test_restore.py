@@ -1,5 +1,7 @@
 """Own pictures restored: depth, range, data bar, pixel size, resume, trust page, errors."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ from PIL import Image
 
 from semlib.__main__ import main
 from semlib.images import read
-from semlib.semnr import metrics, restore, second_scan, spread
+from semlib.semnr import denoise, metrics, restore, second_scan, spread
 
 
 @pytest.fixture
@@ -80,6 +82,16 @@ def test_a_second_run_does_only_what_changed(folder, tmp_path, monkeypatch):
     assert len(seen) == 2
     restore.run(folder, out, method="semnr")
     assert len(seen) == 4
+
+
+def test_weights_of_another_name_change_nothing(folder, tmp_path, monkeypatch):
+    models = tmp_path / "models"
+    shutil.copytree(denoise.MODELS, models)
+    monkeypatch.setattr(denoise, "MODELS", models)
+    first = restore.run(folder, tmp_path / "out", method="mse")
+    (models / "mse-x.safetensors").write_bytes(b"another one")
+    again = restore.run(folder, tmp_path / "out", method="mse")
+    assert list(again["key"]) == list(first["key"])
 
 
 def test_an_interrupted_run_keeps_what_is_done(folder, tmp_path, monkeypatch):
