@@ -67,13 +67,12 @@ def classes_of_pixels(masks, labels, normal, shape):
     return np.where(marked, np.asarray(labels)[:, None, None], normal)
 
 
-def draw(pixels, *, each=400, most=12_000):
+def draw(pixels, rng, *, each=400, most=12_000):
     """Numbers of pixels to learn from, as many of each class of each image: int (m,).
 
     Takes the classes (n, h, w) of all pixels. `each` is the most of a class of an image, `most`
     the most of all, about.
     """
-    rng = np.random.default_rng(0)
     flat = pixels.reshape(len(pixels), -1)
     each = max(1, min(each, most // (2 * len(flat))))
     drawn = []

@@ -41,20 +41,21 @@ class PixelForest:
     Standardised images or not, width of the filters and depth are chosen on the shots alone, see
     `chosen`. All of it is our choice.
 
-    `normal` is the number of the defect-free class.
+    `normal` is the number of the defect-free class, `seed` that of the pixels drawn and the trees.
     """
 
-    def __init__(self, normal):
+    def __init__(self, normal, *, seed=0):
         self.normal = normal
+        self.seed = seed
 
     def fit(self, values, masks, classes):
         """Learn from filters (n, h, w, F), masks (n, H, W) and classes (n,); returns itself."""
         pixels = classes_of_pixels(masks, classes, self.normal, values.shape[1:3])
-        self.setting = chosen(values, pixels, self.normal)
-        drawn = draw(pixels)
+        self.setting = chosen(values, pixels, self.normal, self.seed)
+        drawn = draw(pixels, np.random.default_rng(self.seed))
         inputs = look(values, self.setting)
         inputs = inputs.reshape(-1, inputs.shape[-1])[drawn]
-        self.trees = _forest(self.setting, TREES).fit(inputs, pixels.ravel()[drawn])
+        self.trees = _forest(self.setting, TREES, self.seed).fit(inputs, pixels.ravel()[drawn])
         return self
 
     def predict(self, values, count, shape):
@@ -89,7 +90,7 @@ def top_mean(probabilities, normal):
     return flat[np.argpartition(flat[:, normal], kept - 1)[:kept]].mean(0)
 
 
-def chosen(values, pixels, normal):
+def chosen(values, pixels, normal, seed):
     """The one of `SETTINGS` with the best average precision on shots that its forest did not see.
 
     Takes filters (n, h, w, F) and classes of pixels (n, h, w) of the shots, see `folds`. With
@@ -98,7 +99,7 @@ def chosen(values, pixels, normal):
     marked = (pixels != normal).any((1, 2))
     if marked.sum() < 2:
         return SETTINGS[0]
-    drawn = draw(pixels, each=150, most=4000)
+    drawn = draw(pixels, np.random.default_rng(seed), each=150, most=4000)
     split = PredefinedSplit(folds(marked)[drawn // pixels[0].size])  # by the image of each pixel
     truth = pixels.ravel()[drawn] != normal
     weights = _stand_for(pixels, drawn)
@@ -111,7 +112,7 @@ def chosen(values, pixels, normal):
         standard, scales, _ = setting
         flat = looks[standard][:, : KINDS * scales]
         held_out = {"cv": split, "method": "predict_proba"}
-        defect = cross_val_predict(_forest(setting, 10), flat, truth, **held_out)[:, 1]
+        defect = cross_val_predict(_forest(setting, 10, seed), flat, truth, **held_out)[:, 1]
         scores.append(average_precision_score(truth, defect, sample_weight=weights))
     return SETTINGS[int(np.argmax(scores))]
 
@@ -139,6 +140,6 @@ def look(values, setting):
     return standardised(values) if standard else values.astype(np.float32)
 
 
-def _forest(setting, count):
-    options = {"max_depth": setting[2], "min_samples_leaf": LEAF, "random_state": 0}
+def _forest(setting, count, seed):
+    options = {"max_depth": setting[2], "min_samples_leaf": LEAF, "random_state": seed}
     return RandomForestClassifier(count, **options)

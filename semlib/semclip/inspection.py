@@ -141,12 +141,12 @@ def _continue(place, table, out, beside=None):
         keys.append(hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16])
     table = table.assign(key=keys)
     pictures = [out / "overlays", out / "masks"]
-    drawn = [all((place / name).is_file() for place in pictures) for name in table["overlay"]]
+    drawn = [all((folder / name).is_file() for folder in pictures) for name in table["overlay"]]
     holds = table["key"].isin(list(earlier)) & np.array(drawn)
     lines = [earlier.pop(key) for key in table["key"][holds]]
     for line in earlier.values():
-        for place in pictures:
-            (place / Path(line["overlay"]).name).unlink(missing_ok=True)
+        for folder in pictures:
+            (folder / Path(line["overlay"]).name).unlink(missing_ok=True)
     return lines, list(table[~holds].itertuples())
 
 

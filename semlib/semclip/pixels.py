@@ -32,11 +32,14 @@ class PixelTrees:
         Rows and columns of patches, `Backbone.grid`; None leaves the tokens out (ablation).
     normal : int
         Number of the defect-free class.
+    seed : int
+        Of the pixels that are drawn and of the trees.
     """
 
-    def __init__(self, grid, normal):
+    def __init__(self, grid, normal, *, seed=0):
         self.grid = grid
         self.normal = normal
+        self.seed = seed
         self.basis = None  # mean (2, 1, 1, d) and directions (2, 1, d, q) of the tokens
         self.trees = None
 
@@ -48,7 +51,7 @@ class PixelTrees:
         pixels = filters.classes_of_pixels(masks, classes, self.normal, values.shape[1:3])
         if (pixels == self.normal).all():
             raise ValueError("no mask marks a defect: pixels cannot be told apart")
-        drawn = filters.draw(pixels)
+        drawn = filters.draw(pixels, np.random.default_rng(self.seed))
         if self.grid:
             self.basis = principal(_last(tokens), DIRECTIONS)
         parts = []
@@ -56,7 +59,7 @@ class PixelTrees:
         for i in range(len(values)):  # one image at a time, as in `predict`
             inputs = self._inputs(values[[i]], None if tokens is None else tokens[[i]])
             parts.append(inputs.reshape(each, -1)[drawn[drawn // each == i] % each])
-        self.trees = ExtraTreesClassifier(TREES, min_samples_leaf=LEAF, random_state=0)
+        self.trees = ExtraTreesClassifier(TREES, min_samples_leaf=LEAF, random_state=self.seed)
         self.trees.fit(np.concatenate(parts), pixels.ravel()[drawn])
         return self
 
@@ -91,12 +94,13 @@ class SemClipPixels:
     ----------
     model : SemClip, optional
         Our embedded one by default; `fit` trains it, too.
+    seed : int
     """
 
-    def __init__(self, model=None):
+    def __init__(self, model=None, *, seed=0):
         self.model = model or SemClip()
         self.classes = self.model.classes  # names in the order of the probabilities
-        self.pixels = PixelTrees(self.model.backbone.grid, self.model.prompts.normal)
+        self.pixels = PixelTrees(self.model.backbone.grid, self.model.prompts.normal, seed=seed)
 
     def fit(self, images, labels, masks):
         """Learn from uint8 images (N, H, W), N classes or labels, and bool masks (N, H, W)."""

@@ -64,11 +64,13 @@ def test_drawn_pixels_are_balanced_by_class_and_image():
     kinds = np.zeros((2, 40, 40), int)
     kinds[0, 0, :5] = 1
     kinds[1, 10:30] = 2
-    drawn = filters.draw(kinds, each=100)
+    drawn = filters.draw(kinds, np.random.default_rng(0), each=100)
     assert len(set(drawn)) == len(drawn)
     counts = Counter(zip((drawn // 1600).tolist(), kinds.ravel()[drawn].tolist(), strict=True))
     assert counts == {(0, 0): 100, (0, 1): 5, (1, 0): 100, (1, 2): 100}
-    assert len(filters.draw(kinds, most=40)) <= 40
+    assert len(filters.draw(kinds, np.random.default_rng(0), most=40)) <= 40
+    other = filters.draw(kinds, np.random.default_rng(1), each=100)
+    assert set(other) != set(drawn)
 
 
 def test_principal_directions_have_unit_variance_and_keep_the_largest():
@@ -104,9 +106,9 @@ def test_forest_standardises_where_brightness_misleads():
         masks[i, at[0] : at[0] + 12, at[1] : at[1] + 12] = True
     images += 30 * masks + np.linspace(20, 200, 8)[:, None, None]
     values = filters.filters(images.clip(0, 255).astype(np.uint8))
-    standard, *_ = forest.chosen(values, masks.astype(int), 0)
+    standard, *_ = forest.chosen(values, masks.astype(int), 0, 0)
     assert standard
-    assert forest.chosen(values[:1], masks[:1].astype(int), 0) == forest.SETTINGS[0]
+    assert forest.chosen(values[:1], masks[:1].astype(int), 0, 0) == forest.SETTINGS[0]
 
 
 @pytest.mark.slow
