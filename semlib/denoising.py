@@ -6,7 +6,7 @@ import click
 @click.command(context_settings={"show_default": True})
 @click.argument("images", type=click.Path())
 @click.option("--out", type=click.Path(), required=True, help="Folder of the results.")
-@click.option("--method", default="semnr", help="A network that we ship: semnr, mse or blind.")
+@click.option("--method", default="semnr", help="A network that we ship: semnr, mse or n2n.")
 @click.option(
     "--reference", type=click.Path(), help="A second scan of each image, same name: trust pages."
 )

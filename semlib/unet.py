@@ -1,4 +1,4 @@
-"""A small U-Net (Ronneberger et al., arXiv 1505.04597), shared by denoising and segmentation."""
+"""A small U-Net (Ronneberger et al., arXiv 1505.04597)."""
 
 import torch
 from torch import nn
@@ -8,17 +8,13 @@ CHANNELS = (16, 32, 48)  # at full, half and quarter resolution: 90,000 weights
 
 
 class UNet(nn.Module):
-    """Two levels down and up, (N, `inside`, H, W) to (N, `outside`, H, W), sides multiples of 4.
-
-    With `residual` it predicts what to add to its input, which then has the output's channels.
-    """
+    """Two levels down and up, (N, `inside`, H, W) to (N, `outside`, H, W), sides multiples of 4."""
 
     multiple = 4  # of pixels a side: two poolings
 
-    def __init__(self, residual=True, *, inside=1, outside=1, channels=CHANNELS):
+    def __init__(self, *, inside=1, outside=1, channels=CHANNELS):
         super().__init__()
         a, b, c = channels
-        self.residual = residual
         self.down = nn.ModuleList([_two(inside, a), _two(a, b), _two(b, c)])
         self.up = nn.ModuleList([_two(c + b, b), _two(b + a, a)])
         self.last = nn.Conv2d(a, outside, 1)
@@ -30,8 +26,7 @@ class UNet(nn.Module):
         y = torch.cat([F.interpolate(coarse, scale_factor=2), middle], 1)  # N c+b H/2 W/2
         y = self.up[0](y)  # N b H/2 W/2
         y = torch.cat([F.interpolate(y, scale_factor=2), fine], 1)  # N b+a H W
-        y = self.last(self.up[1](y))  # N outside H W
-        return x + y if self.residual else y
+        return self.last(self.up[1](y))  # N outside H W
 
 
 def _two(inside, outside):

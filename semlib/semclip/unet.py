@@ -38,7 +38,7 @@ def unet(*, steps=100, side=120, crop=64):
 def _train(images, covered, steps, crop):
     with _SEEDING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = UNet(residual=False, inside=FOLD**2, outside=FOLD**2)
+        network = UNet(inside=FOLD**2, outside=FOLD**2)
     network = network.to(memory_format=torch.channels_last)  # faster on a CPU
     optimiser = torch.optim.Adam(network.parameters(), lr=6e-3, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(steps, 1))

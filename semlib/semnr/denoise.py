@@ -42,20 +42,17 @@ def filters():
 
 
 def load(kind, folder=MODELS):
-    """The network of a kind ("mse", "semnr", ...) as it was trained, in evaluation mode.
+    """The network of a kind ("mse", "semnr", "n2n") as it was trained, in evaluation mode.
 
-    ``<kind>.json`` beside the weights says how it is built, "network"; the small U-Nets of before
-    do not have that.
+    ``<kind>.json`` beside the weights says how it is built, "network".
     """
     import torch
     from safetensors.torch import load_file
 
     from semlib.semnr.gated import GatedUNet
-    from semlib.unet import UNet
 
     settings = json.loads((Path(folder) / f"{kind}.json").read_text())
-    built = settings.get("network")
-    network = GatedUNet(**built) if built else UNet(residual=kind != "blind")
+    network = GatedUNet(**settings["network"])
     weights = load_file(Path(folder) / f"{kind}.safetensors")
     network.load_state_dict(weights)  # float16 becomes float32
     # pixel by pixel in memory, all channels together: half the time on a CPU
@@ -105,4 +102,4 @@ CLASSICAL = {
     "TV": partial(restoration.denoise_tv_chambolle, weight=0.1),
     "wavelet": partial(restoration.denoise_wavelet, **WAVELET),
 }
-LEARNED = {"U-Net MSE": "mse", "SEMNR": "semnr", "blind spot": "blind"}
+LEARNED = {"U-Net MSE": "mse", "SEMNR": "semnr", "Noise2Noise": "n2n"}

@@ -53,24 +53,16 @@ def test_a_network_restores_any_size_and_does_not_depend_on_the_padding(lines):
     assert np.abs(part[:48, :32] - restored[:48, :32]).max() < 0.02
 
 
-def test_weights_of_before_and_of_now_are_read(tmp_path):
+def test_weights_are_read_and_an_untrained_network_changes_nothing(tmp_path):
     from safetensors.torch import save_file
 
     from semlib.semnr.gated import GatedUNet
-    from semlib.unet import UNet
 
     built = {"channels": [4, 8], "blocks": [1, 2]}
-    for kind, network, settings in [
-        ("mse", UNet(), {}),
-        ("blind", UNet(residual=False), {}),
-        ("semnr", GatedUNet(**built).half(), {"network": built}),
-    ]:
-        save_file(network.state_dict(), tmp_path / f"{kind}.safetensors")
-        (tmp_path / f"{kind}.json").write_text(json.dumps(settings))
-        loaded = denoise.load(kind, tmp_path)
-        assert type(loaded) is type(network) and not loaded.training
-        image = np.random.default_rng(0).random((33, 47), np.float32)
-        restored = denoise.restore(loaded, image)
-        assert restored.shape == image.shape and restored.dtype == np.float32
-        if kind == "semnr":  # an untrained network of today changes nothing
-            assert (restored == image).all()
+    save_file(GatedUNet(**built).half().state_dict(), tmp_path / "semnr.safetensors")
+    (tmp_path / "semnr.json").write_text(json.dumps({"network": built}))
+    loaded = denoise.load("semnr", tmp_path)
+    assert type(loaded) is GatedUNet and not loaded.training
+    image = np.random.default_rng(0).random((33, 47), np.float32)
+    restored = denoise.restore(loaded, image)
+    assert restored.dtype == np.float32 and (restored == image).all()

@@ -154,7 +154,7 @@ def test_a_second_scan_gives_a_trust_page(tmp_path, lines, noisy, without_weight
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"method": "magic"}, "no network called 'magic' is here: use one of blind, mse"),
+        ({"method": "magic"}, "no network called 'magic' is here: use one of mse, n2n"),
         ({"reference": "empty"}, "lacks a file for 2 pictures: eight, sixteen"),
         ({"reference": "nowhere"}, "no such file or folder of references"),
         ({"out": "scans"}, "holds the pictures themselves"),
