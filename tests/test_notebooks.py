@@ -229,7 +229,7 @@ def test_three_real_images_pass_as_an_own_folder_without_labels(tmp_path):
     folder.mkdir()
     for image in REAL.glob("*.png"):
         shutil.copy(image, folder)
-    few = {"k": "2", "n_seeds": "1", "epochs": "1", "draws": "2", "candidates": "[paper, ours]"}
+    few = {"k": "2", "n_seeds": "1", "epochs": "1", "draws": "2"}
     done = reproduce(folder, "quick", only=CLUSTERING, parameters=few)
     assert all(done.values())
     place = paths.of(folder)
