@@ -26,11 +26,11 @@ def spread(work, jobs, workers, chunk):
         return
     # spawn: a forked copy of a process with threads may hang in a lock that nobody frees
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _end_with_parent) as pool:
+    with ProcessPoolExecutor(workers, context, end_with_parent) as pool:
         yield from pool.map(work, jobs, chunksize=chunk)
 
 
-def _end_with_parent():
+def end_with_parent():
     """In a worker: watch the process that started it, so that killing that one leaves none."""
     parent = multiprocessing.parent_process()
     threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()

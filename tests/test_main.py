@@ -7,7 +7,7 @@ from PIL import Image
 import semlib.__main__ as command
 from semlib import paths
 from semlib.images import micrographs
-from semlib.reproduce.run import NotebookError
+from semlib.reproduce.kernel import NotebookError
 
 
 def call(*arguments):

@@ -49,6 +49,7 @@ class Notebook:
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path} is not a notebook of format 4 ({error!r})") from error
         self.inputs = self.metadata.get("inputs", [])
+        self.reads = [*self.inputs, *self.metadata.get("optional_inputs", [])]
         self.outputs = self.metadata.get("outputs", [])
 
     @property
@@ -131,6 +132,12 @@ def assign(suite, selected, *, dataset, profile, seed, parameters):
     return assigned
 
 
+def takes(profile):
+    """How long a profile states to take; empty if it does not say."""
+    content = _read_yaml((paths.PROFILES / f"{profile}.yaml").read_text(encoding="utf-8"))
+    return (content or {}).get("takes", "")
+
+
 def _profile(name):
     """Content of a profile, notebook -> {parameter: value}, and its file."""
     file = paths.PROFILES / f"{name}.yaml"
@@ -138,6 +145,8 @@ def _profile(name):
         names = ", ".join(sorted(path.stem for path in paths.PROFILES.glob("*.yaml")))
         raise ValueError(f"unknown profile {name!r}: use one of {names}")
     content = _read_yaml(file.read_text(encoding="utf-8")) or {}
+    if isinstance(content, dict):
+        content.pop("takes", None)
     if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
         raise ValueError(f"{file} must map notebooks to {{parameter: value}}")
     return content, file

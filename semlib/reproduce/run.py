@@ -4,23 +4,38 @@ Progress goes to standard error.
 """
 
 import contextlib
+import fnmatch
+import multiprocessing
 import os
-import shutil
-import sys
+import signal
 import time
 
 import semlib
-from semlib import paths
+from semlib import paths, workers
 from semlib.reproduce import limits, report, state
 from semlib.reproduce import notebook as nb
+from semlib.reproduce.kernel import execute, say
 
-
-class NotebookError(RuntimeError):
-    """A cell of a notebook raised an error, or its kernel died."""
+MEMORY = 8e9  # bytes for each of the notebooks that run side by side
+OPEN_FIRST = {
+    "report.html": "all notebooks on one page, text and results",
+    "table1.md": "Table 1: which embedding clusters best",
+    "explorer.html": "the embedding image by image",
+    "semclip_overlays.png": "SEM-CLIP: images, masks and anomaly maps",
+    "semnr_dose.png": "SEMNR: from which dose on a denoiser loses the defect",
+}
 
 
 def reproduce(
-    dataset, profile="standard", *, only=(), start=None, force=False, seed=0, parameters=None
+    dataset,
+    profile="standard",
+    *,
+    only=(),
+    start=None,
+    force=False,
+    seed=0,
+    parameters=None,
+    jobs=None,
 ):
     """Run the notebooks that are not up to date, then write the report of the run.
 
@@ -36,6 +51,7 @@ def reproduce(
     only, start : run these notebooks only; leave out those before this one
     force : run also what is up to date
     parameters : {name: value} for every selected notebook that declares the name
+    jobs : notebooks side by side, where none needs another; None: `default_jobs`
     """
     place = paths.of(dataset)
     request = {"dataset": place.dataset, "profile": profile, "seed": seed}
@@ -46,50 +62,137 @@ def reproduce(
         paths.check_writable(folder, "SEMLIB_DATA and SEMLIB_FIGURES name other folders")
     with _alone(place):
         record = state.Record(place, **request)
-        _say(f"semlib {semlib.__version__}: {place.dataset}, profile {profile}, seed {seed}")
+        say(f"semlib {semlib.__version__}: {place.dataset}, profile {profile}, seed {seed}")
+        say(_forecast(selected, record, profile))
         begin = time.monotonic()
-        reasons = {}
-        for number, notebook in enumerate(selected, 1):
-            label = f"[{number}/{len(selected)}] {notebook.name}"
-            state.check_inputs(notebook, suite, place)
-            for later in selected[number - 1 :]:  # too few images for k: said before the training
-                limits.check(later.name, values[later.name], limits.shape(notebook, place))
-            fingerprint = state.fingerprint(notebook, values[notebook.name], place)
-            why = ["--force"] if force else record.reasons(notebook.name, fingerprint)
-            reasons[notebook.name] = why
-            if why:
-                _say(f"{label}  {'; '.join(why)}")
-                _run(notebook, fingerprint, record, label)
-            else:
-                seconds = record.notebooks[notebook.name]["seconds"]
-                _say(f"{label}  skipped: unchanged ({seconds:.1f} s when it ran)")
+        reasons = _Schedule(suite, selected, values, record, force).run(jobs or default_jobs())
         ran = sum(map(bool, reasons.values()))
         spent = time.monotonic() - begin
-        _say(f"{ran} run, {len(reasons) - ran} skipped in {spent:.1f} s: {place.figures}")
+        say(f"{ran} run, {len(reasons) - ran} skipped in {spent:.1f} s: {place.figures}")
         if page := report.write(dataset):
-            _say(f"report: {page}")
+            say(f"report: {page}")
+        for name, what in OPEN_FIRST.items():
+            if (place.figures / name).is_file():
+                say(f"  {name:<22} {what}")
     return reasons
 
 
-def _say(text):
-    print(text, file=sys.stderr)
+def default_jobs():
+    """Two notebooks side by side from four cores on, with 8 GB of memory for each; else one."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return 2 if os.cpu_count() >= 4 and memory >= 2 * MEMORY else 1
 
 
-def _run(notebook, fingerprint, record, label):
-    """Execute one notebook and record it."""
-    place = record.place
-    copy = place.notebooks / notebook.path.name
-    record.forget(notebook.name)
-    started = state.now()
-    begin = time.monotonic()
-    execute(notebook, copy, fingerprint["parameters"], label)
-    seconds = round(time.monotonic() - begin, 2)
-    made = {pattern: state.files(pattern, place) for pattern in notebook.outputs}
-    for pattern in [pattern for pattern in made if not made[pattern]]:
-        _say(f"{label}  made no {pattern}")
-    outputs = [state.relative(path, place) for path in sum(made.values(), [copy])]
-    record.finish(notebook.name, fingerprint, started=started, seconds=seconds, outputs=outputs)
-    _say(f"{label}  done in {seconds:.1f} s")
+def _forecast(selected, record, profile):
+    """What will happen and how long it takes: from the last run, or as the profile states it."""
+    names = [notebook.name for notebook in selected]
+    last = [record.notebooks.get(name, {}) for name in names]
+    what = f"{len(names)} notebooks, {names[0][:2]} to {names[-1][:2]}"
+    if all(one.get("profile") == profile for one in last):
+        minutes = sum(one["seconds"] for one in last) / 60
+        return f"{what}: {minutes:.1f} min when they ran here; what is unchanged is skipped"
+    return f"{what}. {nb.takes(profile)}".rstrip(". ")
+
+
+class _Schedule:
+    """Which notebook runs when: each as soon as those that make its inputs are done."""
+
+    def __init__(self, suite, selected, values, record, force):
+        self.suite = suite
+        self.waiting = list(selected)
+        self.values = values
+        self.record = record
+        self.force = force
+        self.labels = {
+            notebook.name: f"[{number}/{len(selected)}] {notebook.name}"
+            for number, notebook in enumerate(selected, 1)
+        }
+        self.running = {}  # row of the terminal -> what was begun there
+        self.reasons = dict.fromkeys(self.labels)
+
+    def run(self, jobs):
+        """Run all, at most `jobs` side by side; returns the reasons by notebook."""
+        with _pool(jobs) as pool:
+            while self.waiting or self.running:
+                for notebook in [book for book in self.waiting if self._is_ready(book)]:
+                    if len(self.running) < jobs:
+                        self.waiting.remove(notebook)
+                        self._begin(notebook, pool, jobs)
+                for row, begun in list(self.running.items()):
+                    result = begun["result"]
+                    if result.ready():
+                        del self.running[row], begun["result"]
+                        self._finish(**begun, memory=result.get())  # or raises its error
+                time.sleep(0.1 if self.running else 0)
+        return self.reasons
+
+    def _is_ready(self, notebook):
+        before = [*self.waiting[: self.waiting.index(notebook)]]
+        before += [begun["notebook"] for begun in self.running.values()]
+        made = [output for book in before for output in book.outputs]
+        return not any(fnmatch.filter(made, pattern) for pattern in notebook.reads)
+
+    def _begin(self, notebook, pool, jobs):
+        """Start a notebook that is not up to date; without a pool, run it to its end."""
+        place = self.record.place
+        label = self.labels[notebook.name]
+        state.check_inputs(notebook, self.suite, place)
+        for later in [notebook, *self.waiting]:  # too few images for k: said before the training
+            limits.check(later.name, self.values[later.name], limits.shape(notebook, place))
+        fingerprint = state.fingerprint(notebook, self.values[notebook.name], place)
+        why = ["--force"] if self.force else self.record.reasons(notebook.name, fingerprint)
+        self.reasons[notebook.name] = why
+        if not why:
+            seconds = self.record.notebooks[notebook.name]["seconds"]
+            say(f"{label}  skipped: unchanged ({seconds:.1f} s when it ran)")
+            return
+        say(f"{label}  {'; '.join(why)}")
+        self.record.forget(notebook.name)
+        begun = {"notebook": notebook, "fingerprint": fingerprint, "started": state.now()}
+        begun["begin"] = time.monotonic()
+        copy = place.notebooks / notebook.path.name
+        work = notebook, copy, fingerprint["parameters"], label
+        if pool is None:
+            self._finish(**begun, memory=execute(*work))
+            return
+        row = min(set(range(jobs)) - set(self.running))
+        self.running[row] = begun | {"result": pool.apply_async(execute, (*work, row))}
+
+    def _finish(self, notebook, fingerprint, started, begin, memory):
+        place = self.record.place
+        label = self.labels[notebook.name]
+        seconds = round(time.monotonic() - begin, 2)
+        made = {pattern: state.files(pattern, place) for pattern in notebook.outputs}
+        for pattern in [pattern for pattern in made if not made[pattern]]:
+            say(f"{label}  made no {pattern}")
+        executed = place.notebooks / notebook.path.name
+        outputs = [state.relative(path, place) for path in sum(made.values(), [executed])]
+        facts = {"started": started, "seconds": seconds, "memory": memory, "outputs": outputs}
+        self.record.finish(notebook.name, fingerprint, **facts)
+        say(f"{label}  done in {seconds:.1f} s")
+
+
+@contextlib.contextmanager
+def _pool(jobs):
+    """Processes that run notebooks, each with its share of the cores; None for one at a time."""
+    if jobs == 1:
+        yield None
+        return
+    share = str(max(1, os.cpu_count() // jobs))
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = before or share  # the kernels read it when they start
+    context = multiprocessing.get_context("spawn")
+    try:
+        with context.Pool(jobs, _begin_worker) as pool:  # its end stops those that still run
+            yield pool
+    finally:
+        if before is None:
+            del os.environ["OMP_NUM_THREADS"]
+
+
+def _begin_worker():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent ends them
+    workers.end_with_parent()
 
 
 @contextlib.contextmanager
@@ -107,65 +210,3 @@ def _alone(place):
         raise BlockingIOError(
             f"another run of {place.name} is going on ({who}): wait for its end, or stop it"
         ) from None
-
-
-def execute(notebook, target, values, label):
-    """Run a notebook with papermill and write its executed copy to `target`.
-
-    A notebook that fails leaves ``NAME.failed.ipynb`` instead; one that is interrupted, nothing.
-    """
-    from nbclient.exceptions import DeadKernelError
-    from papermill import PapermillExecutionError, execute_notebook
-
-    failed = target.with_suffix(".failed.ipynb")
-    for old in (target, failed):
-        old.unlink(missing_ok=True)
-    line = Line(label)
-    # The "\r" at the end tells Line that whatever comes next stands in place of the count
-    count = {"file": line, "bar_format": "cell {n}/{total}\r", "mininterval": 0, "leave": False}
-    options = {"kernel_name": "python3", "progress_bar": count, "stderr_file": line}
-    options |= {"coalesce_streams": True, "extra_arguments": ["--log-level=ERROR"]}
-    os.environ["TQDM_NCOLS"] = str(line.width - len(label) - 2)  # for the bars of the kernel
-    with paths.atomic(target) as copy:
-        try:
-            execute_notebook(notebook.path, copy, values, **options)
-        except (PapermillExecutionError, DeadKernelError) as error:
-            os.replace(copy, failed)
-            message = f"{notebook.name}: its kernel died, perhaps for lack of memory"
-            if isinstance(error, PapermillExecutionError):
-                what = " ".join(f"{error.ename}: {error.evalue}".split())
-                message = f"{notebook.name}, cell [{error.exec_count}]: {what}"
-            raise NotebookError(f"{message} (see {failed})") from None
-        finally:
-            line.show("")
-
-
-class Line:
-    """The last line of the terminal: a notebook's label and, beside it, the bar that moves.
-
-    It stands in for a file that takes papermill's count of cells and the kernel's standard error.
-    What ends in a line feed stays. Where the output is no terminal, only that is written.
-    """
-
-    def __init__(self, label):
-        self.label = label
-        self.width = shutil.get_terminal_size((100, 24)).columns - 1
-        self.moving = ""
-
-    def write(self, text):
-        *finished, last = (self.moving + text).split("\n")
-        for line in finished:
-            if stays := line.rpartition("\r")[2].rstrip():
-                self.show("")
-                _say(f"      {stays}")
-        # Of several redrawings only the last counts; its own final "\r" does not begin another
-        self.moving = last[max(last.rstrip("\r ").rfind("\r"), 0) :]
-        self.show(f"{self.label}  {self.moving.strip()}")
-
-    def show(self, text):
-        if sys.stderr.isatty():
-            text = text[: self.width]
-            print(f"\r{text.ljust(self.width)}\r{text}", end="", file=sys.stderr, flush=True)
-
-    def flush(self):
-        """Nothing waits to be written."""

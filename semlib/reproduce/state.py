@@ -28,7 +28,7 @@ def fingerprint(notebook, parameters, place):
         "source": _short_digest([notebook.metadata, *cells]),
         "parameters": parameters,
         "semlib": {module: digest(_PACKAGE / module)[:16] for module in modules(notebook.code)},
-        "inputs": {pattern: _content(pattern, place) for pattern in notebook.inputs},
+        "inputs": {pattern: _content(pattern, place) for pattern in notebook.reads},
     }
 
 

@@ -15,7 +15,7 @@ import pytest
 
 import semlib
 from semlib import paths
-from semlib.reproduce import limits, state
+from semlib.reproduce import kernel, limits, state
 from semlib.reproduce import notebook as nb
 from semlib.reproduce import run as module
 
@@ -295,7 +295,7 @@ def test_record_says_with_what_and_from_what(suite, in_process, monkeypatch):
     first = record["notebooks"]["01_first"]
     assert first["parameters"] == {"dataset": "synthetic", "seed": 3, "n": 1}
     assert first["outputs"] == ["figures/notebooks/01_first.ipynb", "data/a.txt"]
-    assert first["seconds"] >= 0
+    assert first["seconds"] >= 0 and first["memory"] is None
 
 
 def test_interrupted_notebook_is_not_on_record_any_more(suite, in_process):
@@ -350,7 +350,7 @@ def test_bars_move_on_a_terminal_and_only_finished_lines_stay_in_a_file(terminal
     stream = io.StringIO()
     stream.isatty = lambda: terminal
     monkeypatch.setattr(sys, "stderr", stream)
-    line = module.Line("[1/2] 01_first")
+    line = kernel.Line("[1/2] 01_first")
     texts = "\rcell 1/3\r", "a warning\n", "\rcell 2/3\r  ", "\repochs:  50%|##  |"
     for text in (*texts, "\repochs: 100%|####|\n", "\rcell 3/3\r"):
         line.write(text)
@@ -368,7 +368,7 @@ def test_kernel_runs_with_this_python_and_a_failing_cell_stops_it(suite, capsys)
     cells = "print('before')", "raise ValueError('bad image\\n  foo.png')", "print('after')"
     write_notebook("02_second", "", *cells)
     said = r"02_second, cell \[4\]: ValueError: bad image foo.png \(see .*failed"
-    with pytest.raises(module.NotebookError, match=said):
+    with pytest.raises(kernel.NotebookError, match=said):
         run(parameters={"n": 4})
     assert "      steps: 100%" in capsys.readouterr().err
     copy = nbformat.read(suite.notebooks / "01_first.ipynb", as_version=4)
@@ -379,7 +379,8 @@ def test_kernel_runs_with_this_python_and_a_failing_cell_stops_it(suite, capsys)
     assert kept == ["01_first.ipynb", "02_second.failed.ipynb"]
     failed = nbformat.read(suite.notebooks / "02_second.failed.ipynb", as_version=4)
     assert "before" in str(failed) and "foo.png" in str(failed)
-    assert list(json.loads(suite.run_json.read_text())["notebooks"]) == ["01_first"]
+    (record,) = json.loads(suite.run_json.read_text())["notebooks"].values()
+    assert 3e7 < record["memory"] < 1e9, "bytes of a kernel that does little"
 
 
 COMMAND = """
@@ -469,3 +470,46 @@ def test_second_run_of_a_data_set_says_at_once_who_runs_and_harms_nothing(suite,
     (suite.data / "go").write_text("")
     assert waiting.wait(timeout=60) == 0
     assert run() == {"01_first": [], "02_second": []}
+
+
+def test_the_first_lines_say_how_long_and_the_last_what_to_open(suite, in_process, capsys):
+    (paths.PROFILES / "standard.yaml").write_text("takes: About 3 hours here\n")
+    run()
+    first, forecast, *_ = capsys.readouterr().err.splitlines()
+    assert first.startswith("semlib ") and "profile standard, seed 0" in first
+    assert forecast == "2 notebooks, 01 to 02. About 3 hours here"
+    (suite.figures / "table1.md").write_text("")
+    run()
+    said = capsys.readouterr().err.splitlines()
+    assert (
+        said[1] == "2 notebooks, 01 to 02: 0.0 min when they ran here; what is unchanged is skipped"
+    )
+    assert said[-1].split()[0] == "table1.md" and "Table 1" in said[-1]
+    assert not any("explorer.html" in line for line in said), "what is not there is not named"
+
+
+@pytest.mark.slow
+def test_notebooks_side_by_side_wait_only_for_what_makes_their_inputs(suite, capsys):
+    wait = "import time\nuntil = time.time() + 60\n"
+    wait += "while not (place.data / 'c.txt').exists():\n    assert time.time() < until\n"
+    write_first(wait, outputs=["data/a.txt"])
+    third = PLACE + "(place.data / 'c.txt').write_text('third')"
+    write_notebook("03_third", "", third, outputs=["data/c.txt"])
+    assert list(run(jobs=2)) == ["01_first", "02_second", "03_third"]
+    said = capsys.readouterr().err
+    assert said.index("01_first  done") < said.index("02_second  no finished run")
+    assert said.index("03_third  no finished run") < said.index("01_first  done"), "side by side"
+    assert (suite.figures / "b.txt").read_text() == "3 0"
+    assert not any(run(jobs=2).values()), "nothing runs again"
+    write_notebook("03_third", "", "raise ValueError('third')")
+    with pytest.raises(kernel.NotebookError, match=r"03_third, cell .* ValueError: third"):
+        run(jobs=2)
+
+
+def test_an_optional_input_is_waited_for_and_a_change_of_it_is_a_reason(suite, in_process):
+    write_notebook("03_third", "", "1")
+    book = json.loads((paths.NOTEBOOKS / "03_third.ipynb").read_text())
+    book["metadata"]["semlib"]["optional_inputs"] = ["data/a.txt"]
+    (paths.NOTEBOOKS / "03_third.ipynb").write_text(json.dumps(book))
+    run(only=["03"])
+    assert run()["03_third"] == ["input changed: data/a.txt"]
