@@ -8,7 +8,7 @@ ARGS    ?=
 PY    := .venv/bin/python
 STAMP := .venv/.installed
 
-.PHONY: help setup reproduce test test-fast lab bench gallery book colab lint clean
+.PHONY: help setup reproduce test test-fast lab bench gallery paper-run book colab lint clean
 
 help:
 	@echo "make reproduce   run the notebooks into figures/   (DATASET=$(DATASET) PROFILE=$(PROFILE) SEED=$(SEED) ARGS=...)"
@@ -17,6 +17,7 @@ help:
 	@echo "make lab         the notebooks in JupyterLab"
 	@echo "make bench       each fast path beside its plain reference"
 	@echo "make gallery     the README's pictures, from figures/synthetic/"
+	@echo "make paper-run   docs/paper-run.md, from a run with PROFILE=paper"
 	@echo "make book        the site from the executed notebooks   (docs/_build/html; DATASET=$(DATASET))"
 	@echo "make colab       the repository's address in the Colab links   (REPO=owner/name, once after publishing)"
 	@echo "make lint        ruff, on code and notebooks"
@@ -53,6 +54,9 @@ bench: $(STAMP)
 
 gallery: $(STAMP)
 	$(PY) -c "from semlib import saving; saving.gallery('synthetic', ['dataset_examples', 'table1_bars', 'fig2_umap', 'collapse_map', 'semclip_overlays'])"
+
+paper-run: $(STAMP)
+	$(PY) -m docs.paper_run --dataset "$(DATASET)" $(ARGS)
 
 book: $(STAMP)
 	$(PY) -m sphinx -q -d docs/_build/doctrees -D dataset="$(DATASET)" docs docs/_build/html

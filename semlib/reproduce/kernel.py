@@ -6,6 +6,8 @@ import shutil
 import sys
 import threading
 
+import psutil
+
 from semlib import paths
 
 
@@ -55,8 +57,6 @@ def execute(notebook, target, values, label, row=0):
 @contextlib.contextmanager
 def _watched_memory():
     """Resident bytes of all processes that this one started, twice a second: a growing list."""
-    import psutil
-
     samples = []
     over = threading.Event()
 

@@ -10,6 +10,8 @@ import os
 import signal
 import time
 
+import psutil
+
 import semlib
 from semlib import paths, workers
 from semlib.reproduce import limits, report, state
@@ -78,8 +80,8 @@ def reproduce(
 
 
 def default_jobs():
-    """Two notebooks side by side from four cores on, with 8 GB of memory for each; else one."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """Two notebooks side by side from four cores and 16 GB of free memory on; else one."""
+    memory = psutil.virtual_memory().available
     return 2 if os.cpu_count() >= 4 and memory >= 2 * MEMORY else 1
 
 

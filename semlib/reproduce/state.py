@@ -13,6 +13,8 @@ import platform
 import subprocess
 from pathlib import Path
 
+import psutil
+
 import semlib
 from semlib import paths
 
@@ -189,9 +191,19 @@ def _machine():
         "git_changed": bool(_git("status", "--porcelain", "--untracked-files=no")),
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "cpu": _cpu(),
         "cpu_count": os.cpu_count(),
+        "memory": psutil.virtual_memory().total,
         "packages": {name: importlib.metadata.version(name) for name in _VERSIONS.split()},
     }
+
+
+def _cpu():
+    """Name of the processor; the kind of machine where the system does not tell it."""
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line for line in lines if line.startswith("model name")).partition(": ")[2]
+    return platform.processor() or platform.machine()
 
 
 def _git(*arguments):
