@@ -17,7 +17,7 @@ NOTEBOOKS = ("01", "02", "03", "04", "05", "06")
 
 TEXT = """# The paper at its own size
 
-`{command}` on {data}. {count} images, {size}, one training of each recipe. Written by `make
+`{command}` on {data}. {count} images, {size}, one training. Written by `make
 paper-run` from `run.json` and the tables of that run.
 
 <!-- summary -->
@@ -51,8 +51,8 @@ of defects: look at RankMe, ARI and 1-NN beside it.
 
 ## What a reader with the real archive should expect
 
-- The same command with `--dataset carinthia`: the same times, since images, sizes and steps are
-  the same; a download of 273 MB before.
+- The same command with `--dataset carinthia`: about the same times, since images, sizes and steps
+  are the same; a download of 273 MB before.
 - Other values in Table 1, since these images are simulated. What does not depend on the images is
   the control: a silhouette near {noise:.2f} from noise.
 - A killed run goes on from its last epoch; what is unchanged is skipped.

@@ -77,6 +77,16 @@ def trainings(dataset, seed=0, method="paper"):
     return folders
 
 
+def trainings_of_ours(dataset, seed=0):
+    """`trainings` of our recipe that saw what the paper's saw; empty where there are none."""
+    configs = [paths.of(dataset).ssl(seed, method) / "config.json" for method in ("paper", "ours")]
+    if not all(file.exists() for file in configs):  # the profile paper trains the paper's alone
+        return []
+    paper, ours = (json.loads(file.read_text()) for file in configs)
+    same = all(paper[name] == ours[name] for name in ("data", "levels", "epochs"))
+    return trainings(dataset, seed, "ours") if same else []
+
+
 def methods(dataset, seed=0):
     """Stored embeddings by method: the SSL as a list over trainings, a baseline as one (N, D)."""
     folders = trainings(dataset, seed)

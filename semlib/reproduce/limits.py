@@ -18,6 +18,8 @@ def check(notebook, values, images=None):
             raise ValueError(f"{notebook}: {name} is {values[name]!r}: {advice}")
     if values.get("candidates") and not {"paper", "ours"} <= set(values["candidates"]):
         raise ValueError(f"{notebook}: candidates are compared with paper and ours: add these")
+    if "paper" not in values.get("methods", ["paper"]):
+        raise ValueError(f"{notebook}: methods is {values['methods']!r}: add paper, which is shown")
     if values.get("n_robust", math.inf) <= values.get("k", 0):
         raise ValueError(f"{notebook}: n_robust is {values['n_robust']}: use more than k")
 

@@ -120,3 +120,9 @@ def test_a_notebook_that_is_opened_by_hand_checks_its_own_parameters():
     teaching.ready("05", "synthetic", {"k": 4, "epochs": -1})  # epochs are none of its own
     with pytest.raises(ValueError, match="05_baselines: k is 6: there are 5 images"):
         teaching.ready("05", "synthetic", {"k": 6})
+
+
+def test_the_recipe_that_the_figures_show_is_trained():
+    limits.check("04_ssl_training", {"methods": ["paper"]})
+    with pytest.raises(ValueError, match="methods is \\['ours'\\]: add paper"):
+        limits.check("04_ssl_training", {"methods": ["ours"]})
