@@ -22,7 +22,7 @@ paper-run` from `run.json` and the tables of that run.
 
 <!-- summary -->
 01 to 06 took {minutes:.0f} minutes and at most {most:.1f} GB on {cores} cores ({cpu},
-{memory:.0f} GB, no GPU). The paper's recipe scores a silhouette of {silhouette:.3f} and an NMI of
+{memory:.0f} GB). The paper's recipe scores a silhouette of {silhouette:.3f} and an NMI of
 {nmi:.3f}; six clusters of one-dimensional noise score a silhouette of {noise:.3f} on as many
 points.
 <!-- /summary -->
@@ -93,7 +93,7 @@ def page(dataset, place, run, records, remark):
         size="/".join(str(level0["size"] // 2**k) for k in range(3)) + " pixels",
         minutes=sum(one["seconds"] for one in records.values()) / 60,
         most=max(one.get("memory") or 0 for one in records.values()) / GIGA,
-        times=_times(records).to_markdown(index=False),
+        times=_times(records).to_markdown(index=False, disable_numparse=True),
         remark=remark,
         table=_table(place).to_markdown(index=False, floatfmt=".3f"),
         controls=means[names]

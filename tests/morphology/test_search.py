@@ -232,11 +232,12 @@ def test_p_is_even_without_drift():
     assert np.mean(p) == pytest.approx(0.5, abs=0.12) and np.mean(np.array(p) <= 0.1) < 0.25
 
 
-def finished(seed, epochs=3):
-    folder = paths.of("synthetic").ssl(seed)
+def finished(seed, epochs=3, method="paper"):
+    folder = paths.of("synthetic").ssl(seed, method)
     folder.mkdir(parents=True)
     np.save(folder / "embeddings.npy", np.full((4, 2), seed))
-    (folder / "config.json").write_text(json.dumps({"seed": seed, "epochs": epochs}))
+    config = {"seed": seed, "epochs": epochs, "data": "digest", "levels": [64, 32, 16]}
+    (folder / "config.json").write_text(json.dumps(config))
 
 
 def test_trainings_go_on_while_the_settings_are_those_of_the_first():
@@ -244,6 +245,17 @@ def test_trainings_go_on_while_the_settings_are_those_of_the_first():
         finished(seed, epochs)
     assert [folder.name for folder in search.trainings("synthetic", 1)] == ["seed-1", "seed-2"]
     assert [folder.name for folder in search.trainings("synthetic")] == ["seed-0"]
+
+
+def test_trainings_of_ours_are_read_where_they_saw_what_the_papers_saw():
+    """An older run of other sizes may have left some: they are of other images."""
+    finished(0)
+    finished(1)
+    assert search.trainings_of_ours("synthetic") == []
+    finished(0, method="ours")
+    finished(1, epochs=9, method="ours")
+    assert [folder.name for folder in search.trainings_of_ours("synthetic")] == ["seed-0"]
+    assert search.trainings_of_ours("synthetic", 1) == []
 
 
 def test_methods_are_all_that_the_notebooks_stored():
