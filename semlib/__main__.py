@@ -98,9 +98,9 @@ def reproduce(dataset, profile, only, more, parameters, **options):
 def fetch(names):
     """Download each DATASET (default: carinthia and its masks) and list its images in a manifest.
 
-    A transfer that was cut is resumed; nothing is downloaded that is here already. For synthetic,
-    4,591 images are simulated; notebook 01 simulates as many as its profile says. micrographs are
-    the real images of other kinds that notebooks 07 and 08 compare on (77 MB).
+    A transfer that was cut is tried again; nothing is downloaded that is here already. For
+    synthetic, 4,591 images are simulated; notebook 01 simulates as many as its profile says.
+    micrographs are the real images of other kinds that notebooks 07 and 08 compare on (77 MB).
     """
     from semlib import paths
     from semlib.images import datasets, micrographs

@@ -9,6 +9,7 @@ import pandas as pd
 from PIL import Image
 
 from semlib import paths
+from semlib.images.download import ARCHIVES
 from semlib.paths import atomic
 
 # Okabe and Ito's colours, told apart with any colour vision; brown and violet for two more methods
@@ -39,12 +40,11 @@ def style():
 
 def source(dataset):
     """Say in a few words where the images come from; every caption and figure carries it."""
-    names = {
-        "synthetic": "synthetic images (semlib simulator, not Carinthia)",
-        "carinthia": "Carinthia (Zenodo 10715190, CC BY 4.0)",
-        "carinthia-s": "Carinthia-S (Zenodo 16895427, CC BY 4.0)",
-    }
-    return names.get(str(dataset), f"own images ({paths.of(dataset).raw.name})")
+    if str(dataset) == "synthetic":
+        return "synthetic images (semlib simulator, not Carinthia)"
+    if str(dataset) in ARCHIVES:
+        return ARCHIVES[str(dataset)].source
+    return f"own images ({paths.of(dataset).raw.name})"
 
 
 def save_figure(figure, dataset, name, *, stamp=True, data=None):

@@ -67,6 +67,7 @@ def make_archive():
 class Server(http.server.ThreadingHTTPServer):
     """Serves `body` under any address and misbehaves on demand, one entry per request.
 
+    bodies : other files by path
     statuses : HTTP statuses to answer instead of the file
     cuts : number of bytes after which the connection is closed
     stalls : seconds to wait before the answer
@@ -74,9 +75,10 @@ class Server(http.server.ThreadingHTTPServer):
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.body, self.ranges = b"", True
+        self.body, self.bodies, self.ranges = b"", {}, True
         self.statuses, self.cuts, self.stalls, self.seen = [], [], [], []
-        self.url = f"http://127.0.0.1:{self.server_port}/data.zip?download=1"
+        self.root = f"http://127.0.0.1:{self.server_port}"
+        self.url = f"{self.root}/data.zip?download=1"
 
     def handle_error(self, request, client_address):
         """A client that hangs up is part of the tests."""
@@ -86,6 +88,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         server = self.server
         server.seen.append(dict(self.headers))
+        body = server.bodies.get(self.path, server.body)
         if server.stalls:
             threading.Event().wait(server.stalls.pop(0))
         if server.statuses:
@@ -95,13 +98,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
         self.send_response(206 if asked else 200)
         if asked:
-            self.send_header(
-                "Content-Range", f"bytes {start}-{len(server.body) - 1}/{len(server.body)}"
-            )
-        self.send_header("Content-Length", str(len(server.body) - start))
+            self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+        self.send_header("Content-Length", str(len(body) - start))
         self.end_headers()
-        stop = server.cuts.pop(0) if server.cuts else len(server.body)
-        self.wfile.write(server.body[start:][:stop])
+        stop = server.cuts.pop(0) if server.cuts else len(body)
+        self.wfile.write(body[start:][:stop])
 
     def log_message(self, *_):
         pass

@@ -10,22 +10,10 @@ from tqdm import tqdm
 
 from semlib import paths
 from semlib.images import lot
-from semlib.images.download import Archive, download, extract
+from semlib.images.download import ARCHIVES, PUBLISHED, download, extract
 from semlib.workers import threads
 
-ARCHIVES = {
-    "carinthia": Archive(
-        url="https://zenodo.org/records/10715190/files/data.zip?download=1",
-        sha256="02436de8c2d6b0c7eabdcdcf133ab5f17e59a0e3de56ebffc4cb6b2acb771490",
-        bytes=133_840_870,
-    ),
-    "carinthia-s": Archive(
-        url="https://zenodo.org/records/16895427/files/data.zip?download=1",
-        sha256="e7cc8507657611f89db33345d50fc7951e8784045684888dc997ac5298b7a3a2",
-        bytes=139_225_942,
-    ),
-}
-CLASS_TOTALS = {1: 55, 2: 8, 3: 4008, 4: 289, 5: 4, 6: 227}  # of both sets
+CLASS_TOTALS = dict(enumerate(PUBLISHED["class_totals"], start=1))  # of both sets
 COLUMNS = ["image_id", "path", "label", "mask_path", "sha256"]
 
 

@@ -1,5 +1,6 @@
 """Getting a published archive onto the disk: checksum, retries, extraction."""
 
+import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +21,16 @@ ROOT = "data"  # the one top-level folder of an archive
 
 @dataclass(frozen=True)
 class Archive:
-    """Where a published archive lies and how to recognise it."""
+    """Where a published archive lies, how to recognise it and how captions name it."""
 
+    source: str
     url: str
     sha256: str
     bytes: int
+
+
+PUBLISHED = json.loads(Path(__file__).with_name("archives.json").read_text(encoding="utf-8"))
+ARCHIVES = {name: Archive(**facts) for name, facts in PUBLISHED["archives"].items()}
 
 
 def download(archive, path):

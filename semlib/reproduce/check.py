@@ -46,7 +46,7 @@ def _machine():
 
 def _data():
     from semlib.images import micrographs
-    from semlib.images.datasets import ARCHIVES
+    from semlib.images.download import ARCHIVES
 
     for name in paths.BUILT_IN:
         place = paths.of(name)

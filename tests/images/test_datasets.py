@@ -32,7 +32,8 @@ def published(server, make_archive, monkeypatch, tmp_path, small_totals):
         file = tmp_path / f"{name}.zip"
         ids = make_archive(file, LABELS, masks=name == "carinthia-s", main=name == "carinthia")
         server.body = file.read_bytes()
-        entry = Archive(server.url, hashlib.sha256(server.body).hexdigest(), len(server.body))
+        digest = hashlib.sha256(server.body).hexdigest()
+        entry = Archive("a test", server.url, digest, len(server.body))
         monkeypatch.setitem(datasets.ARCHIVES, name, entry)
         return ids
 

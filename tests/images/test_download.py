@@ -21,7 +21,7 @@ def no_waiting(monkeypatch):
 def archive(server):
     """800 kB on the server, and its description."""
     server.body = np.random.default_rng(0).bytes(800_000)
-    return Archive(server.url, hashlib.sha256(server.body).hexdigest(), len(server.body))
+    return Archive("a test", server.url, hashlib.sha256(server.body).hexdigest(), len(server.body))
 
 
 @pytest.fixture
