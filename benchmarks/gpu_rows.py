@@ -43,6 +43,11 @@ def gap(expected, values):
     return (np.abs(expected - values) / np.maximum(1, np.abs(expected))).max()
 
 
+def apart(expected, values):
+    """Largest difference of embeddings (N, D), relative to their standard deviation."""
+    return np.abs(expected - values).max() / (expected - expected.mean(axis=0)).std()
+
+
 def wait(device):
     """Until the device has done all that it was given."""
     if device == "cuda":
@@ -50,15 +55,15 @@ def wait(device):
 
 
 def seconds(work, device, rounds):
-    """Median time of a call."""
+    """Median time of so many calls, after a third as many that do not count."""
     times = []
-    for _ in range(3 + rounds):
+    for _ in range(rounds // 3 + rounds):
         wait(device)
         begin = time.perf_counter()
         work()
         wait(device)
         times.append(time.perf_counter() - begin)
-    return float(np.median(times[3:]))
+    return float(np.median(times[rounds // 3 :]))
 
 
 class Moved(TorchDispatchMode):

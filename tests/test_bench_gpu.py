@@ -1,5 +1,6 @@
 """The measurement of a GPU: its dry run on a CPU, and what it does where a part fails."""
 
+import copy
 import json
 import math
 import time
@@ -10,6 +11,8 @@ import torch
 from click.testing import CliRunner
 
 from benchmarks import gpu, gpu_parts, gpu_rows
+from semlib.images.pyramid import pyramid
+from semlib.morphology import encoder, recipes, train
 
 
 def run(*arguments):
@@ -86,6 +89,11 @@ def test_a_part_that_fails_or_takes_too_long_costs_no_other_part(tmp_path, monke
     assert values == [2, 1, 0.5, 0.5] and not result["toy"]
     assert result["parts"]["embedding"]["rows"][0]["met"] is False  # said, but no failure
 
+    monkeypatch.setattr(gpu_parts, "ssl", last)
+    run("--out", tmp_path, "--only", "ssl")
+    parts = stored(tmp_path)["parts"]
+    assert "error" not in parts["ssl"] and parts["embedding"] == result["parts"]["embedding"]
+
 
 def test_all_parts_together_end_within_nine_minutes():
     assert sum(gpu.BUDGETS.values()) <= gpu.WHOLE <= 540
@@ -110,3 +118,49 @@ def test_goals_are_judged():
 def test_textures_differ():
     many = gpu_rows.textures(130, 16)
     assert many.dtype == np.uint8 and len({image.tobytes() for image in many}) == 130
+
+
+@pytest.fixture(scope="module")
+def trainings(tmp_path_factory):
+    """Losses and encoder of two epochs on the CPU, in float32 and in bfloat16."""
+    levels = pyramid(gpu_rows.textures(64, 64))
+    results = {}
+    for short in (False, True):
+        folder = tmp_path_factory.mktemp("training")
+        with pytest.MonkeyPatch.context() as patch:
+            context = torch.autocast("cpu", torch.bfloat16, enabled=short)
+            patch.setattr(recipes, "_autocast", lambda _, context=context: context)
+            history = train.train(levels, folder, epochs=2, device="cpu", progress=False)
+        results[short] = history["loss"].to_numpy(), recipes.load_encoder(folder)
+    return levels, results
+
+
+@pytest.mark.slow
+def test_bfloat16_stays_within_the_tolerance_of_losses(trainings):
+    _, results = trainings
+    assert 0 < gpu_rows.gap(results[False][0], results[True][0]) < gpu_parts.LOSS / 2
+    assert gpu_rows.gap(results[False][0], results[True][0] + 0.05) > gpu_parts.LOSS
+
+
+@pytest.mark.slow
+def test_the_tolerance_of_embeddings_tells_float32_from_tf32(trainings, monkeypatch):
+    levels, results = trainings
+    network = results[False][1]
+    images = encoder.to_input(levels[0])
+    with torch.no_grad():
+        exact = copy.deepcopy(network).double()(images.double()).numpy()
+    plain = encoder.embed(network, levels[0], device="cpu", progress=False)
+    assert gpu_rows.apart(exact, plain) < gpu_parts.SPREAD / 3
+
+    def tf32(x):  # 10 bits of the mantissa, rounded to the nearest
+        bits = x.contiguous().view(torch.int32)
+        return ((bits + 0x1000) & ~0x1FFF).view(torch.float32)
+
+    forward = torch.nn.Conv2d._conv_forward
+
+    def rounded(self, x, weight, bias):
+        return forward(self, tf32(x), tf32(weight), bias)
+
+    monkeypatch.setattr(torch.nn.Conv2d, "_conv_forward", rounded)
+    short = encoder.embed(network, levels[0], device="cpu", progress=False)
+    assert gpu_rows.apart(exact, short) > gpu_parts.SPREAD
