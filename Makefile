@@ -4,11 +4,12 @@ DATASET ?= synthetic
 PROFILE ?= standard
 SEED    ?= 0
 ARGS    ?=
+WHEELS  ?= wheels
 
 PY    := .venv/bin/python
 STAMP := .venv/.installed
 
-.PHONY: help setup reproduce test test-fast lab bench gallery paper-run book colab lint clean
+.PHONY: help setup reproduce test test-fast lab bench bench-gpu gallery paper-run book colab lint clean
 
 help:
 	@echo "make reproduce   run the notebooks into figures/   (DATASET=$(DATASET) PROFILE=$(PROFILE) SEED=$(SEED) ARGS=...)"
@@ -16,6 +17,7 @@ help:
 	@echo "make test-fast   the tests that take seconds"
 	@echo "make lab         the notebooks in JupyterLab"
 	@echo "make bench       each fast path beside its plain reference"
+	@echo "make bench-gpu   one GPU, in 9 minutes at most     (WHEELS=$(WHEELS): packages for a machine without a network)"
 	@echo "make gallery     the README's pictures, from figures/synthetic/"
 	@echo "make paper-run   docs/paper-run.md, from a run with PROFILE=paper"
 	@echo "make book        the site from the executed notebooks   (docs/_build/html; DATASET=$(DATASET))"
@@ -51,6 +53,18 @@ bench: $(STAMP)
 	@mkdir -p docs/_build
 	$(PY) -m pytest -q benchmarks --benchmark-quiet --benchmark-json docs/_build/bench.json
 	@mv docs/_build/bench.json docs/bench.json
+
+# where packages were carried there is no network: no .venv is made, and $(PYTHON) brings PyTorch
+CARRIED := $(wildcard $(WHEELS)/*.whl)
+
+ifeq ($(CARRIED),)
+bench-gpu: $(STAMP)
+	$(PY) -m benchmarks.gpu $(ARGS)
+else
+bench-gpu:
+	"$(PYTHON)" -m pip install -q --disable-pip-version-check --no-index --no-deps --upgrade --target docs/_build/wheels $(CARRIED)
+	PYTHONPATH=docs/_build/wheels "$(PYTHON)" -m benchmarks.gpu $(ARGS)
+endif
 
 gallery: $(STAMP)
 	$(PY) -c "from semlib import saving; saving.gallery('synthetic', ['dataset_examples', 'table1_bars', 'fig2_umap', 'collapse_map', 'semclip_overlays'])"

@@ -172,3 +172,18 @@ def test_make_says_when_python_is_too_old_and_alone_lists_the_targets(clone):
     for target in ("reproduce", "test", "test-fast", "lab", "lint", "setup", "clean"):
         assert f"make {target} " in done.stdout
     assert log == ""
+
+
+@needs_make
+def test_carried_packages_take_the_place_of_the_set_up(clone):
+    _, log = clone("bench-gpu", "ARGS=--toy")
+    assert "-m venv" in log and log.endswith("-m benchmarks.gpu --toy\n")
+    (clone.folder / "wheels").mkdir()
+    (clone.folder / "wheels" / "piq-1-py3-none-any.whl").touch()
+    shutil.rmtree(clone.folder / ".venv")
+    done, log = clone("bench-gpu", "ARGS=--toy")
+    assert done.returncode == 0, done.stderr
+    install, measure = log.splitlines()
+    assert "--no-index" in install and install.endswith("wheels/piq-1-py3-none-any.whl")
+    assert measure == "-m benchmarks.gpu --toy"
+    assert not (clone.folder / ".venv").exists()

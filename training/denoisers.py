@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
 from semlib import checkpoint
+from semlib.morphology.encoder import best_device
 from semlib.paths import atomic
 from semlib.semnr.denoise import MODELS, load
 from semlib.semnr.gated import GatedUNet
@@ -45,13 +46,13 @@ LOOK_EVERY = 500  # steps between two looks at the held-out images, and between 
 BF16 = True  # half the time on a CPU that has it
 
 
-def train(kind, folder, *, seed=0, data=None, look=True, **settings):
+def train(kind, folder, *, seed=0, data=None, look=True, device=None, **settings):
     """Train one network; one that is finished with these settings is loaded.
 
     `folder` gets ``<kind>.safetensors``, ``<kind>.csv`` (log), ``<kind>.json`` (settings), and
     while training ``<kind>.pt``, from which a killed run goes on to the same weights. `settings`
     are other values for those of `TRAINING`; `data` keeps the fields; `look` measures the network
-    on held-out images on the way.
+    on held-out images on the way; `device` is "cuda" where there is a GPU, unless another is given.
     """
     if kind not in STEPS:
         raise ValueError(f"unknown kind {kind!r}: use one of {', '.join(STEPS)}")
@@ -63,7 +64,8 @@ def train(kind, folder, *, seed=0, data=None, look=True, **settings):
     if stored.is_file() and json.loads(stored.read_text()) == json.loads(json.dumps(config)):
         return load(kind, folder)
     torch.manual_seed(seed)
-    network = GatedUNet(**config["network"]).to(memory_format=torch.channels_last)
+    network = GatedUNet(**config["network"])  # drawn on the CPU: the same on every device
+    network = network.to(device or best_device(), memory_format=torch.channels_last)
     if config["start"]:
         network.load_state_dict(load_file(folder / f"{config['start']}.safetensors"))
     log = _run(network, config, folder, data, HeldOut() if look else None)
@@ -108,8 +110,10 @@ def _step(network, config, bank, optimiser, step):
     """One step of the optimiser; the loss."""
     seed = [config["seed"], config["skip"] + step]  # a resumed run draws the same crops
     torch.manual_seed(step)
+    device = next(network.parameters()).device
     examples = batch(bank, np.random.default_rng(seed), config)
-    with torch.autocast("cpu", torch.bfloat16, enabled=BF16):
+    examples = {name: images.to(device) for name, images in examples.items()}
+    with torch.autocast(device.type, torch.bfloat16, enabled=BF16):
         loss = STEPS[config["kind"]](network, examples, config["weights"])
     optimiser.zero_grad(set_to_none=True)
     loss.backward()

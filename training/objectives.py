@@ -165,7 +165,7 @@ def _grown(mask):
 
 def _smooth(x):
     """Gaussian blur, 1 px."""
-    window = torch.exp(-(torch.arange(-3.0, 4) ** 2) / 2)
+    window = torch.exp(-(torch.arange(-3.0, 4, device=x.device) ** 2) / 2)
     window = window / window.sum()
     x = F.conv2d(x, window[None, None, None], padding=(0, 3))
     return F.conv2d(x, window[None, None, :, None], padding=(3, 0))

@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from tqdm import tqdm
 
 from semlib import checkpoint, paths
+from semlib.morphology.encoder import best_device
 from semlib.semclip import clip
 from training.sem_vlm_losses import (
     MEAN,
@@ -95,17 +96,18 @@ def rate(step, settings):
     return min((done + 1) / (WARM * period), 0.5 * (1 + math.cos(math.pi * done / period)))
 
 
-def train(folder, settings, *, data, held_out):
+def train(folder, settings, *, data, held_out, device=None):
     """Train SEM-VLM and write ``sem_vlm.safetensors`` (float16), ``.json`` and ``.csv`` (the log).
 
     A killed run goes on from its last checkpoint and ends with the same weights. Where the rate is
     level it does not depend on the number of steps: the checkpoint of the last level step stays, as
     ``sem_vlm_level.pt``, and under the checkpoint's name it goes on with more of them. The log's
-    last columns are measured on the `Pairs` of the dict `held_out`.
+    last columns are measured on the `Pairs` of the dict `held_out`. `device` is "cuda" where there
+    is a GPU, unless another is given.
     """
     torch.manual_seed(settings.seed)
     words = vocabulary([*data.captions, *RARE * [SUFFIX]])
-    model = clip.network(architecture(len(words), settings.stem))
+    model = clip.network(architecture(len(words), settings.stem)).to(device or best_device())
     # no weight decay for norms, biases, embeddings of position and the temperature
     named = list(model.named_parameters())
     bare = [one for name, one in named if one.ndim < 2 or "positional" in name]
@@ -175,6 +177,10 @@ def _step(model, optimiser, settings, data, words, step):
     tokens = tokens.masked_fill(hidden, words.index(clip.UNKNOWN))
     falls = not settings.cycles and step >= (1 - settings.fall) * settings.steps
     shown = settings.shown_last if falls else settings.shown
+    device = model.logit_scale.device  # everything is drawn on the CPU: the same on every device
+    tokens, images, covered, labels, same = (
+        tensor.to(device) for tensor in (tokens, images, covered, labels, same)
+    )
     given = tokens, images, covered, shown, draw
     text, image, patches, which = embed(model, *given, short=settings.short)
     scale = model.logit_scale.exp().clamp(max=100)

@@ -23,20 +23,22 @@ def cover(masks):
 
 
 @contextmanager
-def precision(short):
-    """Products of matrices in bfloat16 where `short`.
+def precision(short, device):
+    """Products of matrices in bfloat16 where `short`, on a torch.device.
 
     On a processor with bfloat16 instructions a step takes half the time; torch's fused attention
     is not used then: its backward pass in bfloat16 costs four times that in float32.
     """
-    backends = [SDPBackend.MATH] if short else [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
-    with sdpa_kernel(backends), torch.autocast("cpu", torch.bfloat16, enabled=short):
+    backends = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+    if short and device.type == "cpu":
+        backends = [SDPBackend.MATH]
+    with sdpa_kernel(backends), torch.autocast(device.type, torch.bfloat16, enabled=short):
         yield
 
 
 def embed(model, tokens, images, covered, shown, draw, *, short):
     """`embed_texts` of tokens and `see` of images in the given `precision`, float32."""
-    with precision(short):
+    with precision(short, images.device):
         text = embed_texts(model, tokens)
         image, patches, which = see(model, images, covered, shown, draw)
     return text.float(), image.float(), patches.float(), which
@@ -64,10 +66,11 @@ def to_input(images):
 def see(model, images, covered, shown, draw):
     """Unit embeddings of images (n, e) and of some of their patches (n, m, e), and which (n, m).
 
-    The patches are drawn at random; those on a defect, by `covered` (n, 225), always show.
+    The patches are drawn at random, on the CPU; those on a defect, by `covered` (n, 225), always
+    show.
     """
     visual = model.visual
-    order = torch.rand(covered.shape, generator=draw) + (covered > ON_DEFECT)
+    order = torch.rand(covered.shape, generator=draw).to(covered.device) + (covered > ON_DEFECT)
     which = order.topk(round(shown * covered.shape[1]), dim=1).indices  # n m
     tokens = visual._embeds(images)  # n 1+225 d
     kept = torch.cat([torch.zeros_like(which[:, :1]), which + 1], 1)  # the class token comes first
@@ -88,7 +91,7 @@ def patch_text_loss(patches, covered, labels, text, scale, draw, each=EACH):
     kinds = []
     chosen = []
     for wanted, kind in ((covered > ON_DEFECT, labels), (covered == 0, torch.zeros_like(labels))):
-        order = torch.rand(covered.shape, generator=draw) + 2 * wanted
+        order = torch.rand(covered.shape, generator=draw).to(covered.device) + 2 * wanted
         best = order.topk(each, dim=1).indices
         valid = wanted.gather(1, best)
         chosen.append(patches.gather(1, best[..., None].expand(-1, -1, patches.shape[-1]))[valid])
@@ -106,27 +109,29 @@ def examine(model, pairs, words, *, short=False):
     The text embedding of a class is the mean over its sentences, or its captions among `pairs`.
     """
     model.eval()
+    device = model.logit_scale.device
     classes = np.unique(pairs.labels)
     means = []
     for label in classes:
         own = [pairs.captions[i] for i in np.flatnonzero(pairs.labels == label)]
         sentences = pairs.sentences[label] if pairs.sentences else own
-        with precision(short):
-            means.append(embed_texts(model, clip.tokenize(sentences, words)).float().mean(0))
+        with precision(short, device):
+            tokens = clip.tokenize(sentences, words).to(device)
+            means.append(embed_texts(model, tokens).float().mean(0))
     text = F.normalize(torch.stack(means), dim=-1)
     right = 0
     scores = []
     truth = []
     for start in range(0, len(pairs.labels), 50):
         chosen = np.arange(start, min(start + 50, len(pairs.labels)))
-        images = to_input(pairs.images[chosen])
-        covered = cover(pairs.masks[chosen])
-        with precision(short):
+        images = to_input(pairs.images[chosen]).to(device)
+        covered = cover(pairs.masks[chosen]).to(device)
+        with precision(short, device):
             image, patches, which = see(model, images, covered, 1.0, torch.Generator())
-        named = classes[(image.float() @ text.T).argmax(1).numpy()]
+        named = classes[(image.float() @ text.T).argmax(1).cpu().numpy()]
         right += int((named == pairs.labels[chosen]).sum())
         similarity = patches.float() @ text.T
-        scores.append((similarity[..., 1:].amax(-1) - similarity[..., 0]).ravel())
-        truth.append(covered.gather(1, which).ravel() > ON_DEFECT)
+        scores.append((similarity[..., 1:].amax(-1) - similarity[..., 0]).ravel().cpu())
+        truth.append(covered.gather(1, which).ravel().cpu() > ON_DEFECT)
     auroc = roc_auc_score(torch.cat(truth), torch.cat(scores))
     return {"accuracy": right / len(pairs.labels), "patch_auroc": float(auroc)}

@@ -109,13 +109,13 @@ def best_device():
 def embed(encoder, images, *, batch_size=64, device=None, progress=True):
     """Embed uint8 images (N, H, W) as float32 (N, 128) in evaluation mode.
 
-    In float32 throughout: bfloat16 rounds away what an embedding near collapse still tells apart.
+    In float32 throughout: bfloat16, and a GPU's TF32, round away what near collapse still differs.
     """
     device = device or best_device()
     encoder = encoder.to(device).eval()
     starts = range(0, len(images), batch_size)
     embeddings = []
-    with torch.inference_mode():
+    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         for start in tqdm(starts, desc="embed L0", unit="batch", disable=not progress):
             batch = np.array(images[start : start + batch_size])  # reads a memmap
             embeddings.append(encoder(to_input(batch, device)).float().cpu().numpy())

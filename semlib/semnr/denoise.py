@@ -71,8 +71,8 @@ def restore(network, image):
     sides = [(BORDER, BORDER + -(side + 2 * BORDER) % network.multiple) for side in image.shape]
     x = torch.from_numpy(np.pad(image, sides, mode="reflect"))[None, None]  # 1 1 H W
     with torch.inference_mode():
-        restored = network(x)[0, 0, BORDER : BORDER + height, BORDER : BORDER + width]
-    return restored.numpy()
+        restored = network(x.to(next(network.parameters()).device))[0, 0].cpu()
+    return restored.numpy()[BORDER : BORDER + height, BORDER : BORDER + width]
 
 
 def _nl_means(image, *, strength=0.8, sigma=None, height=None):
