@@ -78,10 +78,9 @@ def evaluate(count=40, *, seed=0, doses=DOSES, kinds=KINDS, crop=CROP, folder=No
     recall, see `visibility.recall`. Of the truth there is the recall only.
     """
     graded = fields(count, seed=seed, crop=crop)
-    filters = {}
-    for dose in tqdm(doses, "calibration", unit="dose"):
-        scans = [scan(field, dose, seed) for field in graded[:CALIBRATED_ON]]
-        filters[dose] = calibrate.best(scans)
+    scans = [[scan(one, dose, seed) for one in graded[:CALIBRATED_ON]] for dose in doses]
+    best = side_by_side([partial(calibrate.best, of_dose) for of_dose in scans])
+    filters = dict(zip(doses, tqdm(best, "calibration", len(doses), unit="dose"), strict=True))
     weights = [(denoise.MODELS / f"{kind}.safetensors").read_bytes() for kind in kinds]
     code = [file.read_bytes() for file in sorted(HERE.glob("*.py"))]
     # joblib itself hashes `_scores` alone
@@ -92,9 +91,8 @@ def evaluate(count=40, *, seed=0, doses=DOSES, kinds=KINDS, crop=CROP, folder=No
     return pd.concat(tables, ignore_index=True)
 
 
-def restored(field, dose, seed, restorer, chosen):
-    """What a restorer makes of the scan of a field; `chosen` is (filter, settings) of the dose."""
-    noisy = scan(field, dose, seed)
+def restored(noisy, restorer, chosen=None):
+    """What a restorer makes of a noisy image; `chosen` is (filter, settings) of the classical."""
     if restorer == NOISY:
         return noisy
     if restorer == CLASSICAL:
@@ -105,23 +103,29 @@ def restored(field, dose, seed, restorer, chosen):
 
 def _scores(key, digest, field, seed, filters, kinds):
     """Scores of all restorers on one field: DataFrame."""
-    distance = (lambda _: np.nan) if dists.unavailable() else dists.Distance(field.truth)
     features = fsim.features(field.truth)
     rows = []
+    images = []
     for dose, chosen in filters.items():
         case = field.about | {"dose": dose}
         named = " ".join([chosen[0], *(f"{name} {x:.3g}" for name, x in chosen[1].items())])
-        recall = visibility.recall(field.truth, field.mask, field.golden)
-        rows.append(case | {"restorer": TRUTH, "filter": "", "recall": recall})
+        noisy = scan(field, dose, seed)
         for restorer in (NOISY, CLASSICAL, *kinds):
-            image = restored(field, dose, seed, restorer, chosen)
+            image = restored(noisy, restorer, chosen)
             row = case | {"restorer": NAMES.get(restorer, restorer)}
             row |= {"filter": named if restorer == CLASSICAL else ""}
             row |= {"psnr": metrics.psnr(field.truth, image)}
             row |= {"fsim": fsim.compare(features, fsim.features(image))}
-            row |= {"dists": distance(image)}
             rows.append(row | {"recall": visibility.recall(image, field.mask, field.golden)})
-    return pd.DataFrame(rows)
+            images.append(image)
+    table = pd.DataFrame(rows)
+    table["dists"] = np.nan
+    if not dists.unavailable():
+        table["dists"] = dists.Distance(field.truth, quick=True).together(images)
+    recall = visibility.recall(field.truth, field.mask, field.golden)
+    truth = [{"dose": dose, "restorer": TRUTH, "filter": "", "recall": recall} for dose in filters]
+    whole = pd.concat([pd.DataFrame([field.about | one for one in truth]), table])
+    return whole.sort_values("dose", kind="stable")
 
 
 def _around(mask, crop):
