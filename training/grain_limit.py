@@ -18,7 +18,7 @@ from semlib.semnr import calibrate, damage, denoise, grain, trust
 SPECIFICITY = 0.95
 SEED = 93_000  # of scenes and scans; notebook 08 has small ones
 COUNT = 40
-SIZE = 128  # pixels a side, as in notebook 08
+SIZE = 96  # pixels a side, as in notebook 08
 DOSES = (10, 40, 200)  # electrons a pixel
 SEVERITIES = (0.0, 0.3, 0.6, 1.0)  # of the texture; 0 is the restorer's own output
 FILE = Path(__file__).parent / "experiments" / "grain-limit.csv"

@@ -4,7 +4,7 @@ Every image is scanned at every dose; defects are graded in contrast and size. T
 is the best that `calibrate` finds on the noisy images of a dose, without their truth.
 """
 
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +20,8 @@ HERE = Path(__file__).parent
 DOSES = (3, 5, 10, 20, 40, 80, 200, 400)  # electrons a pixel
 CONTRASTS = (0.3, 0.6, 1.0)  # of the defect, 1 as it was simulated
 SIZES = (160, 240, 360)  # pixels of the field's side, with which the defect grows
-CROP = 96  # pixels around the defect: DISTS is dear
+CROP = 96  # pixels around the defect
+NEAR = 48  # pixels around it that DISTS sees: it is dear, and the rest only dilutes the defect
 KINDS = ("mse", "semnr", "n2n")
 NOISY = "noisy"
 CLASSICAL = "classical filter"
@@ -39,6 +40,7 @@ class Field(NamedTuple):
     about: dict  # image (number), contrast, size (pixels of the field's side), area (pixels)
 
 
+@lru_cache(maxsize=1)  # a notebook shows some of those that it has measured
 def fields(count, *, seed, crop=CROP):
     """Simulated fields; their defects go through `SIZES` and `CONTRASTS` in turn: list of Field."""
     scenes = {}
@@ -56,7 +58,7 @@ def fields(count, *, seed, crop=CROP):
         golden = damage.without_defect(whole, mask)
         # the same field with a fainter defect lies between the two
         truth = golden + contrast * (whole - golden)
-        window = _around(mask, crop)
+        window = visibility.around(mask, crop)
         parts = [np.ascontiguousarray(part[window]) for part in (truth, golden, mask)]
         about = {"image": number, "contrast": contrast, "size": size, "area": int(parts[2].sum())}
         graded.append(Field(*parts, about))
@@ -121,18 +123,10 @@ def _scores(key, digest, field, seed, filters, kinds):
     table = pd.DataFrame(rows)
     table["dists"] = np.nan
     if not dists.unavailable():
-        table["dists"] = dists.Distance(field.truth, quick=True).together(images)
+        near = visibility.around(field.mask, min(NEAR, len(field.mask)))
+        distance = dists.Distance(field.truth[near], quick=True)
+        table["dists"] = distance.together([image[near] for image in images])
     recall = visibility.recall(field.truth, field.mask, field.golden)
     truth = [{"dose": dose, "restorer": TRUTH, "filter": "", "recall": recall} for dose in filters]
     whole = pd.concat([pd.DataFrame([field.about | one for one in truth]), table])
     return whole.sort_values("dose", kind="stable")
-
-
-def _around(mask, crop):
-    """Window of `crop` pixels a side around a defect, within the image."""
-    middle = np.argwhere(mask).mean(0)
-    limit = np.array(mask.shape) - crop
-    if (limit < 0).any():
-        raise ValueError(f"crop={crop}: the smallest field has {min(mask.shape)} pixels a side")
-    top, left = np.clip(np.rint(middle - crop / 2), 0, limit).astype(int)
-    return np.s_[top : top + crop, left : left + crop]
