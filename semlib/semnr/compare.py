@@ -129,7 +129,7 @@ def real(pairs):
     jobs = [partial(_on_pair, number, *moved[number][:2], settings) for number in range(len(pairs))]
     measured = tqdm(side_by_side(jobs), "real pairs", len(jobs), unit="pair")
     names = [name for name, *_ in pairs]
-    shifts = pd.DataFrame(map(_shift, moved)).assign(pair=names)
+    shifts = pd.concat(map(_shift, moved), keys=names, names=["pair"]).reset_index("pair")
     return shifts, pd.concat(measured, keys=names, names=["pair"]).reset_index("pair")
 
 
@@ -138,7 +138,8 @@ def _shift(moved):
     image, truth, unmoved, shift = moved
     down, right = shift.mean(axis=0)
     before, after = (metrics.psnr(clean, image) for clean in (unmoved, truth))
-    return {"shift_y": down, "shift_x": right, "psnr_before": before, "psnr_after": after}
+    row = {"shift_y": down, "shift_x": right, "psnr_before": before, "psnr_after": after}
+    return pd.DataFrame([row])
 
 
 def _on_pair(number, image, truth, settings):
