@@ -1,8 +1,10 @@
 """Denoisers side by side: on simulated images with known truth, on clean input, on real pairs."""
 
 import time
+from functools import partial
 from itertools import permutations, product
 
+import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
@@ -11,8 +13,10 @@ from semlib.images import micrographs
 from semlib.semnr import calibrate, damage, denoise, inputs, metrics, plots, stress, trust
 from semlib.semnr.gains import gains
 from semlib.semnr.registration import register
+from semlib.workers import side_by_side
 
-REAL_COLUMNS = ("psnr", "ssim", "fsim", "dists", "edge", "contrast", "invention")
+WITH_DISTS = 4  # real pairs: it takes as long there as all else
+REAL_COLUMNS = ("psnr", "ssim", "fsim", "dists", "edge", "contrast", "invention", "seconds")
 
 
 def denoisers(clean, masks, *, seed=0, dose=40.0):
@@ -22,24 +26,28 @@ def denoisers(clean, masks, *, seed=0, dose=40.0):
     DataFrame with a line for each image, input ("noisy" or "clean") and denoiser: metrics, area,
     ``scaled_<axis>``, gains; against the input before_recall, d_psnr, conflicts and verdict.
     """
-    table = []
-    for number, reference in trust.references(clean, masks, "denoisers"):
-        truth = reference.image
-        noisy = damage.acquire(truth, seed=[seed, number], dose=dose)
-        for kind, image in {"noisy": noisy, "clean": truth}.items():
+
+    def measure(number, reference):
+        noisy = damage.acquire(reference.image, seed=[seed, number], dose=dose)
+        for kind, image in {"noisy": noisy, "clean": reference.image}.items():
             before = trust.profile(reference, image)
             for name in denoise.names():
-                restored = calibrate.calibrated(name, image)
-                after = trust.profile(reference, restored, noisy=image)
                 case = {"image": number, "input": kind, "denoiser": name}
-                case |= {metric: after[metric] for metric in (*stress.METRICS, "area")}
-                case |= {f"scaled_{axis}": value for axis, value in after["scaled"].items()}
-                case |= gains(reference, restored)
-                case["before_recall"] = before["recall"]
-                case["d_psnr"] = after["psnr"] - before["psnr"]
-                case["conflicts"] = ", ".join(trust.conflicts(before, after))
-                table.append(case | {"verdict": trust.verdict(before, after).name})
-    return pd.DataFrame(table)
+                yield case | _judged(reference, image, before, name)
+
+    return trust.table(measure, clean, masks, "denoisers")
+
+
+def _judged(reference, image, before, name):
+    """What a denoiser makes of an image whose profile is `before`: the columns of `denoisers`."""
+    restored = calibrate.calibrated(name, image)
+    after = trust.profile(reference, restored, noisy=image)
+    case = {metric: after[metric] for metric in (*stress.METRICS, "area")}
+    case |= {f"scaled_{axis}": value for axis, value in after["scaled"].items()}
+    case |= gains(reference, restored) | {"before_recall": before["recall"]}
+    case["d_psnr"] = after["psnr"] - before["psnr"]
+    case["conflicts"] = ", ".join(trust.conflicts(before, after))
+    return case | {"verdict": trust.verdict(before, after).name}
 
 
 def means(table, by, columns):
@@ -72,7 +80,7 @@ def areas_by_order(profiles):
     return pd.DataFrame(areas)
 
 
-def side_by_side(table, number, truth, noisy, names, column):
+def panels(table, number, truth, noisy, names, column):
     """Panels for `plots.comparison`, and captions with PSNR and a column of an image's cases."""
     cases = table[(table["image"] == number) & (table["input"] == "noisy")].set_index("denoiser")
     label = {"edge": "edge gain"}.get(column, column)
@@ -85,13 +93,14 @@ def side_by_side(table, number, truth, noisy, names, column):
 
 def severity(clean, masks, *, severities=(0.1, 0.25, 0.5, 1.0), seed=0):
     """Every metric against severity, for each damage that a microscope does: a DataFrame."""
-    table = []
-    for number, reference in trust.references(clean, masks, "severities"):
+
+    def measure(number, reference):
         for name, level in product(damage.DEGRADATIONS, severities):
             damaged = damage.apply(name, reference.image, level, seed=[seed, number])
             case = {"damage": name, "severity": level, "image": number}
-            table.append(case | reference.scores(damaged))
-    return pd.DataFrame(table)
+            yield case | reference.scores(damaged)
+
+    return trust.table(measure, clean, masks, "severities")
 
 
 def pairs(count):
@@ -110,26 +119,55 @@ def real(pairs):
 
     Calibrated denoisers take their settings from the first pair. Two DataFrames: of each pair the
     mean shift (px) and the PSNR of the noisy image before and after registration; of each pair and
-    denoiser the `REAL_COLUMNS` and the seconds for 512 x 512 pixels.
+    denoiser the `REAL_COLUMNS`, among them the seconds of one thread for 512 x 512 pixels; DISTS of
+    the first `WITH_DISTS` pairs only.
     """
-    shifts = []
+    moved = [*side_by_side([partial(register, *scans) for _, *scans in pairs])]
+    first = moved[0][0]
+    jobs = [partial(calibrate.settings, name, first) for name in denoise.names()]
+    settings = dict(zip(denoise.names(), side_by_side(jobs), strict=True))
+    jobs = [partial(_on_pair, number, *moved[number][:2], settings) for number in range(len(pairs))]
+    measured = tqdm(side_by_side(jobs), "real pairs", len(jobs), unit="pair")
+    names = [name for name, *_ in pairs]
+    shifts = pd.concat(map(_shift, moved), keys=names, names=["pair"]).reset_index("pair")
+    return shifts, pd.concat(measured, keys=names, names=["pair"]).reset_index("pair")
+
+
+def _shift(moved):
+    """Mean shift and PSNR before and after, of what `register` returns."""
+    image, truth, unmoved, shift = moved
+    down, right = shift.mean(axis=0)
+    before, after = (metrics.psnr(clean, image) for clean in (unmoved, truth))
+    row = {"shift_y": down, "shift_x": right, "psnr_before": before, "psnr_after": after}
+    return pd.DataFrame([row])
+
+
+def _on_pair(number, image, truth, settings):
+    """What each denoiser makes of one scan, by the slow one: a DataFrame."""
+    reference = trust.Reference(truth, quick=True)
+    if number >= WITH_DISTS:
+        reference.distance = lambda _: np.nan
     table = []
-    settings = None
-    for pair, noisy, clean in tqdm(pairs, "real pairs", unit="pair"):
-        image, truth, unmoved, shift = register(noisy, clean)
-        down, right = shift.mean(axis=0)
-        psnr = {
-            "psnr_before": metrics.psnr(unmoved, image),
-            "psnr_after": metrics.psnr(truth, image),
-        }
-        shifts.append({"pair": pair, "shift_y": down, "shift_x": right} | psnr)
-        settings = settings or {name: calibrate.settings(name, image) for name in denoise.names()}
-        reference = trust.Reference(truth)
-        for name in denoise.names():
-            start = time.perf_counter()
-            restored = denoise.denoise(name, image, **settings[name])
-            seconds = (time.perf_counter() - start) * 512**2 / image.size
-            scores = reference.scores(restored) | gains(reference, restored)
-            case = {"pair": pair, "denoiser": name, "seconds": seconds}
-            table.append(case | {column: scores[column] for column in REAL_COLUMNS})
-    return pd.DataFrame(shifts), pd.DataFrame(table)
+    for name, chosen in settings.items():
+        start = time.perf_counter()
+        restored = denoise.denoise(name, image, **chosen)
+        seconds = (time.perf_counter() - start) * 512**2 / image.size
+        scores = reference.scores(restored) | gains(reference, restored) | {"seconds": seconds}
+        table.append({"denoiser": name} | {column: scores[column] for column in REAL_COLUMNS})
+    return pd.DataFrame(table)
+
+
+def over_best_filter(table, score):
+    """Each denoiser of `real` minus the classical filter that is best in a score, pair by pair.
+
+    Name of the filter, and a DataFrame of denoiser, ``<score>_over`` and its 95 % interval. The
+    filter is the best on these same pairs, which is to its advantage.
+    """
+    scores = table.pivot(index="pair", columns="denoiser", values=score)
+    best = scores[[name for name in calibrate.names() if name in scores]].mean().idxmax()
+    rows = []
+    for name in table["denoiser"].unique():
+        paired = stats.paired(scores[name], scores[best])
+        row = {"denoiser": name, f"{score}_over": paired["difference"]}
+        rows.append(row | {f"{score}_over_{end}": paired[end] for end in ("lo", "hi")})
+    return best, pd.DataFrame(rows)

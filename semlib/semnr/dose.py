@@ -4,7 +4,7 @@ Every image is scanned at every dose; defects are graded in contrast and size. T
 is the best that `calibrate` finds on the noisy images of a dose, without their truth.
 """
 
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +20,8 @@ HERE = Path(__file__).parent
 DOSES = (3, 5, 10, 20, 40, 80, 200, 400)  # electrons a pixel
 CONTRASTS = (0.3, 0.6, 1.0)  # of the defect, 1 as it was simulated
 SIZES = (160, 240, 360)  # pixels of the field's side, with which the defect grows
-CROP = 96  # pixels around the defect: DISTS is dear
+CROP = 96  # pixels around the defect
+NEAR = 48  # pixels around it that DISTS sees: it is dear, and the rest only dilutes the defect
 KINDS = ("mse", "semnr", "n2n")
 NOISY = "noisy"
 CLASSICAL = "classical filter"
@@ -39,6 +40,7 @@ class Field(NamedTuple):
     about: dict  # image (number), contrast, size (pixels of the field's side), area (pixels)
 
 
+@lru_cache(maxsize=1)  # a notebook shows some of those that it has measured
 def fields(count, *, seed, crop=CROP):
     """Simulated fields; their defects go through `SIZES` and `CONTRASTS` in turn: list of Field."""
     scenes = {}
@@ -56,7 +58,7 @@ def fields(count, *, seed, crop=CROP):
         golden = damage.without_defect(whole, mask)
         # the same field with a fainter defect lies between the two
         truth = golden + contrast * (whole - golden)
-        window = _around(mask, crop)
+        window = visibility.around(mask, crop)
         parts = [np.ascontiguousarray(part[window]) for part in (truth, golden, mask)]
         about = {"image": number, "contrast": contrast, "size": size, "area": int(parts[2].sum())}
         graded.append(Field(*parts, about))
@@ -78,10 +80,9 @@ def evaluate(count=40, *, seed=0, doses=DOSES, kinds=KINDS, crop=CROP, folder=No
     recall, see `visibility.recall`. Of the truth there is the recall only.
     """
     graded = fields(count, seed=seed, crop=crop)
-    filters = {}
-    for dose in tqdm(doses, "calibration", unit="dose"):
-        scans = [scan(field, dose, seed) for field in graded[:CALIBRATED_ON]]
-        filters[dose] = calibrate.best(scans)
+    scans = [[scan(one, dose, seed) for one in graded[:CALIBRATED_ON]] for dose in doses]
+    best = side_by_side([partial(calibrate.best, of_dose) for of_dose in scans])
+    filters = dict(zip(doses, tqdm(best, "calibration", len(doses), unit="dose"), strict=True))
     weights = [(denoise.MODELS / f"{kind}.safetensors").read_bytes() for kind in kinds]
     code = [file.read_bytes() for file in sorted(HERE.glob("*.py"))]
     # joblib itself hashes `_scores` alone
@@ -92,9 +93,8 @@ def evaluate(count=40, *, seed=0, doses=DOSES, kinds=KINDS, crop=CROP, folder=No
     return pd.concat(tables, ignore_index=True)
 
 
-def restored(field, dose, seed, restorer, chosen):
-    """What a restorer makes of the scan of a field; `chosen` is (filter, settings) of the dose."""
-    noisy = scan(field, dose, seed)
+def restored(noisy, restorer, chosen=None):
+    """What a restorer makes of a noisy image; `chosen` is (filter, settings) of the classical."""
     if restorer == NOISY:
         return noisy
     if restorer == CLASSICAL:
@@ -105,30 +105,28 @@ def restored(field, dose, seed, restorer, chosen):
 
 def _scores(key, digest, field, seed, filters, kinds):
     """Scores of all restorers on one field: DataFrame."""
-    distance = (lambda _: np.nan) if dists.unavailable() else dists.Distance(field.truth)
     features = fsim.features(field.truth)
     rows = []
+    images = []
     for dose, chosen in filters.items():
         case = field.about | {"dose": dose}
         named = " ".join([chosen[0], *(f"{name} {x:.3g}" for name, x in chosen[1].items())])
-        recall = visibility.recall(field.truth, field.mask, field.golden)
-        rows.append(case | {"restorer": TRUTH, "filter": "", "recall": recall})
+        noisy = scan(field, dose, seed)
         for restorer in (NOISY, CLASSICAL, *kinds):
-            image = restored(field, dose, seed, restorer, chosen)
+            image = restored(noisy, restorer, chosen)
             row = case | {"restorer": NAMES.get(restorer, restorer)}
             row |= {"filter": named if restorer == CLASSICAL else ""}
             row |= {"psnr": metrics.psnr(field.truth, image)}
             row |= {"fsim": fsim.compare(features, fsim.features(image))}
-            row |= {"dists": distance(image)}
             rows.append(row | {"recall": visibility.recall(image, field.mask, field.golden)})
-    return pd.DataFrame(rows)
-
-
-def _around(mask, crop):
-    """Window of `crop` pixels a side around a defect, within the image."""
-    middle = np.argwhere(mask).mean(0)
-    limit = np.array(mask.shape) - crop
-    if (limit < 0).any():
-        raise ValueError(f"crop={crop}: the smallest field has {min(mask.shape)} pixels a side")
-    top, left = np.clip(np.rint(middle - crop / 2), 0, limit).astype(int)
-    return np.s_[top : top + crop, left : left + crop]
+            images.append(image)
+    table = pd.DataFrame(rows)
+    table["dists"] = np.nan
+    if not dists.unavailable():
+        near = visibility.around(field.mask, min(NEAR, len(field.mask)))
+        distance = dists.Distance(field.truth[near], quick=True)
+        table["dists"] = distance.together([image[near] for image in images])
+    recall = visibility.recall(field.truth, field.mask, field.golden)
+    truth = [{"dose": dose, "restorer": TRUTH, "filter": "", "recall": recall} for dose in filters]
+    whole = pd.concat([pd.DataFrame([field.about | one for one in truth]), table])
+    return whole.sort_values("dose", kind="stable")

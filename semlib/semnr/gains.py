@@ -4,6 +4,8 @@ Noise that is independent of the truth averages out of a projection ``<a, b> / <
 need no noisy image to compare with, unlike the article's rules.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from scipy import ndimage
 
@@ -20,12 +22,8 @@ def gains(reference, image):
     - outlier: largest smoothed error elsewhere, in robust standard deviations, 4 to 5 for noise.
     - defect: its difference to the golden image, 1 kept, 0 erased, NaN without a mask.
     """
-    truth = reference.image
-    slope = _gradient(truth)
-    steep = _steep(slope)
-    coarse = ndimage.gaussian_filter(truth, 4)
-    coarse -= coarse.mean()
-    error = ndimage.gaussian_filter(image - truth, 1.5)
+    slope, steep, coarse = _truth(reference)
+    error = ndimage.gaussian_filter(image - reference.image, 1.5)
     away = np.ones(image.shape, bool)
     defect = np.nan
     if reference.mask is not None:
@@ -33,7 +31,7 @@ def gains(reference, image):
         defect = defect_gain(reference, image)
     size = np.abs(error[away])
     return {
-        "edge": _gain(_gradient(image)[:, steep], slope[:, steep]),
+        "edge": _gain(_gradient(image)[:, steep], slope),
         "contrast": _gain(ndimage.gaussian_filter(image, 4), coarse),
         "invention": float(error[flat_areas(reference)].std()),
         # 1.4826 median(|x|) is the standard deviation of Gaussian x, whatever the outliers
@@ -42,9 +40,20 @@ def gains(reference, image):
     }
 
 
+@lru_cache(maxsize=8)  # one for each thread: all candidates of a reference ask for it
+def _truth(reference):
+    """Gradient along the steepest edges, these edges, and the large-scale contrast of the truth."""
+    slope = _gradient(reference.image)
+    steepness = np.hypot(*slope)
+    steep = steepness >= np.quantile(steepness, 1 - EDGE_SHARE)
+    coarse = ndimage.gaussian_filter(reference.image, 4)
+    return slope[:, steep], steep, coarse - coarse.mean()
+
+
+@lru_cache(maxsize=8)
 def flat_areas(reference):
     """Pixels away from the steepest edges and from the defect, bool (H, W)."""
-    steep = _steep(_gradient(reference.image))
+    _, steep, _ = _truth(reference)
     near = ndimage.binary_dilation(steep, iterations=AWAY)
     if reference.mask is not None:
         near |= ndimage.binary_dilation(reference.mask, iterations=AWAY + 1)
@@ -60,11 +69,6 @@ def defect_gain(reference, image):
 def _gain(values, truth):
     """Least-squares factor of the truth in the values."""
     return float(np.vdot(values, truth) / max(np.vdot(truth, truth), 1e-12))
-
-
-def _steep(slope):
-    steepness = np.hypot(*slope)
-    return steepness >= np.quantile(steepness, 1 - EDGE_SHARE)
 
 
 def _gradient(image):

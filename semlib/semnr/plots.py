@@ -7,7 +7,7 @@ from matplotlib.patches import FancyBboxPatch, Patch
 
 from semlib.plots import image_grid
 from semlib.saving import PALETTE
-from semlib.semnr import stress, trust
+from semlib.semnr import stress, trust, visibility
 
 LABELS = {"psnr": "PSNR", "ssim": "SSIM", "fsim": "FSIM", "dists": "1 - DISTS", "cnr": "CNR"}
 NAMES = LABELS | {"dists": "DISTS", "gcnr": "gCNR", "recall": "defect recall"}
@@ -63,9 +63,8 @@ def comparison(panels, captions, mask, *, zoom=24):
 
     `panels` maps titles to images (H, W), `captions` some of them to a line below.
     """
-    start = np.argwhere(mask).mean(0) - zoom
-    top, left = np.clip(start, 0, np.array(mask.shape) - 2 * zoom).astype(int)
-    window = np.s_[top : top + 2 * zoom, left : left + 2 * zoom]
+    window = visibility.around(mask, 2 * zoom)
+    top, left = (side.start for side in window)
     figure, axes = plt.subplots(2, len(panels), figsize=(2.5 * len(panels), 5.4), squeeze=False)
     low, high = limits(next(iter(panels.values())))
     for (above, below), (name, image) in zip(axes.T, panels.items(), strict=True):

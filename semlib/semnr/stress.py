@@ -49,8 +49,8 @@ def evaluate(clean, masks, *, restorers=(), seeds=(0,), severities=(0.3, 0.6, 1.
     """
     lefts = (0.0,) if restorers else LEFTS
     tests = [*product([HONEST], lefts), *product(damage.STRESSES, severities)]
-    table = []
-    for number, reference in trust.references(clean, masks, "stress tests"):
+
+    def measure(number, reference):
         truth = reference.image
         half = "judge" if number % 2 else "choose"
         for seed in seeds:
@@ -65,8 +65,9 @@ def evaluate(clean, masks, *, restorers=(), seeds=(0,), severities=(0.3, 0.6, 1.
                     image = damage.apply(stress, image, severity, **own)
                 case = {"image": number, "half": half, "seed": seed, "base": base}
                 case |= {"stress": stress, "severity": severity}
-                table.append(case | measured(reference, noisy, before, image))
-    return pd.DataFrame(table)
+                yield case | measured(reference, noisy, before, image)
+
+    return trust.table(measure, clean, masks, "stress tests")
 
 
 def measured(reference, noisy, before, image):

@@ -5,15 +5,19 @@ article gives the rules without numbers; the thresholds are our choice and measu
 Our flags come before them, as no rule sees that an image is blank, inverted or beside its place.
 """
 
+from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 from semlib.semnr import dists, fsim, grain, metrics, visibility
 from semlib.semnr.damage import without_defect
 from semlib.semnr.faults import faults
 from semlib.semnr.gains import defect_gain
+from semlib.workers import side_by_side
 
 # worst and best value of each axis of the profile
 ANCHORS = {"psnr": (10, 40), "ssim": (0, 1), "fsim": (0, 1), "dists": (1, 0), "cnr": (0, 5)}
@@ -39,9 +43,10 @@ class Reference:
 
     `image` is float (H, W) in [0, 1] of 32 pixels a side at least, `mask` its defect, bool (H, W),
     whose `visibility.regions` CNR and gCNR compare. `golden` is the field without the defect.
+    `quick` is that of `dists.Distance`.
     """
 
-    def __init__(self, image, *, mask=None):
+    def __init__(self, image, *, mask=None, quick=False):
         self.image = metrics.check_image(image, "reference", smallest=fsim.SMALLEST)
         self.mask = None
         if mask is not None:
@@ -51,7 +56,7 @@ class Reference:
         self.moments = metrics.moments(self.image)
         self.features = fsim.features(self.image)
         reason = dists.unavailable()
-        self.distance = (lambda _: np.nan) if reason else dists.Distance(self.image)
+        self.distance = (lambda _: np.nan) if reason else dists.Distance(self.image, quick=quick)
         self.notes = [f"DISTS is not available: {reason}"] if reason else []
         if mask is None:
             self.notes.append("CNR, gCNR and recall need a mask of a defect")
@@ -74,11 +79,18 @@ class Reference:
         return scores
 
 
-def references(clean, masks, title):
-    """Yield number and `Reference` of each image, with a progress bar."""
-    images = tqdm(zip(clean, masks, strict=True), title, len(clean), unit="image")
-    for number, (truth, mask) in enumerate(images):
-        yield number, Reference(truth, mask=mask)
+def table(measure, clean, masks, title):
+    """A DataFrame of the rows that ``measure(number, Reference)`` makes of each image.
+
+    Several images are measured at a time, and DISTS is `quick`.
+    """
+
+    def measured(number):
+        return [*measure(number, Reference(clean[number], mask=masks[number], quick=True))]
+
+    jobs = [partial(measured, number) for number in range(len(clean))]
+    rows = tqdm(side_by_side(jobs), title, len(jobs), unit="image")
+    return pd.DataFrame(chain.from_iterable(rows))
 
 
 def profile(reference, image, *, noisy=None):

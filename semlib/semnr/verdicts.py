@@ -161,9 +161,10 @@ def panels(case, table, field, seed, kinds=("mse", "semnr")):
     recalls = about.set_index("restorer")["recall"]
     shown = {"reference": field.truth}
     captions = {"reference": f"recall {recalls[TRUTH]:.2f}"}
+    noisy = experiment.scan(field, case["dose"], seed)
     for kind in (NOISY, *kinds):
         name = experiment.NAMES.get(kind, kind)
-        shown[name] = experiment.restored(field, case["dose"], seed, kind, None)
+        shown[name] = experiment.restored(noisy, kind)
         captions[name] = f"recall {recalls[name]:.2f}"
     return shown, captions
 

@@ -28,6 +28,15 @@ def recall(image, mask, golden):
     return float((score[mask] > max(threshold, 1e-6)).mean())
 
 
+def around(mask, crop):
+    """Window of `crop` pixels a side around a defect, moved to lie within the image."""
+    limit = np.array(mask.shape) - crop
+    if (limit < 0).any():
+        raise ValueError(f"crop={crop}: the image has {min(mask.shape)} pixels a side")
+    top, left = np.clip(np.rint(np.argwhere(mask).mean(0) - crop / 2), 0, limit).astype(int)
+    return np.s_[top : top + crop, left : left + crop]
+
+
 def _distance(mask):
     distance = ndimage.distance_transform_edt(~mask)  # of each pixel to the defect
     if distance.max() <= GUARD:

@@ -54,7 +54,7 @@ def test_pictures_have_an_axis_for_each_part(lines, noisy, table):
     assert [axis.get_title().split("\n")[0] for axis in radar.axes if axis.get_visible()] == ["TV"]
     assert len(radar.axes[0].get_xticks()) == 4  # no DISTS
     pair = (lines[0], noisy)
-    panels, captions = compare.side_by_side(table, 0, *pair, ["TV"], "recall")
+    panels, captions = compare.panels(table, 0, *pair, ["TV"], "recall")
     three = plots.comparison(panels, captions, lines[1])
     assert len(three.axes) == 6 and "dB, recall 0." in three.axes[2].get_title()
     shares = pd.DataFrame({"psnr": [1.0], "dists": [np.nan]}, index=["blur"])
