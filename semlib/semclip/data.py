@@ -1,15 +1,19 @@
 """Images of the few-shot study, the simulator's or a data set's, and labelled shots of a folder."""
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
 from semlib import paths
-from semlib.images import datasets, read, simulator
+from semlib.images import datasets, read
 from semlib.images.preprocess import central_square, preprocess
-from semlib.images.simulator import presets, words
+from semlib.images.simulator import batch, presets, words
 from semlib.semclip.episodes import Pool
 from semlib.semclip.prompts import CARINTHIA, Prompts
+from semlib.workers import spread
 
 BORDER = 4  # pixels that `preprocess` crops
 
@@ -35,25 +39,44 @@ def unusable(dataset, prompts):
     return "" if prompts.normal in positions else f"{dataset} has no image of {normal!r}"
 
 
-def images(dataset, *, n=1332, size=240, seed=0, prompts=None):
-    """`Pool` of all images of a study, `size` pixels a side.
+def listed(dataset, *, n=1332, seed=0, prompts=None):
+    """`Pool` of all images of a study as numbers, without pictures: enough to draw episodes from.
 
     For "synthetic" these are `n` images (the paper's counts) of the simulator's preset "semclip";
-    otherwise the labelled images of the manifest, of which one without a mask shows no defect.
+    otherwise the labelled images of the manifest.
     """
     prompts = prompts or prompts_of(dataset)
+    text = None
+    if paths.of(dataset).name == "synthetic":
+        labels = _simulated_labels(n, seed)
+        text = np.array([presets.has_text(seed, i, label) for i, label in enumerate(labels)])
+    else:
+        labels = prompts.positions(_labelled(dataset)["label"])
+    numbers = np.arange(len(labels))
+    return Pool(numbers, labels, numbers, prompts.classes, prompts.normal, text)
+
+
+def images(dataset, pool, *, n=1332, seed=0, size=240):
+    """What is left of a `listed` pool with pictures and masks, `size` pixels a side.
+
+    An image of a manifest without a mask shows no defect.
+    """
     place = paths.of(dataset)
     if place.name == "synthetic":
-        return _simulated(place.data / "semclip", n, size, seed, prompts)
-    table = _labelled(dataset)
-    pictures = []
-    masks = []
-    for row in tqdm(table.itertuples(), total=len(table), desc="read", unit="image"):
-        image, mask = _pair(place.raw, row)
-        pictures.append(preprocess(image, border=BORDER, size=size))
-        masks.append(_covered(central_square(mask, BORDER), size) >= 0.5)
-    labels = prompts.positions(table["label"])
-    return Pool(np.stack(pictures), labels, np.stack(masks), prompts.classes, prompts.normal)
+        labels = _simulated_labels(n, seed)
+        jobs = [(int(i), int(labels[i])) for i in pool.images]
+        made = spread(partial(presets.SEMCLIP.finished, seed, size), jobs, None, 8)
+        shown = tqdm(made, total=len(jobs), desc="simulating", unit="image")
+        pairs = [(image, mask) for image, _, mask, _ in shown]
+    else:
+        rows = _labelled(dataset).iloc[pool.images].itertuples()
+        pairs = []
+        for row in tqdm(rows, total=len(pool.images), desc="read", unit="image"):
+            image, mask = _pair(place.raw, row)
+            small = _covered(central_square(mask, BORDER), size) >= 0.5
+            pairs.append((preprocess(image, border=BORDER, size=size), small))
+    pictures, masks = map(np.stack, zip(*pairs, strict=True))
+    return replace(pool, images=pictures, masks=masks)
 
 
 def check_shots(place, table, prompts):
@@ -121,13 +144,8 @@ def burn_text(images, *, seed=0):
     return np.stack(written), np.stack(places)
 
 
-def _simulated(place, n, size, seed, prompts):
-    place = place / f"images-{n}-{size}-{seed}-{simulator.sources_digest()}"
-    simulator.write_arrays(place, n, seed=seed, size=size)
-    names = ("images", "labels", "masks")
-    images, labels, masks = (np.load(place / f"{name}.npy", mmap_mode="r") for name in names)
-    text = [presets.has_text(seed, i, label) for i, label in enumerate(labels.tolist())]
-    return Pool(images, labels, masks, prompts.classes, prompts.normal, np.array(text))
+def _simulated_labels(n, seed):
+    return batch.labels_of(n, seed, presets.SEMCLIP, batch.SMALLEST)
 
 
 def _pair(root, row):

@@ -1,15 +1,16 @@
 """Multi-scale filters of each pixel, three looks at them, and pixels drawn from the shots."""
 
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import torch
-from skimage.feature import multiscale_basic_features
+from scipy.ndimage import gaussian_filter1d
 from torch.nn import functional as F
 
 from semlib.workers import threads
 
-LARGEST = 16.0  # pixels, standard deviation of the widest Gaussian; the finest has 0.5
+SIGMAS = (0.5, 1, 2, 4, 8, 16)  # pixels, standard deviations of the Gaussians
+CHUNK = 4  # images at a time; few stay in the processor's cache
 KINDS = 4  # filters of one Gaussian: grey value, edge, both curvatures
 TINY = 1e-6  # a smaller spread counts as this: a flat image has none
 
@@ -17,20 +18,46 @@ TINY = 1e-6  # a smaller spread counts as this: a flat image has none
 def filters(images, *, step=1):
     """Filters of uint8 images (N, H, W) at every `step`-th pixel, float16 (N, h, w, 24).
 
-    Grey value, slope and both principal curvatures (`skimage.feature.multiscale_basic_features`)
-    after Gaussians of 0.5, 1, 2, 4, 8 and 16 pixels, the finest first. With a `step` cells of
-    step x step pixels are averaged, which a study does to save time; H and W are multiples of it.
+    Grey value, slope and both principal curvatures after Gaussians of 0.5, 1, 2, 4, 8 and 16
+    pixels, the finest first: those of `skimage.feature.multiscale_basic_features`, several times as
+    fast. With a `step` cells of step x step pixels are averaged, which a study does to save time;
+    H and W are multiples of it.
     """
+    parts = [images[start : start + CHUNK] for start in range(0, len(images), CHUNK)]
     workers = torch.get_num_threads()
-    return np.stack([*threads(partial(_filtered, step=step), images, workers)])
+    return np.concatenate([*threads(partial(_filtered, step=step), parts, workers)])
 
 
-def _filtered(image, step):
-    values = multiscale_basic_features(image, sigma_max=LARGEST, workers=1)  # H W 24
-    if step > 1:
-        values = torch.from_numpy(values).permute(2, 0, 1)[None]
-        values = F.avg_pool2d(values, step)[0].permute(1, 2, 0).numpy()
-    return values.astype(np.float16)
+def _filtered(images, step):
+    x = torch.from_numpy(images.astype(np.float32) / 255)
+    values = []
+    for sigma in SIGMAS:
+        # a Gaussian is separable: one product for the rows, one for the columns
+        smooth = _gaussian(x.shape[1], sigma) @ x @ _gaussian(x.shape[2], sigma).T
+        down, across = torch.gradient(smooth, dim=(1, 2))
+        down, mixed = torch.gradient(down, dim=(1, 2))  # second derivatives, the Hessian's elements
+        (across,) = torch.gradient(across, dim=2)
+        mean = (down + across) / 2
+        apart = torch.hypot((down - across) / 2, mixed)
+        values += [smooth, _slope(smooth), mean + apart, mean - apart]
+    values = F.avg_pool2d(torch.stack(values, 1), step)
+    return values.permute(0, 2, 3, 1).half().numpy()
+
+
+@cache
+def _gaussian(side, sigma):
+    """Matrix (side, side) that smooths; beyond the image its border goes on."""
+    return torch.from_numpy(gaussian_filter1d(np.eye(side), sigma, 0, mode="nearest")).float()
+
+
+def _slope(x):
+    """Root mean square of Sobel's two differences of images (n, H, W), its border repeated."""
+    x = F.pad(x, (1, 1, 1, 1), "replicate")
+    down = x[:, 2:] - x[:, :-2]
+    across = x[:, :, 2:] - x[:, :, :-2]
+    down = (down[:, :, 2:] + 2 * down[:, :, 1:-1] + down[:, :, :-2]) / 4
+    across = (across[:, 2:] + 2 * across[:, 1:-1] + across[:, :-2]) / 4
+    return torch.hypot(down, across) / 2**0.5
 
 
 def standardised(values):
