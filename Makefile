@@ -16,7 +16,7 @@ help:
 	@echo "make test-fast   the tests that take seconds"
 	@echo "make lab         the notebooks in JupyterLab"
 	@echo "make bench       each fast path beside its plain reference"
-	@echo "make gallery     the README's pictures, from figures/synthetic/"
+	@echo "make gallery     pictures and numbers of README and docs, from figures/synthetic/"
 	@echo "make book        the site from the executed notebooks   (docs/_build/html; DATASET=$(DATASET))"
 	@echo "make colab       the repository's address in the Colab links   (REPO=owner/name, once after publishing)"
 	@echo "make lint        ruff, on code and notebooks"
@@ -38,10 +38,10 @@ reproduce: $(STAMP)
 	$(PY) -m semlib reproduce --dataset "$(DATASET)" --profile "$(PROFILE)" --seed "$(SEED)" $(ARGS)
 
 test: $(STAMP)
-	$(PY) -m pytest -q -ra $(ARGS)
+	$(PY) -m pytest -q -ra $(or $(ARGS),--junitxml docs/_build/test.xml)
 
 test-fast: $(STAMP)
-	$(PY) -m pytest -q -ra -m "not slow" $(ARGS)
+	$(PY) -m pytest -q -ra -m "not slow" $(or $(ARGS),--junitxml docs/_build/test-fast.xml)
 
 lab: $(STAMP)
 	$(PY) -m jupyter lab notebooks $(ARGS)
@@ -52,7 +52,7 @@ bench: $(STAMP)
 	@mv docs/_build/bench.json docs/bench.json
 
 gallery: $(STAMP)
-	$(PY) -c "from semlib import saving; saving.gallery('synthetic', ['dataset_examples', 'table1_bars', 'fig2_umap', 'collapse_map', 'semclip_overlays'])"
+	$(PY) docs/fill.py
 
 book: $(STAMP)
 	$(PY) -m sphinx -q -d docs/_build/doctrees -D dataset="$(DATASET)" docs docs/_build/html
