@@ -125,9 +125,10 @@ def origin(run):
     """Which run the numbers are of."""
     given = run.books["parameters"]
     images, pixels = given["01_download"]["n_images"], given["02_preprocess"]["size"]
+    about = run.about() | {"seed": run.record["seed"]}
     return (
-        f"One run of `make reproduce` at commit {run.about()['commit']}, {run.about()['date']}, seed "
-        f"{run.record['seed']}: {images} **synthetic** images of {pixels} x {pixels} pixels."
+        "One run of `make reproduce` at commit {commit}, {date}, seed {seed}: ".format(**about)
+        + f"{images} **synthetic** images of {pixels} x {pixels} pixels."
     )
 
 
@@ -162,9 +163,10 @@ def findings(run):
   {probe.idxmax()}, {probe.max():.0%}. Its maps have an F1-max of {maps["SEM-CLIP"]:.2f},
   {maps["SEM-CLIP + pixels (ours)"]:.2f} with our pixel filters; those of the best competitor,
   {rival.idxmax()}, {rival.max():.2f}.
-- **SEMNR.** At {electrons} electrons a pixel a detector finds {dose["recall"]["SEMNR"]:.0%} of a defect
-  after the network trained for trust, {dose["recall"]["U-Net MSE"]:.0%} after the one trained for
-  PSNR, {dose["recall"]["noisy"]:.0%} in the noisy scan; PSNR is {dose["psnr"]["SEMNR"]:.1f},
+- **SEMNR.** At {electrons} electrons a pixel a detector finds
+  {dose["recall"]["SEMNR"]:.0%} of a defect after the network trained for trust,
+  {dose["recall"]["U-Net MSE"]:.0%} after the one trained for PSNR,
+  {dose["recall"]["noisy"]:.0%} in the noisy scan; PSNR is {dose["psnr"]["SEMNR"]:.1f},
   {dose["psnr"]["U-Net MSE"]:.1f} and {dose["psnr"]["noisy"]:.1f} dB. The article's three rules
   notice {noticed.min():.0%} to {noticed.max():.0%} of the damage that each is meant for."""
     return text.replace("\n  ", " ").replace("%", " %")

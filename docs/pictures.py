@@ -40,7 +40,7 @@ def overview(dataset="synthetic"):
     """Draw ``figures/gallery/overview.png``: the three works side by side, 1600 x 700 pixels."""
     saving.style()
     place = paths.of(dataset)
-    look = {"font.size": 14, "figure.constrained_layout.use": False, "savefig.bbox": "standard"}
+    look = {"font.size": 15, "figure.constrained_layout.use": False, "savefig.bbox": "standard"}
     with plt.rc_context(look):
         figure = plt.figure(figsize=(16, 7), dpi=100)
         columns = {"top": 0.835, "bottom": 0.085}
@@ -76,7 +76,7 @@ def _morphology(figure, box, place):
         axis = figure.add_subplot(grid[1, number])
         _picture(axis, level0[np.flatnonzero(labels == name)[0]])
         axis.patch.set(edgecolor=PALETTE[number], linewidth=5)
-        axis.set_xlabel(f"class {name}", fontsize=12)
+        axis.set_xlabel(f"class {name}", fontsize=13)
 
 
 def _semclip(figure, box, place):
@@ -95,7 +95,7 @@ def _semclip(figure, box, place):
         _picture(axes[2], values, cmap=HEAT, vmin=0, vmax=anomaly.max())
         axes[2].contour(mask, [0.5], colors="white", linewidths=1)
         for axis, title in zip(axes, ("image", "mask", "anomaly map"), strict=True):
-            axis.set_title(title if row == 0 else "", fontsize=14)
+            axis.set_title(title if row == 0 else "", fontsize=15)
 
 
 def _semnr(figure, box, place):
@@ -113,7 +113,7 @@ def _semnr(figure, box, place):
     for column, (name, image) in enumerate(panels.items()):
         axis = figure.add_subplot(grid[0, column])
         _picture(axis, image[top : top + 2 * ZOOM, left : left + 2 * ZOOM], vmin=low, vmax=high)
-        axis.set_title(name, fontsize=14, color=CURVES.get(name, "black"))
+        axis.set_title(name, fontsize=15, color=CURVES.get(name, "black"))
     axis = figure.add_subplot(grid[1, :])
     table = pd.read_csv(place.figures / "semnr_dose.csv")
     for name, colour in CURVES.items():
@@ -123,9 +123,9 @@ def _semnr(figure, box, place):
             part["dose"], part["recall_lo"], part["recall_hi"], color=colour, alpha=0.1
         )
     axis.axvline(DOSE, color="0.6", ls=":", lw=1.5)
-    axis.text(DOSE * 1.08, 0.02, "scan above", color="0.4", fontsize=12)
+    axis.text(DOSE * 1.08, 0.02, "scan above", color="0.4", fontsize=13)
     axis.set(xscale="log", xlabel="electrons a pixel", ylabel="recall of the defect", ylim=(0, 1))
-    axis.set_xticks(table["dose"].unique(), labels=table["dose"].unique(), fontsize=12)
+    axis.set_xticks(table["dose"].unique(), labels=table["dose"].unique(), fontsize=13)
     axis.minorticks_off()
 
 

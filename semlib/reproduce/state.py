@@ -13,6 +13,8 @@ import platform
 import subprocess
 from pathlib import Path
 
+import psutil
+
 import semlib
 from semlib import paths
 
@@ -190,8 +192,18 @@ def _machine():
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu_count": os.cpu_count(),
+        "cpu": _processor(),
+        "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GB",
         "packages": {name: importlib.metadata.version(name) for name in _VERSIONS.split()},
     }
+
+
+def _processor():
+    """Name of the processor; empty where the system does not tell it."""
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next((x.partition(": ")[2] for x in lines if x.startswith("model name")), "")
+    return platform.processor()
 
 
 def _git(*arguments):
