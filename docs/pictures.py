@@ -113,7 +113,7 @@ def _semnr(figure, box, place):
     for column, (name, image) in enumerate(panels.items()):
         axis = figure.add_subplot(grid[0, column])
         _picture(axis, image[top : top + 2 * ZOOM, left : left + 2 * ZOOM], vmin=low, vmax=high)
-        axis.set_title(name, fontsize=15, color=CURVES.get(name, "black"))
+        axis.set_title(name, fontsize=13, color=CURVES.get(name, "black"))
     axis = figure.add_subplot(grid[1, :])
     table = pd.read_csv(place.figures / "semnr_dose.csv")
     for name, colour in CURVES.items():
