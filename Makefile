@@ -18,7 +18,7 @@ help:
 	@echo "make lab         the notebooks in JupyterLab"
 	@echo "make bench       each fast path beside its plain reference"
 	@echo "make bench-gpu   one GPU, in 9 minutes at most     (WHEELS=$(WHEELS): packages for a machine without a network)"
-	@echo "make gallery     the README's pictures, from figures/synthetic/"
+	@echo "make gallery     pictures and numbers of README and docs, from figures/synthetic/"
 	@echo "make paper-run   docs/paper-run.md, from a run with PROFILE=paper"
 	@echo "make book        the site from the executed notebooks   (docs/_build/html; DATASET=$(DATASET))"
 	@echo "make colab       the repository's address in the Colab links   (REPO=owner/name, once after publishing)"
@@ -41,10 +41,10 @@ reproduce: $(STAMP)
 	$(PY) -m semlib reproduce --dataset "$(DATASET)" --profile "$(PROFILE)" --seed "$(SEED)" $(ARGS)
 
 test: $(STAMP)
-	$(PY) -m pytest -q -ra $(ARGS)
+	$(PY) -m pytest -q -ra $(or $(ARGS),--junitxml docs/_build/test.xml)
 
 test-fast: $(STAMP)
-	$(PY) -m pytest -q -ra -m "not slow" $(ARGS)
+	$(PY) -m pytest -q -ra -m "not slow" $(or $(ARGS),--junitxml docs/_build/test-fast.xml)
 
 lab: $(STAMP)
 	$(PY) -m jupyter lab notebooks $(ARGS)
@@ -67,7 +67,7 @@ bench-gpu:
 endif
 
 gallery: $(STAMP)
-	$(PY) -c "from semlib import saving; saving.gallery('synthetic', ['dataset_examples', 'table1_bars', 'fig2_umap', 'collapse_map', 'semclip_overlays'])"
+	$(PY) docs/fill.py
 
 paper-run: $(STAMP)
 	$(PY) -m docs.paper_run --dataset "$(DATASET)" $(ARGS)

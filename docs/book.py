@@ -24,6 +24,7 @@ def setup(app):
     app.add_config_value("dataset", "synthetic", "env")
     app.add_html_math_renderer("mathml", (_inline_math, None), (_display_math, None))
     app.connect("config-inited", _collect)
+    app.connect("source-read", _on_site)
     app.connect("autodoc-skip-member", _skip)
     app.connect("autodoc-process-docstring", _used_in, priority=900)  # after numpydoc
     return {"parallel_read_safe": True}
@@ -90,6 +91,11 @@ def _write(path, text):
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         with paths.atomic(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
+
+
+def _on_site(app, docname, source):
+    """Lead links to stored notebooks, which work in the repository, to the pages of the site."""
+    source[0] = source[0].replace("](../notebooks/", "](notebooks/")
 
 
 def _skip(app, what, name, obj, skip, options):

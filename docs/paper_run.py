@@ -105,7 +105,7 @@ def page(dataset, place, run, records, remark):
         nmi=means.loc["Proposed SSL", "nmi"],
         cores=run["cpu_count"],
         cpu=run["cpu"],
-        memory=run["memory"] / GIGA,
+        memory=run["memory"] / 2**30,
         platform=run["platform"],
         python=run["python"],
         torch=run["packages"]["torch"],

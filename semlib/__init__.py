@@ -1,3 +1,3 @@
 """semlib: papers on scanning electron micrographs made reproducible, under eight notebooks."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

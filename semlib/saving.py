@@ -6,7 +6,6 @@ import re
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from semlib import paths
 from semlib.images.download import ARCHIVES
@@ -105,17 +104,6 @@ def markdown(table):
     """A table of texts as Markdown."""
     texts = table.astype(str).replace(r"\|", r"\\|", regex=True)
     return texts.to_markdown(index=False, tablefmt="pipe", disable_numparse=True)
-
-
-def gallery(dataset, names, *, width=900):
-    """Copy figures of a run into ``figures/gallery/``, at the README's width in pixels."""
-    for name in names:
-        with Image.open(paths.of(dataset).figures / f"{name}.png") as image:
-            size = width, round(image.height * width / image.width)
-            # No palette: it would drop rare colours
-            small = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
-        with atomic(paths.figures_root() / "gallery" / f"{name}.png") as temporary:
-            small.save(temporary, optimize=True)
 
 
 def code(*objects):

@@ -73,7 +73,7 @@ def site(tmp_path_factory):
     made = shutil.ignore_patterns("_build", "api", "notebooks")
     shutil.copytree(DOCS, root / "docs", ignore=made)
     shutil.copytree(ROOT / "figures" / "gallery", root / "figures" / "gallery")
-    for name in ("CONTRIBUTING.md", "CHANGELOG.md"):
+    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
         shutil.copy(ROOT / name, root)
     head, _, _ = (DOCS / "api.md").read_text(encoding="utf-8").partition("   semlib.images")
     few = "   semlib.morphology.loss\n   semlib.reproduce.diff\n```\n"
@@ -119,7 +119,10 @@ def test_pages_say_whether_they_were_executed_and_link_to_papers_and_code(site):
     assert "Cross-Scale Consistency Objective" in code
     index = (html / "index.html").read_text("utf-8")
     assert (html / "report.html").exists() and 'href="report.html"' in index
-    assert index.count("<figure") == 5 and "_images/table1_bars.png" in index
+    assert "_images/overview.png" in index and 'href="own-data.html"' in index, "the README"
+    assert "CITATION.cff" not in index, "what only a repository has is left out"
+    commands = (html / "commands.html").read_text("utf-8")
+    assert 'href="notebooks/04_ssl_training.html"' in commands
 
 
 @pytest.mark.slow
@@ -128,7 +131,7 @@ def test_in_a_browser(site, tmp_path, width):
     html, _ = site
     with Browser(tmp_path / "profile", width=width) as browser:
         notebook, code = "notebooks/04_ssl_training", "api/semlib.morphology.loss"
-        for page in ("index", "own-data", "papers", notebook, code):
+        for page in ("index", "own-data", "papers", "results", "costs", notebook, code):
             browser.open(html / f"{page}.html")
             assert browser.ask("document.querySelector('h1').innerText.length")
             loaded = "[...document.images].every(i => i.complete && i.naturalWidth > 0)"

@@ -27,7 +27,7 @@ def run():
         }
         for book in nb.numbered()[:6]
     }
-    facts = {"cpu": "A chip", "cpu_count": 2, "memory": 2.4e10, "platform": "Linux"}
+    facts = {"cpu": "A chip", "cpu_count": 2, "memory": 24 * 2**30, "platform": "Linux"}
     facts |= {"python": "3.11", "packages": {"torch": "2.11", "scikit-learn": "1.5"}}
     facts |= {"semlib": "0.2.0", "git": 40 * "a", "git_changed": True, "started": "2026-11-27T08"}
     place.run_json.write_text(json.dumps(facts | {"notebooks": records}))

@@ -6,7 +6,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
 from semlib import paths, saving
 
@@ -83,20 +82,3 @@ def test_interval_texts():
         {"nmi": [0.1234, np.nan], "nmi_lo": [0.1, np.nan], "nmi_hi": [0.2, np.nan]}
     )
     assert saving.with_interval(table, "nmi") == ["0.123 [0.100, 0.200]", "–"]
-
-
-def test_the_gallery_keeps_rare_colours():
-    pixels = np.full((300, 300, 3), 255, np.uint8)
-    pixels[:, 150:] = np.arange(300)[:, None, None] % 256  # many greys
-    marks = {(20, 20): (204, 121, 167), (20, 60): (140, 81, 10), (20, 100): (106, 61, 154)}
-    for (row, column), colour in marks.items():
-        pixels[row : row + 6, column : column + 6] = colour
-    folder = paths.of("synthetic").figures
-    folder.mkdir(parents=True)
-    Image.fromarray(pixels).save(folder / "marks.png")
-    (paths.figures_root() / "gallery").mkdir(parents=True)
-    saving.gallery("synthetic", ["marks"], width=300)
-    copy = Image.open(paths.figures_root() / "gallery" / "marks.png").convert("RGB")
-    small = np.asarray(copy).astype(int)
-    for (row, column), colour in marks.items():
-        assert np.abs(small[row + 3, column + 3] - colour).max() < 16
