@@ -8,6 +8,8 @@ WHEELS  ?= wheels
 
 PY    := .venv/bin/python
 STAMP := .venv/.installed
+# two files of tests at a time, each with one thread: most tests keep no second core busy
+TEST  := OMP_NUM_THREADS=1 $(PY) -m pytest -q -ra -n 2 --dist loadfile
 
 .PHONY: help setup reproduce test test-fast lab bench bench-gpu gallery paper-run book colab lint clean
 
@@ -41,10 +43,10 @@ reproduce: $(STAMP)
 	$(PY) -m semlib reproduce --dataset "$(DATASET)" --profile "$(PROFILE)" --seed "$(SEED)" $(ARGS)
 
 test: $(STAMP)
-	$(PY) -m pytest -q -ra $(or $(ARGS),--junitxml docs/_build/test.xml)
+	$(TEST) $(or $(ARGS),--junitxml docs/_build/test.xml)
 
 test-fast: $(STAMP)
-	$(PY) -m pytest -q -ra -m "not slow" $(or $(ARGS),--junitxml docs/_build/test-fast.xml)
+	$(TEST) -m "not slow" $(or $(ARGS),--junitxml docs/_build/test-fast.xml)
 
 lab: $(STAMP)
 	$(PY) -m jupyter lab notebooks $(ARGS)

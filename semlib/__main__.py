@@ -76,10 +76,9 @@ _PARAMETERS = "A parameter of each selected notebook that has it; VALUE is YAML.
 def reproduce(dataset, profile, only, more, parameters, **options):
     """Run the notebooks in order; figures and tables go to figures/DATASET/.
 
-    From four cores and 16 GB on two run side by side. A notebook is skipped if its cells,
-    parameters, code and inputs are unchanged and its outputs are there. After an interruption the
-    same command continues. A folder of images holds PNG, JPEG, BMP or TIFF; labels.csv and masks/
-    are optional.
+    From four cores and 16 GB on two run side by side. What is unchanged is skipped. After an
+    interruption the same command continues. A folder of images holds PNG, JPEG, BMP or TIFF;
+    labels.csv and masks/ are optional.
 
     \b
     python -m semlib reproduce --profile quick

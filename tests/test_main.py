@@ -38,13 +38,15 @@ def test_help_names_the_environment_variables(name):
 def test_reproduce_has_the_documented_defaults(asked):
     assert call("reproduce").exit_code == 0
     given = {"only": [], "start": None, "force": False, "seed": 0, "parameters": {}}
+    given |= {"jobs": None}
     assert asked == {"positional": ("synthetic", "standard"), **given}
 
 
 def test_reproduce_passes_options_on(asked):
     options = ["--profile", "quick", "--from", "04", "--force", "--seed", "3", "-p", "epochs", "2"]
+    options += ["--jobs", "2"]
     assert call("reproduce", "--dataset", "a b", *options, "-p", "k", "[4, 6]").exit_code == 0
-    given = {"only": [], "start": "04", "force": True, "seed": 3}
+    given = {"only": [], "start": "04", "force": True, "seed": 3, "jobs": 2}
     given |= {"parameters": {"epochs": "2", "k": "[4, 6]"}}
     assert asked == {"positional": ("a b", "quick"), **given}
 

@@ -40,7 +40,7 @@ def test_a_folder_with_labels_and_masks_makes_a_pool(tmp_path):
     Image.fromarray(mask).save(folder / "masks" / "1.png")
     (folder / "labels.csv").write_text("file,label\n0.png,0\n1.png,1\n2.png,0\n3.png,6\n")
     datasets.manifest(folder)
-    pool = data.images(folder, size=64)
+    pool = data.images(folder, data.listed(folder), size=64)
     assert pool.images.shape == (4, 64, 64)
     assert [pool.classes[c] for c in pool.labels].count("defect-free") == 2
     assert pool.masks.any((1, 2)).tolist().count(True) == 1
@@ -61,7 +61,7 @@ def test_a_mask_takes_the_same_steps_as_its_picture(tmp_path, shape):
     Image.fromarray(np.uint8(np.vstack([mask, mask[:24] & False]))).save(folder / "masks" / "1.png")
     (folder / "labels.csv").write_text("file,label\n0.png,0\n1.png,1\n")
     datasets.manifest(folder)
-    pool = data.images(folder, size=240)
+    pool = data.images(folder, data.listed(folder), size=240)
     bright = pool.images[1] > 135
     assert (bright & pool.masks[1]).sum() / (bright | pool.masks[1]).sum() > 0.95
     assert data.reading(folder) == {"range": "stated", "bar": "auto"} == data.reading("synthetic")
