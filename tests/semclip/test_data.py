@@ -23,7 +23,7 @@ def test_only_used_keeps_the_images_of_the_episodes(spots_pool):
 
 @pytest.mark.slow
 def test_synthetic_images_are_those_of_the_simulator():
-    pool = data.images("synthetic", n=63, size=64)
+    pool = data.images("synthetic", data.listed("synthetic", n=63), n=63, size=64)
     assert pool.images.shape == (63, 64, 64) and pool.classes == Prompts.load().classes
     assert pool.masks[pool.labels == pool.normal].sum() == 0
     assert pool.masks[pool.labels != pool.normal].any((1, 2)).all()

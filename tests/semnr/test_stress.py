@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from semlib.semnr import damage, dists, stress
+from semlib.semnr import damage, dists, grain, stress
 
 pytestmark = pytest.mark.slow  # what all its tests share takes a second
 
@@ -86,7 +86,7 @@ def test_alarms_on_a_known_table():
             "base": "TV",
             "stress": [stress.HONEST] * 20 + ["hallucinated texture"] * 10,
             "severity": [0.0] * 20 + [1.0] * 10,
-            "grain": [0.5] * 19 + [0.9] + [0.2] * 5 + [1.4] * 5,
+            "grain": grain.LIMIT + np.array([-0.1] * 19 + [0.1] + [-0.3] * 5 + [0.6] * 5),
         }
     )
     alarms = stress.alarms(table).set_index("stress")
