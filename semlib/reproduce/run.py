@@ -116,10 +116,11 @@ class _Schedule:
         """Run all, at most `jobs` side by side; returns the reasons by notebook."""
         with _pool(jobs) as pool:
             while self.waiting or self.running:
-                for notebook in [book for book in self.waiting if self._is_ready(book)]:
-                    if len(self.running) < jobs:
-                        self.waiting.remove(notebook)
-                        self._begin(notebook, pool, jobs)
+                ready = [book for book in self.waiting if self._is_ready(book)]
+                if ready and len(self.running) < jobs:
+                    self.waiting.remove(ready[0])
+                    self._begin(ready[0], pool, jobs)
+                    continue  # what is ready now may have changed; the lowest number goes first
                 for row, begun in list(self.running.items()):
                     result = begun["result"]
                     if result.ready():

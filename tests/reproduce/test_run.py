@@ -92,6 +92,12 @@ def test_runs_in_order_then_skips_everything(suite, in_process, capsys):
     assert "[2/2] 02_second  skipped: unchanged" in said and "0 run, 2 skipped" in said
 
 
+def test_one_at_a_time_runs_in_the_order_of_the_numbers(suite, in_process):
+    write_notebook("03_third", "", "1")  # needs nothing: it could run before 02
+    run(jobs=1)
+    assert in_process == ["01_first", "02_second", "03_third"]
+
+
 def test_changed_parameter_reruns_it_and_what_reads_its_output(suite, in_process):
     run()
     assert run(parameters={"n": 5}) == {
