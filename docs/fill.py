@@ -176,7 +176,7 @@ def paper_run():
     """The block "summary" of ``paper-run.md``."""
     text = (DOCS / "paper-run.md").read_text(encoding="utf-8")
     summary = {match["name"]: match["body"] for match in BLOCK.finditer(text)}["summary"]
-    return f"{summary.strip()}\n\n[More of that run](docs/paper-run.md)."
+    return f"{summary.strip()}\n\nMore of that run: `docs/paper-run.md`."
 
 
 def fill(text, write):
