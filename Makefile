@@ -9,7 +9,7 @@ WHEELS  ?= wheels
 PY    := .venv/bin/python
 STAMP := .venv/.installed
 # two files of tests at a time, each with one thread: most tests keep no second core busy
-TEST  := OMP_NUM_THREADS=1 $(PY) -m pytest -q -ra -n 2 --dist loadfile
+TEST  := OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(PY) -m pytest -q -ra -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup reproduce test test-fast lab bench bench-gpu gallery paper-run book colab lint clean
 

@@ -14,6 +14,11 @@ from PIL import Image
 from semlib import paths, weights
 
 
+def pytest_collection_modifyitems(items):
+    """The two files that run all notebooks come last: two workers end at about the same time."""
+    items.sort(key=lambda item: item.path.name in ("test_carinthia.py", "test_notebooks.py"))
+
+
 @pytest.fixture(autouse=True)
 def private_folders(tmp_path, monkeypatch):
     """Keep every test away from the real data/ and figures/."""

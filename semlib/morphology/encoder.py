@@ -114,9 +114,11 @@ def embed(encoder, images, *, batch_size=64, device=None, progress=True):
     device = device or best_device()
     encoder = encoder.to(device).eval()
     starts = range(0, len(images), batch_size)
-    embeddings = []
+    # filled in place: small arrays that stay would cut up the memory of the batches
+    embeddings = np.empty((len(images), DIM), np.float32)
     with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         for start in tqdm(starts, desc="embed L0", unit="batch", disable=not progress):
-            batch = np.array(images[start : start + batch_size])  # reads a memmap
-            embeddings.append(encoder(to_input(batch, device)).float().cpu().numpy())
-    return np.concatenate(embeddings)
+            rows = slice(start, start + batch_size)
+            batch = np.array(images[rows])  # reads a memmap
+            embeddings[rows] = encoder(to_input(batch, device)).float().cpu().numpy()
+    return embeddings

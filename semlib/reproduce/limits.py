@@ -20,6 +20,9 @@ def check(notebook, values, images=None):
         raise ValueError(f"{notebook}: candidates are compared with paper and ours: add these")
     if "paper" not in values.get("methods", ["paper"]):
         raise ValueError(f"{notebook}: methods is {values['methods']!r}: add paper, which is shown")
+    if not set(values.get("ablation_shots", [])) <= set(values.get("shots", [])):
+        wrong = f"ablation_shots is {values['ablation_shots']!r}"
+        raise ValueError(f"{notebook}: {wrong}: use some of the shots, {values['shots']}")
     if values.get("n_robust", math.inf) <= values.get("k", 0):
         raise ValueError(f"{notebook}: n_robust is {values['n_robust']}: use more than k")
 
@@ -40,13 +43,18 @@ def _advice(name, value, limit, images):
         fits = all(item in limit for item in items) and (items or name == "candidates")
         more = "; ..." if len(limit) > 8 else ""
         return "" if fits else f"use {'; '.join(map(str, limit[:8]))}{more}"
-    low, _, high = str(limit).partition(" to ")
-    whole = items is not value or all(type(item) is int for item in items)
-    if not (items and whole and all(float(low) <= x <= float(high or "inf") for x in items)):
-        kind = "whole numbers of " if items is value else ""
-        return f"use {kind}{limit}" + ("" if high else " or more")
-    if name in ("size", "variant_size") and value % 4:
-        return "use a multiple of 4, as the pyramid halves it twice"
+    span, _, step = str(limit).partition(" by ")
+    low, _, high = span.partition(" to ")
+    counts = items is value and "." not in low  # of a list the notebook does not tell the kind
+    kinds = {int} if counts else {int, float}
+    fit = items and all(
+        type(item) in kinds and float(low) <= item <= float(high or "inf") for item in items
+    )
+    if not fit:
+        kind = "whole numbers of " if counts else ""
+        return f"use {kind}{span}" + ("" if high else " or more")
+    if step and value % int(step):
+        return f"use a multiple of {step}, as the pyramid halves it twice"
     if images and name in ("k", "ks") and min(items) >= images[0]:
         return f"there are {images[0]} images: use fewer clusters, or more images"
     if images and name == "glcm_distances" and max(items) >= images[1]:

@@ -19,6 +19,7 @@ from semlib.reproduce import notebook as nb
 from semlib.reproduce.kernel import execute, say
 
 MEMORY = 8e9  # bytes for each of the notebooks that run side by side
+THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")  # which kernels read when they start
 OPEN_FIRST = {
     "report.html": "all notebooks on one page, text and results",
     "table1.md": "Table 1: which embedding clusters best",
@@ -182,15 +183,15 @@ def _pool(jobs):
         yield None
         return
     share = str(max(1, os.cpu_count() // jobs))
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = before or share  # the kernels read it when they start
+    given = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update({name: value or share for name, value in given.items()})
     context = multiprocessing.get_context("spawn")
     try:
         with context.Pool(jobs, _begin_worker) as pool:  # its end stops those that still run
             yield pool
     finally:
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
+        for name in [name for name, value in given.items() if value is None]:
+            del os.environ[name]
 
 
 def _begin_worker():

@@ -7,6 +7,8 @@ import pandas as pd
 
 from semlib.semclip.findings import summarise
 
+SHOWN = ["annotation_minutes", "seconds", "false_per_1000", "missed_per_1000", "total_minutes"]
+
 
 @dataclass(frozen=True)
 class Assumptions:

@@ -61,7 +61,7 @@ def against(table, scores, k, *, method=None):
 
 
 def comparison(segmentation, classification, k):
-    """`against` for the main scores, one row a competitor: "+0.051 [+0.020, +0.082] wins".
+    """`against` for the main scores, one row a competitor, see `in_words`.
 
     SEM-CLIP + pixels has rows of its own, against all methods that see masks.
     """
@@ -71,12 +71,17 @@ def comparison(segmentation, classification, k):
         if (table["method"] == pixels.NAME).any():
             masked = table[table["supervision"].isin(MASKS)]
             parts.append(against(masked, names, k, method=pixels.NAME))
-    comparisons = pd.concat(parts)
-    text = "{difference:+.3f} [{lo:+.3f}, {hi:+.3f}] {verdict}"
-    comparisons["text"] = [text.format(**one) for one in comparisons.to_dict("records")]
     keys = ["ours", "competitor", "supervision", "equal_supervision"]
+    return in_words(pd.concat(parts), keys)
+
+
+def in_words(comparisons, keys):
+    """One row for each value of `keys`, one column a score: "+0.051 [+0.020, +0.082] wins"."""
+    text = "{difference:+.3f} [{lo:+.3f}, {hi:+.3f}] {verdict}"
+    said = [text.format(**one) for one in comparisons.to_dict("records")]
     look = {"columns": "metric", "values": "text", "aggfunc": "first", "sort": False}
-    return comparisons.pivot_table(index=keys, **look).reset_index().rename_axis(columns=None)
+    table = comparisons.assign(text=said).pivot_table(index=keys, **look)
+    return table.reset_index().rename_axis(columns=None)
 
 
 def ablation(segmentation, classification):

@@ -83,8 +83,7 @@ def page(out, method, compared, table, skipped, beside):
     for row in table.head(SHOWN).itertuples():
         parts.append(_figure(row, defects[defects["file"] == row.file], out / "overlays"))
     parts.append("</div>")
-    with paths.atomic(out / "index.html") as temporary:
-        temporary.write_text(PAGE.format(body="\n".join(parts)), encoding="utf-8")
+    paths.write_text(out / "index.html", PAGE.format(body="\n".join(parts)))
 
 
 def _figure(row, own, overlays):

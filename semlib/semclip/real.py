@@ -178,13 +178,15 @@ def evaluate(backbone, sets, *, seeds=range(3), folder=None):
     """SEM-CLIP and its competitors on the data sets of `pools`.
 
     Returns what `findings.summarise` gives (the interval covers shots and tests), with dataset and
-    note, which says why a number of shots was not possible; and arguments of `plots.overlays` for a
-    tile of each set. Both are empty without data.
+    note, which says why a number of shots was not possible; SEM-CLIP + pixels minus each method of
+    the most shots, as `findings.against` gives it, with dataset and k; and arguments of
+    `plots.overlays` for a tile of each set. All are empty without data.
     """
     if not sets:
-        return pd.DataFrame(), {}
+        return pd.DataFrame(), pd.DataFrame(), {}
     folder = folder or paths.data_root() / "real-sem"
     tables = []
+    differences = []
     panels = {"names": [], "images": [], "masks": [], "maps": {}}
     for name, tiles in sets.items():
         pool, drawn = only_used(tiles.pool, episodes(name, tiles, seeds=seeds))
@@ -198,6 +200,8 @@ def evaluate(backbone, sets, *, seeds=range(3), folder=None):
             note = f"not possible: {len(POINTS)} points, one of them tested"
             absent = {"dataset": name, "method": "all", "supervision": "–", "k": k, "note": note}
             tables.append(pd.DataFrame([absent]))
+        paired = findings.against(scores, findings.MAIN[:3], drawn[-1].k, method=pixels.NAME)
+        differences.append(paired.assign(dataset=name, k=drawn[-1].k))
         last = drawn[-1]  # its first defective tile is shown, whatever the maps look like
         place = np.flatnonzero(pool.labels[last.test] != pool.normal)[0]
         panels["names"].append(f"{name}\n{last.k} shots")
@@ -205,7 +209,7 @@ def evaluate(backbone, sets, *, seeds=range(3), folder=None):
         panels["masks"].append(pool.masks[last.test[place]])
         for method, result in study.results(pool, last, competing, SHOWN).items():
             panels["maps"].setdefault(method, []).append(result.maps[place])
-    return pd.concat(tables, ignore_index=True), panels
+    return (*(pd.concat(some, ignore_index=True) for some in (tables, differences)), panels)
 
 
 def methods(name, backbone, pool, folder):

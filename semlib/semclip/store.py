@@ -16,7 +16,7 @@ from PIL import Image
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from semlib.paths import atomic, sha256
+from semlib.paths import atomic, sha256, write_text
 from semlib.semclip import learners
 from semlib.semclip.backbone import Backbone
 from semlib.semclip.learners import Shots
@@ -54,7 +54,7 @@ def save(model, folder, reading=READING):
         "prompts": asdict(model.prompts),
         "reading": reading,
     }
-    _write(about, Path(folder) / MODEL)
+    write_text(Path(folder) / MODEL, json.dumps(about, indent=1) + "\n")
 
 
 def load(folder, backbone=None):
@@ -132,7 +132,7 @@ def save_learnt(learnt, folder):
             file.unlink()
     about = {name: getattr(learnt, name) for name in WRITTEN}
     about |= {"shots": names, "prompts": asdict(learnt.prompts)}
-    _write(about, folder / DETECT)
+    write_text(folder / DETECT, json.dumps(about, indent=1) + "\n")
 
 
 def load_learnt(folder, method=None):
@@ -187,11 +187,6 @@ def _about(folder):
         return json.loads((Path(folder) / MODEL).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"{folder} holds no saved SemClip model: {error}") from error
-
-
-def _write(about, file):
-    with atomic(file) as temporary:
-        temporary.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 
 def _fingerprint(backbone):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semlib.semclip import real, study, unet
+from semlib.semclip import pixels, real, study, unet
 from tests.conftest import real_sem
 
 COMPOSITES, CRACKS, WAFER = real.NAMES
@@ -143,8 +143,8 @@ def test_absent_folders_are_said_and_left_out(tmp_path, spots_backbone, capsys, 
     said = capsys.readouterr().out
     assert sets == {} and "left out: real micrographs (nanocomposites, nasa_micronet, pat" in said
     assert "python -m semlib fetch micrographs" in said
-    table, panels = real.evaluate(spots_backbone, sets, folder=tmp_path)
-    assert table.empty and not panels
+    table, differences, panels = real.evaluate(spots_backbone, sets, folder=tmp_path)
+    assert table.empty and differences.empty and not panels
 
 
 def test_a_missing_image_is_named(tmp_path, monkeypatch):
@@ -160,12 +160,19 @@ def test_table_and_examples(sets, tmp_path, spots_backbone, monkeypatch):
     monkeypatch.setattr(study, "vgg_features", lambda *_, **__: None)  # no weights of VGG16
     monkeypatch.setattr(real, "unet", lambda: unet.unet(steps=2, side=64, crop=32))
     few = {name: sets[name] for name in (COMPOSITES, WAFER)}
-    whole, shown = real.evaluate(spots_backbone, few, seeds=range(1), folder=tmp_path)
+    whole, paired, shown = real.evaluate(spots_backbone, few, seeds=range(1), folder=tmp_path)
     assert list(whole)[0] == "dataset"
     table = whole[whole["k"] == 4].set_index(["dataset", "method"])
     names = {"SEM-CLIP", "SEM-CLIP, zero-shot", "WinCLIP (zero-shot)", "WinCLIP+"}
     assert names | {"APRIL-GAN", "U-Net", *real.SHOWN[:-1]} <= set(table.loc[COMPOSITES].index)
     assert table.loc[COMPOSITES, "episodes"].eq(1).all()
+    assert paired["k"].tolist() == [4 if name == COMPOSITES else 2 for name in paired["dataset"]]
+    paired = paired.set_index(["dataset", "competitor", "metric"])
+    for rival in ("random forest", "U-Net", "SEM-CLIP"):
+        for score in ("pAUROC", "F1-max"):
+            means = table.loc[[(COMPOSITES, pixels.NAME), (COMPOSITES, rival)], score]
+            gained = paired.loc[(COMPOSITES, rival, score), "difference"]
+            assert gained == pytest.approx(-np.diff(means)[0])
     assert table.loc[(COMPOSITES, "SEM-CLIP"), "pAUROC"] > 0.9  # bright squares
     assert table.loc[WAFER].index.tolist() == ["all"]
     assert np.isnan(table.loc[(WAFER, "all"), "AP"])

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from semlib.images.simulator import presets
 from semlib.images.simulator.batch import labels_of
 from semlib.images.simulator.microscope import to_jpeg
-from semlib.paths import atomic
+from semlib.paths import atomic, write_text
 from semlib.workers import parts_folder, spread
 
 SIZE = 480  # of the images in an archive
@@ -109,8 +109,7 @@ def write_arrays(folder, n, *, seed, preset="semclip", size=240, workers=None):
         masks[i] = mask
         captions.append(caption)
         if len(captions) % BLOCK == 0 or len(captions) == n:
-            with atomic(progress) as temporary:
-                temporary.write_text(json.dumps(captions, indent=0))
+            write_text(progress, json.dumps(captions, indent=0))
     np.save(parts / "labels.npy", labels)
     (parts / f"{key}.set").touch()
     parts.rename(folder)
