@@ -76,8 +76,25 @@ PROGRAM = """if True:
     from semlib.morphology.train import train
     folder = Path(sys.argv[1])
     levels = [np.load(folder / f"{k}.npy") for k in range(3)]
-    train(levels, folder / "killed", epochs=60, batch_size=4, progress=False)
+    train(levels, folder / "killed", epochs=25, batch_size=4, progress=False)
 """
+
+
+def test_runs_side_by_side_have_their_own_weights_and_are_done_once(levels, tmp_path, monkeypatch):
+    def weights(name):
+        runs = [(tmp_path / name / f"{method}{seed}", method, seed) for method, seed in asked]
+        histories = module.train_all(levels, runs, epochs=2, batch_size=4)
+        assert [len(history) for history in histories] == [2] * len(runs)
+        return [(folder / "encoder.safetensors").read_bytes() for folder, *_ in runs]
+
+    asked = [("paper", 0), ("ours", 0), ("paper", 1)]
+    first = weights("a")
+    assert len(set(first)) == 3 and weights("b") == first
+    counting = Mock(wraps=module.run_epoch)
+    monkeypatch.setattr(module, "run_epoch", counting)
+    assert weights("a") == first and counting.call_count == 0
+    monkeypatch.setattr(module, "TOGETHER", 0)  # one after the other
+    assert len(set(weights("c"))) == 3
 
 
 @pytest.mark.slow
@@ -92,10 +109,10 @@ def test_process_that_is_killed_goes_on_to_the_same_weights(levels, tmp_path):
     process.kill()
     process.wait()
     assert not (tmp_path / "killed" / "embeddings.npy").exists()
-    assert 1 <= len(torch.load(file, weights_only=True)["progress"]) < 60
+    assert 1 <= len(torch.load(file, weights_only=True)["progress"]) < 25
     weights = []
     for name in ("killed", "whole"):
-        run(levels, tmp_path / name, epochs=60)
+        run(levels, tmp_path / name, epochs=25)
         weights.append((tmp_path / name / "encoder.safetensors").read_bytes())
     assert weights[0] == weights[1]
 
