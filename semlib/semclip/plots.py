@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
+from matplotlib.ticker import LogFormatter
 from sklearn.metrics import confusion_matrix
 
 from semlib.plots import MARKERS
@@ -125,6 +126,8 @@ def costs(table):
     axis.set(xlabel="shots a class", ylabel="hours of people", xticks=range(len(shots)))
     axis.set_xticklabels(shots)
     axis.set_yscale("log")
+    axis.yaxis.set_major_formatter(LogFormatter())  # 40 and not 4 x 10^1
+    axis.yaxis.set_minor_formatter(LogFormatter())
     axis.grid(axis="y", color="0.9", lw=0.6)
     handles = [plt.Line2D([], [], **looks[name] | {"marker": ""}) for name in methods]
     handles.append(plt.Line2D([], [], color="0.35", ls="--", lw=1.2))
