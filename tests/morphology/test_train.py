@@ -80,6 +80,7 @@ PROGRAM = """if True:
 """
 
 
+@pytest.mark.slow
 def test_runs_side_by_side_have_their_own_weights_and_are_done_once(levels, tmp_path, monkeypatch):
     def weights(name):
         runs = [(tmp_path / name / f"{method}{seed}", method, seed) for method, seed in asked]

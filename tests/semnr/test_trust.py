@@ -63,6 +63,7 @@ def test_a_defect_that_noise_hides_already_is_not_called_erased():
     assert trust.flags(hidden, hidden | {"defect": 0.2, "recall": 0.0}) == {}
 
 
+@pytest.mark.slow
 def test_grain_that_the_noise_does_not_explain_is_a_flag_before_the_scores(lines, noisy):
     invented = after(psnr=-3) | {"grain": 1.2}
     assert list(trust.flags(CALM, invented)) == ["invented texture", "PSNR fell"]
