@@ -23,7 +23,7 @@ from semlib.images.download import PUBLISHED
 
 BOOKS = ["01", "02", "03", "04", "05", "06", "07"]
 SOURCES = {name: f"a simulated stand-in for {name}" for name in PUBLISHED["archives"]}
-SIMULATED = {"ssl_variants", "ssl_verdict", "ssl_verdict_stored", "semclip_cross_domain"}
+SIMULATED = {"ssl_variants", "ssl_verdict", "semclip_cross_domain"}
 SMALL = {
     "size": "64",
     "n_seeds": "1",
