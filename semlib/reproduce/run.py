@@ -16,7 +16,7 @@ import semlib
 from semlib import paths, workers
 from semlib.reproduce import limits, report, state
 from semlib.reproduce import notebook as nb
-from semlib.reproduce.kernel import execute, say
+from semlib.reproduce.kernel import NotebookError, execute, say
 
 MEMORY = 8e9  # bytes for each of the notebooks that run side by side
 THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")  # which kernels read when they start
@@ -160,7 +160,7 @@ class _Schedule:
             self._finish(**begun, memory=execute(*work))
             return
         row = min(set(range(jobs)) - set(self.running))
-        self.running[row] = begun | {"result": pool.apply_async(execute, (*work, row))}
+        self.running[row] = begun | {"result": pool(*work, row)}
 
     def _finish(self, notebook, fingerprint, started, begin, memory):
         place = self.record.place
@@ -178,25 +178,59 @@ class _Schedule:
 
 @contextlib.contextmanager
 def _pool(jobs):
-    """Processes that run notebooks, each with its share of the cores; None for one at a time."""
+    """`_Process` with its share of the cores; None for one notebook at a time."""
     if jobs == 1:
         yield None
         return
     share = str(max(1, os.cpu_count() // jobs))
     given = {name: os.environ.get(name) for name in THREADS}
     os.environ.update({name: value or share for name, value in given.items()})
-    context = multiprocessing.get_context("spawn")
-    try:
-        with context.Pool(jobs, _begin_worker) as pool:  # its end stops those that still run
-            yield pool
-    finally:
-        for name in [name for name, value in given.items() if value is None]:
-            del os.environ[name]
+    with contextlib.ExitStack() as begun:
+        try:
+            yield lambda *work: begun.enter_context(_Process(work))
+        finally:
+            for name in [name for name, value in given.items() if value is None]:
+                del os.environ[name]
 
 
-def _begin_worker():
+class _Process:
+    """A notebook in a process of its own, which is stopped at the end of the context."""
+
+    def __init__(self, work):
+        context = multiprocessing.get_context("spawn")
+        self.answer, theirs = context.Pipe(duplex=False)
+        self.process = context.Process(target=_execute, args=(theirs, work))
+        self.process.start()
+        theirs.close()  # its end of the pipe is closed when it dies
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.join()
+
+    def ready(self):
+        return self.answer.poll()
+
+    def get(self):
+        """The memory of the finished notebook; raises its error, or one for a killed process."""
+        try:
+            result = self.answer.recv()
+        except EOFError:
+            raise NotebookError("a process that ran a notebook was killed: run again") from None
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+
+def _execute(answer, work):
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent ends them
     workers.end_with_parent()
+    try:
+        answer.send(execute(*work))
+    except Exception as error:
+        answer.send(error)
 
 
 @contextlib.contextmanager

@@ -513,6 +513,13 @@ def test_notebooks_side_by_side_wait_only_for_what_makes_their_inputs(suite, cap
         run(jobs=2)
 
 
+@pytest.mark.slow
+def test_a_killed_process_of_a_notebook_is_said_and_not_waited_for(suite):
+    write_notebook("03_third", "", "import os\nos.kill(os.getppid(), 9)")
+    with pytest.raises(kernel.NotebookError, match="was killed: run again"):
+        run(only=["03"], jobs=2)
+
+
 def test_an_optional_input_is_waited_for_and_a_change_of_it_is_a_reason(suite, in_process):
     write_notebook("03_third", "", "1")
     book = json.loads((paths.NOTEBOOKS / "03_third.ipynb").read_text())
