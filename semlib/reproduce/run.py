@@ -9,6 +9,8 @@ import multiprocessing
 import os
 import signal
 import time
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 
 import psutil
 
@@ -124,9 +126,9 @@ class _Schedule:
                     continue  # what is ready now may have changed; the lowest number goes first
                 for row, begun in list(self.running.items()):
                     result = begun["result"]
-                    if result.ready():
+                    if result.done():
                         del self.running[row], begun["result"]
-                        self._finish(**begun, memory=result.get())  # or raises its error
+                        self._finish(**begun, memory=result.result())  # or raises its error
                 time.sleep(0.1 if self.running else 0)
         return self.reasons
 
@@ -160,7 +162,7 @@ class _Schedule:
             self._finish(**begun, memory=execute(*work))
             return
         row = min(set(range(jobs)) - set(self.running))
-        self.running[row] = begun | {"result": pool(*work, row)}
+        self.running[row] = begun | {"result": pool.submit(execute, *work, row)}
 
     def _finish(self, notebook, fingerprint, started, begin, memory):
         place = self.record.place
@@ -178,59 +180,28 @@ class _Schedule:
 
 @contextlib.contextmanager
 def _pool(jobs):
-    """`_Process` with its share of the cores; None for one notebook at a time."""
+    """Processes that run notebooks, each with its share of the cores; None for one at a time."""
     if jobs == 1:
         yield None
         return
     share = str(max(1, os.cpu_count() // jobs))
     given = {name: os.environ.get(name) for name in THREADS}
     os.environ.update({name: value or share for name, value in given.items()})
-    with contextlib.ExitStack() as begun:
-        try:
-            yield lambda *work: begun.enter_context(_Process(work))
-        finally:
-            for name in [name for name, value in given.items() if value is None]:
-                del os.environ[name]
+    others = multiprocessing.active_children()
+    try:
+        yield ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _begin_worker)
+    except BrokenProcessPool:
+        raise NotebookError("a process that ran a notebook was killed: run again") from None
+    finally:
+        for process in set(multiprocessing.active_children()) - set(others):
+            process.terminate()  # those that still run
+        for name in [name for name, value in given.items() if value is None]:
+            del os.environ[name]
 
 
-class _Process:
-    """A notebook in a process of its own, which is stopped at the end of the context."""
-
-    def __init__(self, work):
-        context = multiprocessing.get_context("spawn")
-        self.answer, theirs = context.Pipe(duplex=False)
-        self.process = context.Process(target=_execute, args=(theirs, work))
-        self.process.start()
-        theirs.close()  # its end of the pipe is closed when it dies
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.join()
-
-    def ready(self):
-        return self.answer.poll()
-
-    def get(self):
-        """The memory of the finished notebook; raises its error, or one for a killed process."""
-        try:
-            result = self.answer.recv()
-        except EOFError:
-            raise NotebookError("a process that ran a notebook was killed: run again") from None
-        if isinstance(result, Exception):
-            raise result
-        return result
-
-
-def _execute(answer, work):
+def _begin_worker():
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent ends them
     workers.end_with_parent()
-    try:
-        answer.send(execute(*work))
-    except Exception as error:
-        answer.send(error)
 
 
 @contextlib.contextmanager

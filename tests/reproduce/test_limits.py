@@ -70,7 +70,6 @@ def test_numbers_below_their_limit_and_lists_without_any_are_refused(book, limit
         ("05_baselines", {"ks": [2.5]}, "use whole numbers"),
         ("04_ssl_training", {"variant_size": 34}, "variant_size is 34: use a multiple of 4"),
         ("07_sem_clip_few_shot", {"shots": [1, 0]}, r"shots is \[1, 0\]: use whole numbers of 1"),
-        ("07_sem_clip_few_shot", {"shots": [1], "ablation_shots": [2]}, "use some of the shots"),
         ("08_denoising_stress_tests", {"severities": [0.5, 2]}, "use 0.01 to 1"),
         ("08_denoising_stress_tests", {"doses": [10, "much"]}, "use 0.1 to 100000"),
         ("05_baselines", {"ks": [40, 41]}, "there are 40 images"),
