@@ -31,7 +31,7 @@ def train_all(levels, runs, *, epochs, batch_size, **settings):
     """Train all `runs`, (folder, method, seed), see `train`; a list of their histories.
 
     On a CPU small ones go side by side, as two trainings of one thread each are a third quicker
-    than two threads on one after the other. A run's place in `runs` does not change its weights.
+    than two threads on one after the other. Other threads round otherwise: ask for all runs again.
     """
     steps = len(batches(len(levels[0]), batch_size, 0, 0))
     settings |= {"epochs": epochs, "batch_size": batch_size}
