@@ -1,6 +1,6 @@
 """VGG16's stages (Simonyan and Zisserman, arXiv 1409.1556), ImageNet weights, on any device."""
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import torch
 from torch.nn import functional as F
@@ -13,15 +13,11 @@ CHANNELS = (64, 128, 256, 512, 512)  # of each stage
 BATCH = 4  # images at a time: more do not run faster, and their maps need 100 MB each at 256 pixels
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet's images
 STD = (0.229, 0.224, 0.225)
-
-
-def max_pool(x):
-    """Largest of 2 x 2 pixels, VGG16's own pooling."""
-    return F.max_pool2d(x, 2)
+MAX_POOL = partial(F.max_pool2d, kernel_size=2)  # VGG16's own
 
 
 @torch.inference_mode()
-def stages(images, *, count=5, pool=max_pool, dtype=torch.float32):
+def stages(images, *, count=5, pool=MAX_POOL, dtype=torch.float32):
     """What VGG16 sees at `count` of five depths: relu1_2, relu2_2, relu3_3, relu4_3, relu5_3.
 
     `images` are float32 (N, 1 or 3, H, W) in [0, 1] on the device that shall do the work; `pool`
