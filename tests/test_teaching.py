@@ -12,7 +12,7 @@ from semlib import paths, teaching
 from semlib.reproduce import notebook as nb
 from semlib.teaching import answers, exercises
 
-WORDS = exercises._exercises()
+WORDS = exercises.EXERCISES
 RNG = np.random.default_rng(0)
 
 

@@ -1,10 +1,11 @@
 """Which values the parameters of a notebook may have: a wrong one waits for no training."""
 
-import functools
 import math
 from pathlib import Path
 
 import yaml
+
+LIMITS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 
 
 def check(notebook, values, images=None):
@@ -13,7 +14,7 @@ def check(notebook, values, images=None):
     ``limits.yaml`` has them. ValueError names parameter, value and what fits. `images` is the shape
     of ``level0.npy``, (N, H, W), as soon as it is there.
     """
-    for name, limit in _limits().get(notebook, {}).items():
+    for name, limit in LIMITS.get(notebook, {}).items():
         if name in values and (advice := _advice(name, values[name], limit, images)):
             raise ValueError(f"{notebook}: {name} is {values[name]!r}: {advice}")
     if values.get("candidates") and not {"paper", "ours"} <= set(values["candidates"]):
@@ -57,8 +58,3 @@ def _advice(name, value, limit, images):
     if images and name == "glcm_distances" and max(items) >= images[1]:
         return f"the images have {images[1]} pixels a side: use less"
     return ""
-
-
-@functools.cache
-def _limits():
-    return yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))

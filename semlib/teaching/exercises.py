@@ -1,7 +1,6 @@
 """Answers to the exercises of the notebooks, compared with what the files of the run say."""
 
 import collections
-import functools
 import math
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from semlib.reproduce import limits, state
 from semlib.reproduce import notebook as nb
 from semlib.teaching import answers
 
+EXERCISES = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 _wrong = collections.Counter()  # wrong answers to each exercise in this kernel
 
 
@@ -44,10 +44,9 @@ def check(exercise, answer=None, dataset="synthetic", *, seed=0):
     dataset : str or Path
     seed : first seed of the run
     """
-    exercises = _exercises()
-    if exercise not in exercises:
-        raise ValueError(f"no exercise {exercise!r}: there are {', '.join(exercises)}")
-    words = exercises[exercise]
+    if exercise not in EXERCISES:
+        raise ValueError(f"no exercise {exercise!r}: there are {', '.join(EXERCISES)}")
+    words = EXERCISES[exercise]
     if answer is None:
         print(f"{exercise} is open. Hint: {words['hints'][0]}")
         return None
@@ -102,8 +101,3 @@ def _wanted(expected, words):
     allowed = [f"{words['relative']:.0%}"] if "relative" in words else []
     allowed += [f"{words['absolute']:g}"] if "absolute" in words else []
     return f"a number is wanted, {'to within ' + ' or '.join(allowed) if allowed else 'exactly'}"
-
-
-@functools.cache
-def _exercises():
-    return yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))

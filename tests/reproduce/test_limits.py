@@ -11,9 +11,9 @@ from semlib.reproduce import limits
 from semlib.reproduce import notebook as nb
 
 SHAPE = (40, 64, 64)
+LIMITS = limits.LIMITS
 
 
-LIMITS = limits._limits()
 BY_NAME = {name: limit for book in LIMITS.values() for name, limit in book.items()}
 
 

@@ -206,7 +206,7 @@ def test_too_few_images_are_said_before_the_training_not_after_it(suite, in_proc
     write_notebook("02_second", "", PLACE + "(place.data / 'trained.txt').touch()", **read)
     write_notebook("03_third", "k: int = 6  # clusters", "1", inputs=["data/trained.txt"])
     (paths.PROFILES / "standard.yaml").write_text("{}")
-    monkeypatch.setattr(limits, "_limits", lambda: {"03_third": {"k": 2}})
+    monkeypatch.setattr(limits, "LIMITS", {"03_third": {"k": 2}})
     with pytest.raises(ValueError, match="03_third: k is 6: there are 5 images: use fewer"):
         run()
     assert in_process == ["01_first"]
