@@ -79,7 +79,9 @@ def noise(image):
     image that was filtered or compressed before, the estimate is too low.
     """
     image = check_image(image, smallest=2 * BLOCK)
-    pieces = _pieces(image)
+    # pieces of BLOCK x BLOCK, each a quarter of its side beside the next
+    windows = np.lib.stride_tricks.sliding_window_view(image, (BLOCK, BLOCK))
+    pieces = windows[:: BLOCK // 4, :: BLOCK // 4].reshape(-1, BLOCK, BLOCK).astype(np.float64)
     means = pieces.mean((1, 2))
     window = np.hanning(BLOCK + 1)[:-1]
     window = np.outer(window, window)
@@ -110,14 +112,14 @@ def _law(means, variances):
     return law
 
 
-def recorrupted(image, noise, rng, amount=AMOUNT):
+def recorrupted(image, noise, rng):
     """Two versions of an image (H, W), both float32 with the same truth and unrelated noise.
 
-    ``image + a n`` and ``image - n / a`` with n of the same covariance as the image's own noise:
-    the covariance of their noises is C - C = 0.
+    ``image + a n`` and ``image - n / a`` with a = `AMOUNT` and n of the same covariance as the
+    image's own noise: the covariance of their noises is C - C = 0.
     """
     added = noise.sample(ndimage.gaussian_filter(image, SMOOTH), rng)
-    return (np.float32(image + amount * added), np.float32(image - added / amount))
+    return (np.float32(image + AMOUNT * added), np.float32(image - added / AMOUNT))
 
 
 def grid(name, sigma):
@@ -132,7 +134,8 @@ def grid(name, sigma):
 def risks(name, image, noise, *, seed=0):
     """Estimated mean squared error, up to a constant, of each of `grid`: float64 (settings,)."""
     function = denoise.filters()[name]
-    image = _middle(image)
+    top, left = (max(0, side - SIDE) // 2 for side in image.shape)
+    image = image[top : top + SIDE, left : left + SIDE]
     # the same noise for every filter and setting; the total is larger, and the settings with it
     noisier, other = recorrupted(image, noise, np.random.default_rng(seed))
     total = noise.sigma * np.sqrt(1 + AMOUNT**2)
@@ -189,18 +192,6 @@ def best(images):
 def calibrated(name, image):
     """Denoise with the settings that are best for this image's own noise."""
     return denoise.denoise(name, image, **settings(name, image))
-
-
-def _pieces(image):
-    """Pieces (N, BLOCK, BLOCK), each a quarter of its side beside the next."""
-    windows = np.lib.stride_tricks.sliding_window_view(image, (BLOCK, BLOCK))
-    step = BLOCK // 4
-    return windows[::step, ::step].reshape(-1, BLOCK, BLOCK).astype(np.float64)
-
-
-def _middle(image):
-    top, left = (max(0, side - SIDE) // 2 for side in image.shape)
-    return image[top : top + SIDE, left : left + SIDE]
 
 
 def _gain(power, frequencies):

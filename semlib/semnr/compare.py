@@ -32,22 +32,17 @@ def denoisers(clean, masks, *, seed=0, dose=40.0):
         for kind, image in {"noisy": noisy, "clean": reference.image}.items():
             before = trust.profile(reference, image)
             for name in denoise.names():
+                restored = calibrate.calibrated(name, image)
+                after = trust.profile(reference, restored, noisy=image)
                 case = {"image": number, "input": kind, "denoiser": name}
-                yield case | _judged(reference, image, before, name)
+                case |= {metric: after[metric] for metric in (*stress.METRICS, "area")}
+                case |= {f"scaled_{axis}": value for axis, value in after["scaled"].items()}
+                case |= gains(reference, restored) | {"before_recall": before["recall"]}
+                case["d_psnr"] = after["psnr"] - before["psnr"]
+                case["conflicts"] = ", ".join(trust.conflicts(before, after))
+                yield case | {"verdict": trust.verdict(before, after).name}
 
     return trust.table(measure, clean, masks, "denoisers")
-
-
-def _judged(reference, image, before, name):
-    """What a denoiser makes of an image whose profile is `before`: the columns of `denoisers`."""
-    restored = calibrate.calibrated(name, image)
-    after = trust.profile(reference, restored, noisy=image)
-    case = {metric: after[metric] for metric in (*stress.METRICS, "area")}
-    case |= {f"scaled_{axis}": value for axis, value in after["scaled"].items()}
-    case |= gains(reference, restored) | {"before_recall": before["recall"]}
-    case["d_psnr"] = after["psnr"] - before["psnr"]
-    case["conflicts"] = ", ".join(trust.conflicts(before, after))
-    return case | {"verdict": trust.verdict(before, after).name}
 
 
 def means(table, by, columns):

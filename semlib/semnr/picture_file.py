@@ -27,7 +27,13 @@ def write(target, source, picture, numbers):
         limits = np.iinfo(dtype)
         low, high = picture.stated or (limits.min, limits.max)
         numbers = np.rint(numbers).clip(low, high)
-    _save(target, source, picture, _with_bar(source, picture, numbers.astype(dtype)))
+    numbers = numbers.astype(dtype)
+    top, bottom = picture.bar
+    if top + bottom:
+        whole = read.image(source, bar="none").pixels.copy()
+        whole[top : len(whole) - bottom] = numbers
+        numbers = whole
+    _save(target, source, picture, numbers)
 
 
 def write_floats(target, source, picture, numbers):
@@ -35,16 +41,6 @@ def write_floats(target, source, picture, numbers):
     top, bottom = picture.bar
     whole = np.pad(numbers.astype(np.float32), ((top, bottom), (0, 0)))
     _save(target, source, picture, whole)
-
-
-def _with_bar(source, picture, numbers):
-    """The rows of the whole file, its data bar where it was."""
-    top, bottom = picture.bar
-    if not top + bottom:
-        return numbers
-    whole = read.image(source, bar="none").pixels.copy()
-    whole[top : len(whole) - bottom] = numbers
-    return whole
 
 
 def _save(target, source, picture, pixels):

@@ -9,6 +9,7 @@ from functools import cache
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional as F
 
@@ -42,9 +43,9 @@ class ErrorSpread(nn.Module):
         return y.clamp(-14, 2)  # from 1/1000 to more than the whole range of grey values
 
 
-def is_there(kind, folder=denoise.MODELS):
+def is_there(kind):
     """Whether a denoiser has such a network."""
-    return (folder / f"{kind}{ENDING}.safetensors").is_file()
+    return (denoise.MODELS / f"{kind}{ENDING}.safetensors").is_file()
 
 
 def half_width(kind, image, restored, folder=denoise.MODELS):
@@ -64,8 +65,6 @@ def half_width(kind, image, restored, folder=denoise.MODELS):
 
 @cache
 def load(kind, folder):
-    from safetensors.torch import load_file
-
     network = ErrorSpread()
     network.load_state_dict(load_file(folder / f"{kind}{ENDING}.safetensors"))
     return network.eval(), json.loads((folder / f"{kind}{ENDING}.json").read_text())["factor"]

@@ -69,13 +69,13 @@ def _crossing(doses, recalls, limit):
     return float(doses[last] * (doses[last + 1] / doses[last]) ** share)
 
 
-def electrons(table, ours=HIGH_TRUST, theirs=HIGH_SCORE):
-    """Factor of the dose that one restorer needs for a defect over another's: factor, lo, hi.
+def electrons(table):
+    """Factor of the dose that `HIGH_TRUST` needs for a defect over `HIGH_SCORE`: factor, lo, hi.
 
     Paired by image, a mean of logarithms; below 1 the first needs fewer electrons.
     """
     doses = np.log2(needed(table))
-    paired = stats.paired(doses[ours], doses[theirs])
+    paired = stats.paired(doses[HIGH_TRUST], doses[HIGH_SCORE])
     factor, low, high = (2.0 ** paired[end] for end in ("difference", "lo", "hi"))
     return {"factor": factor, "lo": low, "hi": high}
 
@@ -130,14 +130,14 @@ def _trust(table):
     return [said, f"{needs} of {HIGH_SCORE}: {meaning}."]
 
 
-def cases(table, ours=HIGH_TRUST, theirs=HIGH_SCORE):
-    """The case with the largest difference of recall between two restorers, and the median case.
+def cases(table):
+    """The case with the largest difference of recall, `HIGH_TRUST` - `HIGH_SCORE`, and the median.
 
-    Cases are all images at all doses. A dict of "largest" and "median": image, dose, difference
-    (ours - theirs), and percentile: the share of cases (in %) with a smaller or equal difference.
+    Cases are all images at all doses. A dict of "largest" and "median": image, dose, difference and
+    percentile: the share of cases (in %) with a smaller or equal difference.
     """
     wide = table.pivot(index=["image", "dose"], columns="restorer", values="recall")
-    difference = (wide[ours] - wide[theirs]).sort_values(kind="stable")
+    difference = (wide[HIGH_TRUST] - wide[HIGH_SCORE]).sort_values(kind="stable")
     size = difference.abs()
     median = (difference - difference.median()).abs()
     # of equal cases the one whose truth shows the defect best
