@@ -21,10 +21,10 @@ def scenes(n, *, seed, size):
     return simulator.sample(n, seed=seed, preset="semnr", size=size, labels=1 + np.arange(n) % 5)
 
 
-def acquire(clean, *, seed, dose=40.0):
+def acquire(clean, *, seed, dose=40.0, jitter=0.2, correlation=0.4):
     """A noisy scan of a clean image (H, W), see `microscope.acquire`; float32 in [0, 1]."""
     rng = np.random.default_rng(seed)
-    noisy = microscope.acquire(clean * 255, rng, dose=dose, jitter=0.2, correlation=0.4)
+    noisy = microscope.acquire(clean * 255, rng, dose=dose, jitter=jitter, correlation=correlation)
     return np.clip(noisy / 255, 0, 1).astype(np.float32)
 
 

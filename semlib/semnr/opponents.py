@@ -10,8 +10,7 @@ from skimage import restoration
 from tqdm import tqdm
 
 from semlib import stats
-from semlib.images.simulator import microscope
-from semlib.semnr import calibrate, denoise, metrics
+from semlib.semnr import calibrate, damage, denoise, metrics
 
 CORRELATIONS = (0.0, 0.2, 0.4, 0.6, 0.8)
 
@@ -60,7 +59,6 @@ def correlated(clean, *, correlations=CORRELATIONS, dose=20.0, seed=0):
     """Cases for `gaps`: the same scans but for the correlation of their noise along the rows."""
     for number, image in enumerate(clean):
         for correlation in correlations:
-            rng = np.random.default_rng([seed, number])
-            scan = microscope.acquire(image * 255, rng, dose=dose, correlation=correlation)
-            noisy = np.clip(scan / 255, 0, 1).astype(np.float32)
+            scan = {"seed": [seed, number], "dose": dose, "correlation": correlation}
+            noisy = damage.acquire(image, jitter=0, **scan)
             yield {"image": number, "correlation": correlation}, noisy, image
