@@ -71,8 +71,7 @@ def of(given, title, out):
         figure.savefig(temporary)
     plt.close(figure)
     table = table.fillna({"verdict": "", "flags": ""}).reset_index()
-    with paths.atomic(f"{out}.csv") as temporary:
-        table.to_csv(temporary, index=False)
+    paths.write_text(f"{out}.csv", table.to_csv(index=False))
     return table
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from semlib.images import folder, read
-from semlib.paths import atomic, sha256
+from semlib.paths import sha256, write_text
 from semlib.semnr import denoise, picture_file, second_scan, spread, tiles
 
 COLUMNS = ("name", "file", "restored", "uncertainty", "trust")
@@ -55,8 +55,7 @@ def run(images, out, *, method="semnr", reference=None):
     networks = [denoise.MODELS / f"{method}{end}.safetensors" for end in ("", spread.ENDING)]
     weights = [sha256(file) for file in networks if file.is_file()]
     keys = {name: _key(file, references.get(name), method, weights) for name, file in files.items()}
-    earlier = _earlier(out / "restored.csv")
-    rows = {name: earlier[name] for name, key in keys.items() if _is_done(earlier, name, key, out)}
+    rows = _earlier(out, keys)
     skipped = []
     todo = [name for name in files if name not in rows]
     for name in tqdm(todo, "restore", len(files), initial=len(rows), unit="image"):
@@ -124,21 +123,18 @@ def _key(file, partner, method, weights):
     return hashlib.sha256(repr(about).encode()).hexdigest()[:16]
 
 
-def _earlier(table):
-    """Rows of an earlier run by name."""
-    if not table.is_file():
+def _earlier(out, keys):
+    """Rows by name, of pictures whose files an earlier run made from the same things."""
+    if not (out / "restored.csv").is_file():
         return {}
-    rows = pd.read_csv(table, dtype=str, keep_default_na=False).to_dict("records")
-    return {row["name"]: row for row in rows}
-
-
-def _is_done(earlier, name, key, out):
-    """Whether an earlier run made all of a picture's files from the same things."""
-    row = earlier.get(name, {})
-    if row.get("key") != key:
-        return False
-    made = [row[part] for part in ("restored", "uncertainty", "trust") if row[part]]
-    return all((out / path).is_file() for path in made)
+    table = pd.read_csv(out / "restored.csv", dtype=str, keep_default_na=False)
+    rows = {}
+    for row in table.to_dict("records"):
+        if row.get("key") == keys.get(row["name"], ""):
+            made = [row[part] for part in ("restored", "uncertainty", "trust") if row[part]]
+            if all((out / path).is_file() for path in made):
+                rows[row["name"]] = row
+    return rows
 
 
 def _write(rows, columns, file):
@@ -147,6 +143,5 @@ def _write(rows, columns, file):
     if table.empty:
         file.unlink(missing_ok=True)
         return table
-    with atomic(file) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
+    write_text(file, table.to_csv(index=False, lineterminator="\n"))
     return table

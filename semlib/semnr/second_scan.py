@@ -28,8 +28,7 @@ def partners(files, reference):
         for path in sorted(reference.rglob("*"))
         if path.suffix.lower() in read.SUFFIXES
     }
-    missing = sorted(set(files) - set(found))
-    if missing:
+    if missing := sorted(set(files) - set(found)):
         shown = ", ".join(missing[:5])
         raise ValueError(f"{reference} lacks a file for {len(missing)} pictures: {shown}")
     return {name: found[name] for name in files}
