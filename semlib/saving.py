@@ -24,6 +24,7 @@ STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": False,
+    "axes.prop_cycle": plt.cycler(color=PALETTE),
     "image.cmap": "gray",
     "legend.frameon": False,
     "svg.hashsalt": "semlib",  # the same ids in each run, so that a seed gives the same bytes
@@ -34,7 +35,6 @@ STYLE = {
 def style():
     """Switch matplotlib to the style of the suite."""
     plt.rcParams.update(STYLE)
-    plt.rcParams["axes.prop_cycle"] = plt.cycler(color=PALETTE)
 
 
 def source(dataset):

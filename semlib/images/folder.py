@@ -64,8 +64,7 @@ def listing(folder):
     images = [file for file in files if file.suffix.lower() in SUFFIXES]
     base = _base(images)
     places = [base, Path()]
-    masks = {file: _mask_place(file, places) for file in images}
-    masks = {file: place for file, place in masks.items() if place}
+    masks = {file: place for file in images if (place := _mask_place(file, places))}
     result = Listing()
     pictures = _pictures(folder, base, [file for file in images if file not in masks], result)
     masks |= _masks_beside(pictures, result)

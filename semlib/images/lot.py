@@ -36,8 +36,7 @@ def describe(raw, bar="auto", *, masked=True):
     for name in instrument.COLUMNS:
         table[name] = [(picture and picture.facts or {}).get(name, "") for picture in pictures]
     notes = [list(picture.notes) if picture else [] for picture in pictures]
-    numbers = [i for i, picture in enumerate(pictures) if picture and table["mask_path"][i]]
-    numbers = numbers if masked else []
+    numbers = [i for i, one in enumerate(pictures) if masked and one and table["mask_path"][i]]
     mask_files = [raw / table["mask_path"][i] for i in numbers]
     decided = masks.decide_set(mask_files, [pictures[i] for i in numbers], keep=False)
     for i, mask in zip(numbers, decided, strict=True):

@@ -62,7 +62,11 @@ def _data():
         else:
             yield "missing", name, f"{command} (simulated)"
         if archive and place.archive.is_file():
-            yield _checksum(place.archive, archive.sha256, command)
+            if paths.sha256(place.archive) == archive.sha256:
+                yield "ok", f"{place.archive}: sha256 {archive.sha256[:12]}... as published"
+            else:
+                what = f"{place.archive}: sha256 is not {archive.sha256}"
+                yield "WRONG", what, f"remove it, then: {command}"
     if absent := micrographs.missing():
         yield "missing", "real micrographs for notebooks 07 and 08", absent
     else:
@@ -77,12 +81,6 @@ def _contents(manifest):
     names = ("level0.npy", "level1.npy", "level2.npy", "ssl", "features")
     made = ", ".join(name for name in names if manifest.with_name(name).exists())
     return f"{count} images in the manifest" + (f"; {made}" if made else "")
-
-
-def _checksum(file, expected, command):
-    if paths.sha256(file) != expected:
-        return "WRONG", f"{file}: sha256 is not {expected}", f"remove it, then: {command}"
-    return "ok", f"{file}: sha256 {expected[:12]}... as published"
 
 
 def _figures():
