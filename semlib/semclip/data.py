@@ -43,23 +43,30 @@ def listed(dataset, *, n=1332, seed=0, prompts=None):
     """`Pool` of all images of a study as numbers, without pictures: enough to draw episodes from.
 
     For "synthetic" these are `n` images (the paper's counts) of the simulator's preset "semclip";
-    otherwise the labelled images of the manifest.
+    otherwise the labelled images of the manifest. Where a defect's image has no mask nobody knows
+    which pixels are defect: it is left out, and the count is said.
     """
     prompts = prompts or prompts_of(dataset)
-    text = None
     if paths.of(dataset).name == "synthetic":
         labels = _simulated_labels(n, seed)
+        numbers = np.arange(n)
         text = np.array([presets.has_text(seed, i, label) for i, label in enumerate(labels)])
     else:
-        labels = prompts.positions(_labelled(dataset)["label"])
-    numbers = np.arange(len(labels))
+        table = _labelled(dataset)
+        labels = prompts.positions(table["label"])
+        usable = (table["mask_path"] != "").to_numpy() | (labels == prompts.normal)
+        if not usable.all():
+            print(f"{dataset}: left out {(~usable).sum()} images of a defect without a mask")
+        numbers = np.flatnonzero(usable)
+        labels = labels[numbers]
+        text = None
     return Pool(numbers, labels, numbers, prompts.classes, prompts.normal, text)
 
 
 def images(dataset, pool, *, n=1332, seed=0, size=240):
     """What is left of a `listed` pool with pictures and masks, `size` pixels a side.
 
-    An image of a manifest without a mask shows no defect.
+    A defect-free image of a manifest needs no mask.
     """
     place = paths.of(dataset)
     if place.name == "synthetic":

@@ -29,7 +29,7 @@ def test_synthetic_images_are_those_of_the_simulator():
     assert pool.masks[pool.labels != pool.normal].any((1, 2)).all()
 
 
-def test_a_folder_with_labels_and_masks_makes_a_pool(tmp_path):
+def test_a_folder_with_labels_and_masks_makes_a_pool(tmp_path, capsys):
     folder = tmp_path / "own"
     (folder / "masks").mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -40,8 +40,11 @@ def test_a_folder_with_labels_and_masks_makes_a_pool(tmp_path):
     Image.fromarray(mask).save(folder / "masks" / "1.png")
     (folder / "labels.csv").write_text("file,label\n0.png,0\n1.png,1\n2.png,0\n3.png,6\n")
     datasets.manifest(folder)
-    pool = data.images(folder, data.listed(folder), size=64)
-    assert pool.images.shape == (4, 64, 64)
+    listed = data.listed(folder)
+    assert "left out 1 images of a defect without a mask" in capsys.readouterr().out
+    assert listed.images.tolist() == [0, 1, 2]
+    pool = data.images(folder, listed, size=64)
+    assert pool.images.shape == (3, 64, 64)
     assert [pool.classes[c] for c in pool.labels].count("defect-free") == 2
     assert pool.masks.any((1, 2)).tolist().count(True) == 1
 
