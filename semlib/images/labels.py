@@ -88,11 +88,9 @@ def _table(file):
         ) from error
     first = text.splitlines()[0] if text.strip() else ""
     delimiter = max(";\t,", key=first.count)
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter)
     try:
-        lines = [
-            [cell.strip() for cell in line]
-            for line in csv.reader(io.StringIO(text), delimiter=delimiter)
-        ]
+        lines = [[cell.strip() for cell in line] for line in reader]
     except csv.Error as error:
         raise ValueError(f"{file} is no readable CSV file: {error}") from error
     return (lines[0], lines[1:]) if lines else ([], [])

@@ -36,10 +36,8 @@ def train_all(levels, runs, *, epochs, batch_size, **settings):
     steps = len(batches(len(levels[0]), batch_size, 0, 0))
     settings |= {"epochs": epochs, "batch_size": batch_size}
     with tqdm(total=len(runs) * epochs * steps, desc="SSL", unit="step") as bar:
-        jobs = [
-            partial(train, levels, folder, method=method, seed=seed, progress=bar, **settings)
-            for folder, method, seed in runs
-        ]
+        one = partial(train, levels, progress=bar, **settings)
+        jobs = [partial(one, folder, method=method, seed=seed) for folder, method, seed in runs]
         fit = 4 * HELD * batch_size * levels[0][0].size <= TOGETHER
         if fit and best_device() == "cpu":
             return list(workers.side_by_side(jobs))

@@ -26,9 +26,7 @@ def restore(function, *images, tile=TILE, overlap=OVERLAP):
     total = np.zeros((height, width), np.float32)
     weight = np.zeros((height, width), np.float32)
     for rows, columns in product(spans(height, tile, overlap), spans(width, tile, overlap)):
-        share = np.outer(
-            fade(rows.stop - rows.start, overlap), fade(columns.stop - columns.start, overlap)
-        )
+        share = np.outer(*(fade(part.stop - part.start, overlap) for part in (rows, columns)))
         total[rows, columns] += share * function(*(image[rows, columns] for image in images))
         weight[rows, columns] += share
     return total / weight
