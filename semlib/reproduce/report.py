@@ -120,19 +120,16 @@ def _export(path):
 
     notebook = nbformat.read(path, as_version=4)
     notebook.cells = [c for c in notebook.cells if not any(m in c.get("id", "") for m in _LEFT_OUT)]
+    widget = "application/vnd.jupyter.widget-view+json"
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.outputs = [_light(output) for output in cell.outputs if _is_shown(output)]
+            # neither progress bars nor widgets, which need a kernel
+            shown = [output for output in cell.outputs if output.get("name") != "stderr"]
+            cell.outputs = [_light(one) for one in shown if widget not in one.get("data", {})]
     exporter = HTMLExporter(template_name="basic", filters={"markdown2html": _markdown})
     exporter.exclude_input = exporter.exclude_output_prompt = True
     body, _ = exporter.from_notebook_node(notebook)
     return re.sub(r'href="(\d\d_\w+)\.ipynb"', r'href="#\1"', body)
-
-
-def _is_shown(output):
-    """Neither progress bars nor widgets, which need a kernel."""
-    widget = "application/vnd.jupyter.widget-view+json"
-    return widget not in output.get("data", {}) and output.get("name") != "stderr"
 
 
 def _light(output):

@@ -16,7 +16,6 @@ from tqdm import tqdm
 from semlib.semnr import calibrate, damage, denoise, dists, fsim, metrics, visibility
 from semlib.workers import side_by_side
 
-HERE = Path(__file__).parent
 DOSES = (3, 5, 10, 20, 40, 80, 200, 400)  # electrons a pixel
 CONTRASTS = (0.3, 0.6, 1.0)  # of the defect, 1 as it was simulated
 SIZES = (160, 240, 360)  # pixels of the field's side, with which the defect grows
@@ -44,10 +43,9 @@ class Field(NamedTuple):
 def fields(count, *, seed, crop=CROP):
     """Simulated fields; their defects go through `SIZES` and `CONTRASTS` in turn: list of Field."""
     scenes = {}
-    for number, size in enumerate(SIZES):
+    for number, size in enumerate(SIZES[:count]):
         share = len(range(number, count, len(SIZES)))
-        if share:
-            scenes[size] = damage.scenes(share, seed=seed + number, size=size)
+        scenes[size] = damage.scenes(share, seed=seed + number, size=size)
     graded = []
     for number in range(count):
         turn, place = divmod(number, len(SIZES))
@@ -84,7 +82,7 @@ def evaluate(count=40, *, seed=0, doses=DOSES, kinds=KINDS, crop=CROP, folder=No
     best = side_by_side([partial(calibrate.best, of_dose) for of_dose in scans])
     filters = dict(zip(doses, tqdm(best, "calibration", len(doses), unit="dose"), strict=True))
     weights = [(denoise.MODELS / f"{kind}.safetensors").read_bytes() for kind in kinds]
-    code = [file.read_bytes() for file in sorted(HERE.glob("*.py"))]
+    code = [file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py"))]
     # joblib itself hashes `_scores` alone
     key = joblib.hash((code, weights, kinds, filters, seed, dists.unavailable()))
     kept = joblib.Memory(folder, verbose=0).cache(_scores, ignore=["field", "filters", "kinds"])

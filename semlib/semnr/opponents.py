@@ -49,9 +49,8 @@ def by_j_invariance(name, image, tried):
 
 def lost(table, by="filter"):
     """Mean dB behind the truth's setting with 95 % interval, of ours and of J-invariance."""
-    behind = table[[by]].copy()
-    for name, column in {"ours": "psnr", "J-invariance": "j_invariance"}.items():
-        behind[name] = table["truth"] - table[column]
+    behind = table[[by]].assign(ours=table["truth"] - table["psnr"])
+    behind["J-invariance"] = table["truth"] - table["j_invariance"]
     return stats.summarise(behind, [by], ["ours", "J-invariance"])
 
 

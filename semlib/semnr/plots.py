@@ -105,11 +105,10 @@ def disagreement(shares):
 
 def flowchart():
     """The flowchart of `trust.verdict`, drawn from what it walks: flags above, then the rules."""
-    lines = (trust.FLAGS, (*trust.RULES, trust.TRUSTED))
+    lines = {"Flags first": trust.FLAGS, "No flag: the rules": (*trust.RULES, trust.TRUSTED)}
     figure, axes = plt.subplots(2, 1, figsize=(2.1 * len(trust.FLAGS), 8.2))
-    for axis, title in zip(axes, ("Flags first", "No flag: the rules"), strict=True):
+    for axis, (title, rules) in zip(axes, lines.items(), strict=True):
         axis.set_title(title, loc="left", fontsize=10)
-    for axis, rules in zip(axes, lines, strict=True):
         axis.set(xlim=(-0.5, len(trust.FLAGS) - 0.5), ylim=(-0.45, 2.5))
         axis.axis("off")
         for i, rule in enumerate(rules):

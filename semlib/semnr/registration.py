@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 from scipy import fft, ndimage
+from skimage.filters import difference_of_gaussians
 from skimage.registration import phase_cross_correlation
 
 MARGIN = 8  # pixels cut off after registration
@@ -64,6 +65,4 @@ def _shift(a, b):
 def _bands(a, b):
     # a band-pass keeps noise and shading out, the window the edges of the frame
     window = np.outer(*(np.hanning(side) for side in a.shape))
-    return [
-        (ndimage.gaussian_filter(x, 2) - ndimage.gaussian_filter(x, 20)) * window for x in (a, b)
-    ]
+    return [difference_of_gaussians(x, 2, 20, mode="reflect") * window for x in (a, b)]

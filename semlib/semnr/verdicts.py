@@ -149,9 +149,8 @@ def cases(table):
     result = {}
     for name, (image, dose) in picked.items():
         value = float(difference[image, dose])
-        share = 100 * float((difference <= value).mean())
         result[name] = {"image": int(image), "dose": int(dose), "difference": value}
-        result[name]["percentile"] = share
+        result[name]["percentile"] = 100 * float((difference <= value).mean())
     return result
 
 
