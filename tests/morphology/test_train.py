@@ -76,7 +76,7 @@ PROGRAM = """if True:
     from semlib.morphology.train import train
     folder = Path(sys.argv[1])
     levels = [np.load(folder / f"{k}.npy") for k in range(3)]
-    train(levels, folder / "killed", epochs=25, batch_size=4, progress=False)
+    train(levels, folder / "killed", epochs=60, batch_size=4, progress=False)
 """
 
 
@@ -113,7 +113,7 @@ def test_process_that_is_killed_goes_on_to_the_same_weights(levels, tmp_path):
     assert 1 <= len(torch.load(file, weights_only=True)["progress"]) < 25
     weights = []
     for name in ("killed", "whole"):
-        run(levels, tmp_path / name, epochs=25)
+        run(levels, tmp_path / name, epochs=60)
         weights.append((tmp_path / name / "encoder.safetensors").read_bytes())
     assert weights[0] == weights[1]
 
