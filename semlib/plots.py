@@ -2,7 +2,6 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-import seaborn
 from matplotlib.font_manager import FontProperties
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
@@ -174,6 +173,8 @@ def curves(table, x, panels, *, by="method"):
 
 def heat(table, values):
     """Numbers between 0 and 1 by change and method as colours, a panel for each column: title."""
+    import seaborn  # here, as most notebooks would wait a second for it in vain
+
     figure, axes = plt.subplots(1, len(values), figsize=(6 * len(values), 4), squeeze=False)
     look = {"vmin": 0, "vmax": 1, "cmap": "cividis", "annot": True, "annot_kws": {"size": 9}}
     for axis, (name, title) in zip(axes[0], values.items(), strict=True):

@@ -49,7 +49,7 @@ def vgg16(images, *, size=128):
         batch = torch.from_numpy(batch)[:, None]  # N x 1 x H x W
         if min(batch.shape[2:]) > size:
             batch = torch.nn.functional.interpolate(batch, size=(size, size), mode="area")
-        vectors[start : start + len(batch)] = vgg.stages(batch)[-1].mean((2, 3))
+        vectors[start : start + len(batch)] = vgg.stages(batch, dtype=vgg.quick())[-1].mean((2, 3))
     return vectors
 
 

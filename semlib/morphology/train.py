@@ -185,12 +185,13 @@ def _digest(array):
 
 def _finish(folder, config, learner, images, history, device, progress):
     encoder = learner.encoder
-    if learner.recipe.readout:  # mean and deviation of the embeddings before it
-        readout = encoder.readout
-        encoder.readout = torch.nn.Identity()
-        plain = torch.as_tensor(embed(encoder, images, device=device, progress=progress))
-        encoder.readout = readout.fit(plain.to(device))
+    readout = encoder.readout
+    encoder.readout = torch.nn.Identity()
     embeddings = embed(encoder, images, device=device, progress=progress)
+    encoder.readout = readout
+    if learner.recipe.readout:  # mean and deviation of the embeddings before it
+        plain = torch.from_numpy(embeddings).to(device)
+        embeddings = readout.fit(plain).eval()(plain).cpu().numpy()
     weights = {name: tensor.cpu().contiguous() for name, tensor in encoder.state_dict().items()}
     with atomic(folder / "encoder.safetensors") as temporary:
         save_file(weights, temporary)

@@ -131,7 +131,7 @@ def methods(backbone, pool, steps, folder, *, vgg_size):
     features = study.features(backbone, pool.images, folder)
     values = filters.filters(pool.images, step=pixels.STEP)
     sem_clip = study.sem_clip(features, backbone, words, {}, steps=steps["SEM-CLIP"])
-    ours = pixels.sem_clip_pixels(features, values, backbone.grid, sem_clip)
+    ours = pixels.sem_clip_pixels(features, filters.looks(values), backbone.grid, sem_clip)
     competing = [sem_clip, ours, forest(values), unet(steps=steps["U-Net"])]
     if vgg := study.vgg_features(pool.images, folder, size=vgg_size):
         competing.append(patchcore(vgg.tokens))

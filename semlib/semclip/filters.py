@@ -13,6 +13,7 @@ SIGMAS = (0.5, 1, 2, 4, 8, 16)  # pixels, standard deviations of the Gaussians
 CHUNK = 4  # images at a time; few stay in the processor's cache
 KINDS = 4  # filters of one Gaussian: grey value, edge, both curvatures
 TINY = 1e-6  # a smaller spread counts as this: a flat image has none
+LARGEST = 6e4  # of a look, as float16 ends there
 
 
 def filters(images, *, step=1):
@@ -58,6 +59,17 @@ def _slope(x):
     down = (down[:, :, 2:] + 2 * down[:, :, 1:-1] + down[:, :, :-2]) / 4
     across = (across[:, 2:] + 2 * across[:, 1:-1] + across[:, :-2]) / 4
     return torch.hypot(down, across) / 2**0.5
+
+
+def looks(values):
+    """Filters (n, h, w, F) as they are, `standardised` and `relative`: float16 (n, h, w, 3 F)."""
+
+    def looked(i):
+        image = values[[i]]
+        three = np.concatenate([image, standardised(image), relative(image)], -1, dtype=np.float32)
+        return three.clip(-LARGEST, LARGEST).astype(np.float16)
+
+    return np.concatenate([*threads(looked, range(len(values)), torch.get_num_threads())])
 
 
 def standardised(values):

@@ -10,7 +10,7 @@ from sklearn.metrics import average_precision_score
 from sklearn.model_selection import PredefinedSplit, cross_val_predict
 
 from semlib.semclip.episodes import Method, Result
-from semlib.semclip.filters import KINDS, classes_of_pixels, draw, standardised
+from semlib.semclip.filters import CHUNK, KINDS, classes_of_pixels, draw, standardised
 from semlib.semclip.maps import enlarge
 
 TOP = 0.0025  # part of the pixels, the likeliest defects, that speak for an image
@@ -18,7 +18,8 @@ TREES = 40
 LEAF = 3  # least pixels of a leaf
 FOLDS = 4
 # standardised images or not, Gaussians (the finest ones, of 4 or 16 pixels at most), depth
-SETTINGS = [*product((True, False), (6, 4), (None, 8))]
+SETTINGS = [*product((True, False), (6, 4), (None,))]
+SHALLOW = 8  # the other depth, tried with the best of these
 
 
 def forest(values):
@@ -60,27 +61,32 @@ class PixelForest:
 
     def predict(self, values, count, shape):
         """`read_off` for filters (n, h, w, F)."""
-        inputs = (look(values[[i]], self.setting)[0] for i in range(len(values)))
+        inputs = (look(values[part], self.setting) for part in parts(len(values)))
         return read_off(self.trees, inputs, count, self.normal, shape)
+
+
+def parts(count):
+    """Slices of a few images each: the inputs of all would be gigabytes."""
+    return [slice(start, start + CHUNK) for start in range(0, count, CHUNK)]
 
 
 def read_off(trees, inputs, count, normal, shape, blur=0.0):
     """Maps float32 (n, H, W) of a `shape`, and probabilities of `count` classes (n, C).
 
-    Takes fitted trees and what they see of one image after another, (h, w, F). A map is 1 -
+    Takes fitted trees and what they see of a few images after others, (m, h, w, F). A map is 1 -
     P(defect-free) of the pixels, smoothed by `blur` of them; the probabilities of an image are
     those of its likeliest defects, see `top_mean`.
     """
     maps = []
     whole = []
-    for one in inputs:  # one image at a time: the inputs of all would be gigabytes
-        probabilities = np.zeros((*one.shape[:2], count), np.float32)  # a class without shots: 0
-        likely = trees.predict_proba(one.reshape(-1, one.shape[-1]))
-        probabilities[..., trees.classes_] = likely.reshape(*one.shape[:2], -1)
-        probabilities = gaussian_filter(probabilities, blur, axes=(0, 1))
+    for some in inputs:
+        probabilities = np.zeros((*some.shape[:3], count), np.float32)  # a class without shots: 0
+        likely = trees.predict_proba(some.reshape(-1, some.shape[-1]))
+        probabilities[..., trees.classes_] = likely.reshape(*some.shape[:3], -1)
+        probabilities = gaussian_filter(probabilities, blur, axes=(1, 2))
         maps.append(1 - probabilities[..., normal])
-        whole.append(top_mean(probabilities, normal))
-    return enlarge(torch.from_numpy(np.stack(maps)), shape).numpy(), np.stack(whole)
+        whole += [top_mean(one, normal) for one in probabilities]
+    return enlarge(torch.from_numpy(np.concatenate(maps)), shape).numpy(), np.stack(whole)
 
 
 def top_mean(probabilities, normal):
@@ -93,8 +99,9 @@ def top_mean(probabilities, normal):
 def chosen(values, pixels, normal, seed):
     """The one of `SETTINGS` with the best average precision on shots that its forest did not see.
 
-    Takes filters (n, h, w, F) and classes of pixels (n, h, w) of the shots, see `folds`. With
-    defects in less than two images nothing can be compared: it is the first.
+    Takes filters (n, h, w, F) and classes of pixels (n, h, w) of the shots, see `folds`. The best
+    is compared once more, with trees that are `SHALLOW`. With defects in less than two images
+    nothing can be compared: it is the first.
     """
     marked = (pixels != normal).any((1, 2))
     if marked.sum() < 2:
@@ -107,14 +114,18 @@ def chosen(values, pixels, normal, seed):
     for standard in (True, False):
         inputs = look(values, (standard, values.shape[-1] // KINDS, None))
         looks[standard] = inputs.reshape(-1, inputs.shape[-1])[drawn]
-    scores = []
-    for setting in SETTINGS:
+
+    def precision(setting):
         standard, scales, _ = setting
         flat = looks[standard][:, : KINDS * scales]
         held_out = {"cv": split, "method": "predict_proba"}
         defect = cross_val_predict(_forest(setting, 10, seed), flat, truth, **held_out)[:, 1]
-        scores.append(average_precision_score(truth, defect, sample_weight=weights))
-    return SETTINGS[int(np.argmax(scores))]
+        return average_precision_score(truth, defect, sample_weight=weights)
+
+    scores = {setting: precision(setting) for setting in SETTINGS}
+    best = max(scores, key=scores.get)
+    shallow = (*best[:2], SHALLOW)
+    return shallow if precision(shallow) > scores[best] else best
 
 
 def _stand_for(pixels, drawn):

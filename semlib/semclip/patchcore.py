@@ -40,7 +40,7 @@ def vgg_features(images, *, size=160):
     for start in trange(0, len(images), vgg.BATCH, desc="VGG16", unit="batch", delay=5):
         x = torch.from_numpy(images[start : start + vgg.BATCH].astype(np.float32) / 255)[:, None]
         x = F.interpolate(x, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
-        fine, coarse = vgg.stages(x, count=4)[2:]  # relu3_3 n 256 h w, relu4_3 n 512 h/2 w/2
+        _, _, fine, coarse = vgg.stages(x, count=4, dtype=vgg.quick())  # n 256 h w, n 512 h/2 w/2
         pooled.append(torch.cat([fine.amax((2, 3)), coarse.amax((2, 3))], 1))
         tokens += [(patches(*one) @ mix).half() for one in zip(fine, coarse, strict=True)]
     return VggFeatures(torch.stack(tokens).numpy(), torch.cat(pooled).numpy())

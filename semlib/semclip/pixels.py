@@ -22,9 +22,9 @@ class PixelTrees:
     """Extremely randomised trees that give each pixel a class, learnt from a few marked images.
 
     A pixel is described by multi-scale filters, three times: as they are, of the standardised image
-    and relative to the image's own medians (see `filters`); and by the patch tokens of both paths,
-    last level, reduced to the `DIRECTIONS` of most variance among the shots and enlarged to the
-    pixels. The reduction sees no label, so that shots and tests look alike to the trees.
+    and relative to the image's own medians (`filters.looks`); and by the patch tokens of both
+    paths, last level, reduced to the `DIRECTIONS` of most variance among the shots and enlarged to
+    the pixels. The reduction sees no label, so that shots and tests look alike to the trees.
 
     Parameters
     ----------
@@ -43,12 +43,12 @@ class PixelTrees:
         self.basis = None  # mean (2, 1, 1, d) and directions (2, 1, d, q) of the tokens
         self.trees = None
 
-    def fit(self, values, tokens, masks, classes):
-        """Learn from filters (n, h, w, F), tokens (n, 2, L, P, d), masks (n, H, W), classes (n,).
+    def fit(self, looks, tokens, masks, classes):
+        """Learn from looks (n, h, w, 3 F), tokens (n, 2, L, P, d), masks (n, H, W), classes (n,).
 
         Tokens are those of `Backbone.encode_images`. Returns the object itself.
         """
-        pixels = filters.classes_of_pixels(masks, classes, self.normal, values.shape[1:3])
+        pixels = filters.classes_of_pixels(masks, classes, self.normal, looks.shape[1:3])
         if (pixels == self.normal).all():
             raise ValueError("no mask marks a defect: pixels cannot be told apart")
         drawn = filters.draw(pixels, np.random.default_rng(self.seed))
@@ -56,32 +56,33 @@ class PixelTrees:
             self.basis = principal(_last(tokens), DIRECTIONS)
         parts = []
         each = pixels[0].size
-        for i in range(len(values)):  # one image at a time, as in `predict`
-            inputs = self._inputs(values[[i]], None if tokens is None else tokens[[i]])
+        for i in range(len(looks)):  # one image at a time: the inputs of all would be gigabytes
+            inputs = self._inputs(looks[[i]], None if tokens is None else tokens[[i]])
             parts.append(inputs.reshape(each, -1)[drawn[drawn // each == i] % each])
         self.trees = ExtraTreesClassifier(TREES, min_samples_leaf=LEAF, random_state=self.seed)
         self.trees.fit(np.concatenate(parts), pixels.ravel()[drawn])
         return self
 
-    def predict(self, values, tokens, count, shape):
+    def predict(self, looks, tokens, count, shape):
         """Maps float32 (n, H, W) of a `shape`, 0 to 1, and probabilities of `count` classes (n, C).
 
         See `forest.read_off`.
         """
-        inputs = (self._inputs(values[[i]], tokens[[i]])[0] for i in range(len(values)))
-        blur = BLUR * values.shape[1] / shape[0]
+        parts = forest.parts(len(looks))
+        inputs = (self._inputs(looks[part], tokens[part]) for part in parts)
+        blur = BLUR * looks.shape[1] / shape[0]
         maps, whole = forest.read_off(self.trees, inputs, count, self.normal, shape, blur)
         return maps.clip(0, 1), whole
 
-    def _inputs(self, values, tokens):
+    def _inputs(self, looks, tokens):
         """What the trees see of each pixel, float32 (n, h, w, 3 F + 2 q)."""
-        looks = [values, filters.standardised(values), filters.relative(values)]
+        inputs = [looks]
         if self.grid:
             mean, directions = self.basis
             reduced = torch.from_numpy((_last(tokens) - mean) @ directions)  # 2 n P q
-            reduced = enlarge(reduced.mT.unflatten(-1, self.grid), values.shape[1:3])  # 2 n q h w
-            looks += [path.permute(0, 2, 3, 1).numpy() for path in reduced]
-        return np.concatenate(looks, -1, dtype=np.float32)
+            reduced = enlarge(reduced.mT.unflatten(-1, self.grid), looks.shape[1:3])  # 2 n q h w
+            inputs += [path.permute(0, 2, 3, 1).numpy() for path in reduced]
+        return np.concatenate(inputs, -1, dtype=np.float32)
 
 
 class SemClipPixels:
@@ -106,9 +107,9 @@ class SemClipPixels:
         """Learn from uint8 images (N, H, W), N classes or labels, and bool masks (N, H, W)."""
         features = self.model.backbone.encode_images(images)
         self.model.fit(features, labels, masks)
-        values = filters.filters(images, step=STEP)
+        looks = filters.looks(filters.filters(images, step=STEP))
         numbers = self.model.prompts.positions(labels)
-        self.pixels.fit(values, features.tokens, masks, numbers)
+        self.pixels.fit(looks, features.tokens, masks, numbers)
         return self
 
     def predict(self, images):
@@ -116,8 +117,8 @@ class SemClipPixels:
         if self.pixels.trees is None:
             raise ValueError("this model is not fitted: call fit first")
         features = self.model.backbone.encode_images(images)
-        values = filters.filters(images, step=STEP)
-        given = values, features.tokens, len(self.classes), images.shape[1:]
+        looks = filters.looks(filters.filters(images, step=STEP))
+        given = looks, features.tokens, len(self.classes), images.shape[1:]
         maps, pooled = self.pixels.predict(*given)
         words = self.model.predict(features).class_probabilities
         return Prediction((pooled + words) / 2, maps)
@@ -127,10 +128,10 @@ class SemClipPixels:
         return highest(prediction.anomaly_maps, forest.TOP)
 
 
-def sem_clip_pixels(features, values, grid, sem_clip):
+def sem_clip_pixels(features, looks, grid, sem_clip):
     """SEM-CLIP + pixels as a method of the study.
 
-    `features` and `values` are the backbone's and the `filters.filters` of all images of the pool;
+    `features` and `looks` are the backbone's and the `filters.looks` of all images of the pool;
     `sem_clip` is the `Method` whose probabilities of the classes take part, None for filters alone
     (ablation).
     """
@@ -138,9 +139,9 @@ def sem_clip_pixels(features, values, grid, sem_clip):
     def run(pool, episode):
         shots = episode.support
         trees = PixelTrees(sem_clip and grid, pool.normal)
-        given = values[shots], features.tokens[shots], pool.masks[shots], pool.labels[shots]
+        given = looks[shots], features.tokens[shots], pool.masks[shots], pool.labels[shots]
         trees.fit(*given)
-        asked = values[episode.test], features.tokens[episode.test], len(pool.classes)
+        asked = looks[episode.test], features.tokens[episode.test], len(pool.classes)
         maps, whole = trees.predict(*asked, pool.images.shape[1:])
         if sem_clip:
             whole = (whole + sem_clip.run(pool, episode).probabilities) / 2
@@ -150,8 +151,12 @@ def sem_clip_pixels(features, values, grid, sem_clip):
 
 
 def methods(features, values, grid, sem_clip):
-    """SEM-CLIP + pixels and, as its ablation, the same trees without tokens."""
-    return [sem_clip_pixels(features, values, grid, one) for one in (sem_clip, None)]
+    """SEM-CLIP + pixels and, as its ablation, the same trees without tokens.
+
+    `values` are the `filters.filters` of all images of the pool.
+    """
+    looks = filters.looks(values)
+    return [sem_clip_pixels(features, looks, grid, one) for one in (sem_clip, None)]
 
 
 def principal(tokens, count):

@@ -57,10 +57,15 @@ def test_nearest_rows():
     assert (patchcore.nearest(a, a)[0] >= 0).all()
 
 
-def test_vgg_features_keep_the_distances_of_the_averaged_levels(with_weights):
+def test_vgg_features_keep_the_distances_of_the_averaged_levels(with_weights, monkeypatch):
     images = np.random.default_rng(0).integers(0, 256, (2, 40, 48), dtype=np.uint8)
     images[1] = 90
+    quick = patchcore.vgg_features(images, size=64)
+    monkeypatch.setattr(vgg, "quick", lambda: torch.float32)
     features = patchcore.vgg_features(images, size=64)
+    np.testing.assert_allclose(quick.tokens, features.tokens, atol=2e-2)  # of unit length
+    largest = features.pooled.max()
+    np.testing.assert_allclose(quick.pooled / largest, features.pooled / largest, atol=2e-2)
     assert features.tokens.shape == (2, 256, 128) and features.tokens.dtype == np.float16
     assert features.pooled.shape == (2, 768) and features.pooled.dtype == np.float32
     alone = patchcore.vgg_features(images[1:], size=64)

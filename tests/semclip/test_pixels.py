@@ -60,6 +60,21 @@ def test_classes_of_pixels_keep_marks_smaller_than_a_cell():
     np.testing.assert_array_equal(found, expected)
 
 
+def test_looks_are_the_three_side_by_side_and_finite():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (5, 40, 40)).astype(np.uint8)
+    images[3] = 90  # flat: no spread to divide by
+    images[4, 7, 9:12] = 255
+    images[4, :7] = images[4, 8:] = 90
+    values = filters.filters(images)
+    looks = filters.looks(values)
+    assert looks.shape == (5, 40, 40, 72) and np.isfinite(looks).all()
+    np.testing.assert_array_equal(looks[..., :24], values)
+    for start, look in ((24, filters.standardised), (48, filters.relative)):
+        own = looks[:3, ..., start : start + 24]
+        np.testing.assert_allclose(own, look(values)[:3], rtol=1e-3, atol=1e-3)
+
+
 def test_drawn_pixels_are_balanced_by_class_and_image():
     kinds = np.zeros((2, 40, 40), int)
     kinds[0, 0, :5] = 1
@@ -119,7 +134,7 @@ def test_both_find_the_squares_and_name_them(spots_pool, spots_backbone, spots_p
     episode = Episode(3, 0, np.arange(9), np.arange(9, 24))
     labels = pool.labels[episode.test]
     words = study.sem_clip(features, spots_backbone, spots_prompts, {}, steps=5)
-    given = features, values, spots_backbone.grid
+    given = features, filters.looks(values), spots_backbone.grid
     methods = [pixels.sem_clip_pixels(*given, words), pixels.sem_clip_pixels(*given, None)]
     for method in [*methods, forest.forest(values)]:
         result = method.run(pool, episode)
@@ -135,11 +150,11 @@ def test_both_find_the_squares_and_name_them(spots_pool, spots_backbone, spots_p
 def test_probabilities_of_sem_clip_take_part(spots_pool, spots_backbone):
     pool = spots_pool
     features = spots_backbone.encode_images(pool.images)
-    values = filters.filters(pool.images, step=2)
+    looks = filters.looks(filters.filters(pool.images, step=2))
     episode = Episode(3, 0, np.arange(9), np.arange(9, 24))
     sure = np.tile([0, 0, 1.0], (15, 1))
     words = Method("sure", "none", lambda pool, episode: Result(sure))
-    given = features, values, spots_backbone.grid
+    given = features, looks, spots_backbone.grid
     result = pixels.sem_clip_pixels(*given, words).run(pool, episode)
     assert (result.probabilities[:, 2] >= 0.5).all()
 
@@ -160,8 +175,8 @@ def test_class_learns_from_images_alone(spots, spots_backbone, spots_prompts):
 
 
 def test_masks_without_a_mark_are_refused(spots_pool):
-    values = np.zeros((24, 4, 4, 24), np.float16)
+    looks = np.zeros((24, 4, 4, 72), np.float16)
     trees = pixels.PixelTrees(None, spots_pool.normal)
     empty = replace(spots_pool, masks=np.zeros_like(spots_pool.masks))
     with pytest.raises(ValueError, match="no mask marks a defect"):
-        trees.fit(values, None, empty.masks, empty.labels)
+        trees.fit(looks, None, empty.masks, empty.labels)
