@@ -108,39 +108,34 @@ def _learn(backbone, prompts, place, table, reading, out, method):
     shots = learners.Shots(images, table["label"].to_numpy(str), masks)
     possible = learners.possible(shots, prompts)
     compared = pd.DataFrame(columns=learners.COLUMNS)
-    if method:
-        learners.check(method, shots, prompts)
-    elif len(possible) == 1:
+    if not method and len(possible) == 1:
         (method,) = possible
-    else:
+    elif not method:
         compared = learners.compare(possible, shots, backbone, prompts)
-        method = learners.PIXELS if compared.empty else compared["method"].iloc[0]
-        _say(compared, method)
+        if compared.empty:
+            method = learners.PIXELS
+            print(f"one shot of each class: nothing to compare on, so {method} is used")
+        else:
+            method = compared["method"].iloc[0]
+            count = compared["shots"].iloc[0]
+            print(compared.round(3).to_string(index=False))
+            print(f"used: {method}, best on {count} shots left out (--method overrules)")
+    model = learners.fit(method, shots, backbone, prompts)
     used = compared["method"] == method
     write(compared.assign(used=used), out / "methods.csv", by="method")
     shapes = [read.listed(place, row)[0].shape for row in table.itertuples()]
     nm = pd.to_numeric(table["pixel_nm"], errors="coerce")
     return store.Learnt(
-        method,
-        learners.fit(method, shots, backbone, prompts),
-        prompts,
-        reading,
-        shots,
+        method=method,
+        model=model,
+        prompts=prompts,
+        reading=reading,
+        shots=shots,
         threshold=learners.THRESHOLD if compared.empty else float(compared["threshold"].iloc[0]),
         shot_shape=tuple(int(side) for side in np.median(shapes, axis=0)),
         shot_nm=float(nm.median()) if nm.notna().all() else None,
         compared=compared.to_dict("records"),
         backbone=backbone.settings,
-    )
-
-
-def _say(compared, method):
-    if compared.empty:
-        print(f"one shot of each class: nothing to compare on, so {method} is used")
-        return
-    print(compared.round(3).to_string(index=False))
-    print(
-        f"used: {method}, best on {compared['shots'].iloc[0]} shots left out (--method overrules)"
     )
 
 

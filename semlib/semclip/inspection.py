@@ -26,8 +26,7 @@ def inspect(learnt, place, table, out, passed_over, beside=None):
     """
     table["overlay"] = table["image_id"] + ".png"
     version = store.version(out / "model") if learnt else BESIDE
-    lines, todo = _continue(place, table.assign(version=version), out, beside)
-    marked = _earlier_defects(out, lines)
+    lines, marked, todo = _continue(place, table.assign(version=version), out, beside)
     # without old lines, before an overlay is drawn anew
     write(pd.DataFrame(lines), out / "results.csv")
     unreadable = []
@@ -76,17 +75,14 @@ def _look(learnt, row, image, out, other=None):
     """Write mask and overlay of an image; returns its line of results.csv and its defects."""
     pixel_nm = float(row.pixel_nm) if row.pixel_nm else None
     look = None
-    threshold = learners.THRESHOLD
-    classes = NO_CLASSES
     if learnt:
         sides = looking.window(image.shape, learnt.shot_shape, pixel_nm, learnt.shot_nm)
-        look = looking.look(learnt.model, image, learnt.side, sides)
-        threshold = learnt.threshold
-        classes = learnt.model.classes
+        # pixels a side of the square that the model knows
+        side = learnt.shots.images.shape[1] if learnt.shots else learnt.model.backbone.image_size
+        look = looking.look(learnt.model, image, side, sides)
     if other is not None:
         look = looking.look_beside(look, image, other)
-        threshold = learners.THRESHOLD
-    mask = looking.mask_of(look.anomaly, threshold)
+    mask = looking.mask_of(look.anomaly, learnt.threshold if other is None else learners.THRESHOLD)
     with paths.atomic(out / "masks" / row.overlay) as temporary:
         Image.fromarray(np.uint8(255 * mask)).save(temporary)
     picture = Image.fromarray(gallery.overlay(image, look.anomaly, mask))
@@ -95,6 +91,7 @@ def _look(learnt, row, image, out, other=None):
         picture.save(temporary)
     defects = looking.defects(mask, look.anomaly, pixel_nm)
     defects.insert(0, "file", row.path)
+    classes = learnt.model.classes if learnt else NO_CLASSES
     line = {"file": row.path, "class": classes[int(look.probabilities.argmax())]}
     shares = [round(float(value), 4) for value in look.probabilities]
     line |= dict(zip(classes, shares, strict=True))
@@ -126,9 +123,10 @@ def _content(place, row, beside):
 
 
 def _continue(place, table, out, beside=None):
-    """Lines of an earlier results.csv that still hold, and the other images, with their keys.
+    """Lines of an earlier results.csv that still hold, their defects, and the other images.
 
-    A line holds for the same content, reading and model. Pictures of other lines are removed.
+    A line holds for the same content, reading and model. Pictures of other lines are removed. The
+    defects are a list of tables; each other image is a row with its key.
     """
     try:
         earlier = pd.read_csv(out / "results.csv", dtype=str, keep_default_na=False)
@@ -147,12 +145,8 @@ def _continue(place, table, out, beside=None):
     for line in earlier.values():
         for folder in pictures:
             (folder / Path(line["overlay"]).name).unlink(missing_ok=True)
-    return lines, list(table[~holds].itertuples())
-
-
-def _earlier_defects(out, lines):
-    """Tables of the defects of images whose lines hold."""
-    if not lines or not (out / "defects.csv").is_file():
-        return []
-    table = pd.read_csv(out / "defects.csv", dtype=str, keep_default_na=False)
-    return [table[table["file"].isin([line["file"] for line in lines])]]
+    marked = []
+    if lines and (out / "defects.csv").is_file():
+        defects = pd.read_csv(out / "defects.csv", dtype=str, keep_default_na=False)
+        marked.append(defects[defects["file"].isin([line["file"] for line in lines])])
+    return lines, marked, list(table[~holds].itertuples())

@@ -71,8 +71,7 @@ class PatchCore:
         """Learn from defect-free uint8 images (N, H, W), two or more of them."""
         if len(images) < 2:
             raise ValueError("one defect-free shot tells no limit: give two or more")
-        tokens = patchcore.vgg_features(images, size=VGG_SIZE).tokens
-        points = torch.from_numpy(tokens).float()  # N P D
+        points = torch.from_numpy(patchcore.vgg_features(images, size=VGG_SIZE).tokens).float()
         farthest = 0.0
         for i, shot in enumerate(points):  # leave one out: how far defect-free patches may be
             others = torch.cat([points[:i], points[i + 1 :]]).flatten(0, 1)
@@ -84,10 +83,9 @@ class PatchCore:
 
     def predict(self, images):
         """`Prediction` for uint8 images (N, H, W)."""
-        tokens = patchcore.vgg_features(images, size=VGG_SIZE).tokens
-        points = [torch.from_numpy(image).float() for image in tokens]
+        points = torch.from_numpy(patchcore.vgg_features(images, size=VGG_SIZE).tokens).float()
         distances = torch.stack([patchcore.nearest(one, self.memory)[0].sqrt() for one in points])
-        side = isqrt(tokens.shape[1])
+        side = isqrt(points.shape[1])
         maps = enlarge(distances.view(-1, side, side), images.shape[1:]).numpy()
         maps = maps / (maps + self.limit)
         defect = maps.max((1, 2))
@@ -110,7 +108,9 @@ def makers(backbone, prompts, shots):
 
 
 def fit(method, shots, backbone, prompts):
-    """Train one of `NAMES` on `Shots`."""
+    """Train one of `NAMES` on `Shots`; refuse one that cannot learn from these."""
+    if method not in (names := possible(shots, prompts)):
+        raise ValueError(f"{method} cannot learn from these shots: use {', '.join(names)}")
     return makers(backbone, prompts, shots)[method]().fit(*shots)
 
 
@@ -122,23 +122,14 @@ def possible(shots, prompts):
     return [SEM_CLIP, PIXELS, FOREST] if shots.masks.any() else [SEM_CLIP]
 
 
-def check(method, shots, prompts):
-    """Refuse a method that cannot learn from these shots."""
-    if method not in (names := possible(shots, prompts)):
-        raise ValueError(f"{method} cannot learn from these shots: use {', '.join(names)}")
-
-
 def folds(labels):
     """Fold of each shot, int (N,), -1 for the only one of its class, which is never left out.
 
     With up to `FOLDS` shots a class each fold leaves out one of each.
     """
-    fold = np.full(len(labels), -1)
-    for name in np.unique(labels):
-        places = np.flatnonzero(labels == name)
-        if len(places) > 1:
-            fold[places] = np.arange(len(places)) % FOLDS
-    return fold
+    of_class = pd.Series(labels).groupby(labels)
+    fold = of_class.cumcount() % FOLDS
+    return fold.where(of_class.transform("size") > 1, -1).to_numpy()
 
 
 def compare(names, shots, backbone, prompts):

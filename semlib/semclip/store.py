@@ -29,9 +29,6 @@ MODEL = "model.json"
 DETECT = "detect.json"
 SHOTS = "shots"
 READING = {"range": "stated", "bar": "auto"}  # see `images.lot.describe`
-# of `Learnt`, in the order of the file
-WRITTEN = ["method", "threshold", "shots", "shot_shape", "shot_nm", "compared", "backbone"]
-WRITTEN += ["prompts", "reading"]
 
 
 def save(model, folder, reading=READING):
@@ -84,27 +81,20 @@ def reading(folder):
     return READING | _about(folder).get("reading", {})
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Learnt:
-    """A method that learnt from shots, and what goes with it."""
+    """A method that learnt from shots, and what goes with it, in the order of ``detect.json``."""
 
     method: str
-    model: object  # fitted: predict, anomaly_scores, classes
-    prompts: Prompts
-    reading: dict  # how the shots were read, see `save`
-    shots: Shots | None = None
     threshold: float = learners.THRESHOLD
+    shots: Shots | None = None
     shot_shape: tuple = ()  # median height and width of the shots' files; () for unknown
     shot_nm: float | None = None  # median pixel size, where all state it
     compared: list = field(default_factory=list)  # rows of `learners.compare`
     backbone: dict = field(default_factory=dict)  # settings of the `Backbone`
-
-    @property
-    def side(self):
-        """Pixels a side of the square that the model knows."""
-        if self.shots is not None:
-            return self.shots.images.shape[1]
-        return self.model.backbone.image_size
+    prompts: Prompts
+    reading: dict  # how the shots were read, see `save`
+    model: object  # fitted: predict, anomaly_scores, classes
 
 
 def save_learnt(learnt, folder):
@@ -130,8 +120,8 @@ def save_learnt(learnt, folder):
     for file in (folder / SHOTS).glob("*.png"):  # of an earlier run with more shots
         if int(file.stem.split("_")[0]) >= len(names):
             file.unlink()
-    about = {name: getattr(learnt, name) for name in WRITTEN}
-    about |= {"shots": names, "prompts": asdict(learnt.prompts)}
+    about = vars(learnt) | {"shots": names, "prompts": asdict(learnt.prompts)}
+    del about["model"]
     write_text(folder / DETECT, json.dumps(about, indent=1) + "\n")
 
 
@@ -147,7 +137,8 @@ def load_learnt(folder, method=None):
             raise ValueError(f"{folder} holds no saved SemClip model: it has no {MODEL}")
         if method not in (None, learners.SEM_CLIP):
             raise ValueError(f"{folder} keeps no shots, so {method} cannot learn: give --shots")
-        return Learnt(learners.SEM_CLIP, sem_clip, sem_clip.prompts, reading(folder))
+        about = {"method": learners.SEM_CLIP, "prompts": sem_clip.prompts}
+        return Learnt(model=sem_clip, reading=reading(folder), **about)
     try:
         about = json.loads((folder / DETECT).read_text(encoding="utf-8"))
         shots = _shots(folder / SHOTS, about["shots"])
@@ -158,7 +149,6 @@ def load_learnt(folder, method=None):
         thresholds = {row["method"]: row["threshold"] for row in about["compared"]}
         about["threshold"] = thresholds.get(method, learners.THRESHOLD)
         about["method"] = method
-    learners.check(about["method"], shots, prompts)
     model = sem_clip
     if sem_clip is None or about["method"] != learners.SEM_CLIP:
         backbone = sem_clip.backbone if sem_clip else Backbone(**about["backbone"])
