@@ -5,6 +5,7 @@ which a curve can turn is a defect pixel's value. Image and class scores are sci
 """
 
 import numpy as np
+import pandas as pd
 from scipy import ndimage
 from sklearn.metrics import (
     balanced_accuracy_score,
@@ -34,10 +35,7 @@ def alarms(image_scores, is_defective):
     both shares on one half judges the other. Dict of "false alarms" and "missed", 0 to 1.
     """
     image_scores, is_defective = _checked(image_scores, is_defective, "images")
-    half = np.zeros(len(image_scores), int)
-    for kind in (True, False):
-        places = np.flatnonzero(is_defective == kind)
-        half[places] = np.arange(len(places)) % 2
+    half = pd.Series(is_defective).groupby(is_defective).cumcount().to_numpy() % 2
     alarm = np.zeros(len(image_scores), bool)
     for number in (0, 1):
         judged = half == number
@@ -53,11 +51,9 @@ def alarms(image_scores, is_defective):
 def _threshold(image_scores, is_defective):
     """Between the scores where true minus false positive rate is highest and the one below."""
     false, true, values = roc_curve(is_defective, image_scores)
-    best = int(np.argmax(true - false))
-    below = image_scores[image_scores < values[best]]
-    if not len(below) or not np.isfinite(values[best]):
-        return values[best]
-    return (values[best] + below.max()) / 2
+    best = values[np.argmax(true - false)]
+    below = image_scores[image_scores < best]
+    return (best + below.max()) / 2 if len(below) else best
 
 
 def pixels(maps, masks):
