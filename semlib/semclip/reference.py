@@ -36,7 +36,10 @@ def compare(image, reference):
     moved, inside = registered(image, reference)
     moved = grey_matched(moved, image, inside)
     chance = _smoothed(image - moved, inside)
-    difference = _smoothed(_beyond(image, moved), inside)
+    # how far the image lies outside the grey levels of the reference within `SLACK` pixels
+    low = ndimage.minimum_filter(moved, 2 * SLACK + 1)
+    high = ndimage.maximum_filter(moved, 2 * SLACK + 1)
+    difference = _smoothed(image - np.clip(image, low, high), inside)
     spread = _spread(chance, moved, inside)
     return np.where(inside, np.abs(difference) / spread, 0).astype(np.float32)
 
@@ -60,11 +63,9 @@ def registered(image, reference):
         places = grid - shift[:, None, None].astype(np.float32)
         moved, inside = _taken(reference, places)
         if inside.mean() > 0.5:
-            matched = grey_matched(moved, image, inside)
-            tried.append((np.abs(image - matched)[inside].mean(), places))
-    _, places = min(tried, key=lambda one: one[0])
-    moved, inside = _taken(reference, places)
-    matched = np.where(inside, grey_matched(moved, image, inside), image)
+            matched = np.where(inside, grey_matched(moved, image, inside), image)
+            tried.append((np.abs(image - matched)[inside].mean(), places, matched))
+    _, places, matched = min(tried, key=lambda one: one[0])
     flow = optical_flow_ilk(image, matched, radius=RADIUS, num_warp=4, gaussian=True)
     return _taken(reference, places + flow.astype(np.float32))
 
@@ -87,14 +88,6 @@ def _taken(reference, places):
     inside = ((places >= 0) & (places <= last)).all(0)
     moved = warp(reference, places, order=3, mode="edge", preserve_range=True)
     return moved.astype(np.float32), inside
-
-
-def _beyond(image, moved):
-    """How far the image lies outside the grey levels of the reference within `SLACK` pixels."""
-    size = 2 * SLACK + 1
-    low = ndimage.minimum_filter(moved, size)
-    high = ndimage.maximum_filter(moved, size)
-    return image - np.clip(image, low, high)
 
 
 def _smoothed(difference, inside):
