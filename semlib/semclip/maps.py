@@ -85,7 +85,11 @@ def highest(maps, share):
     return np.partition(flat, -kept, axis=1)[:, -kept:].mean(1)
 
 
+def reduce_masks(masks, shape):
+    """Masks (N, H, W) as the covered part of each cell of a grid, float32 tensor (N, *shape)."""
+    return F.adaptive_avg_pool2d(torch.as_tensor(masks).float()[:, None], shape)[:, 0]
+
+
 def patch_of(mask, grid):
     """Number of the patch that holds most of a mask (H, W), row by row on the `grid`."""
-    covered = F.adaptive_avg_pool2d(torch.tensor(mask)[None].float(), grid)
-    return int(covered.argmax())
+    return int(reduce_masks(mask[None], grid).argmax())

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from sklearn.linear_model import LogisticRegression
 from tqdm import tqdm
 
-from semlib.semclip.maps import defect_logit, enlarge, similarity
+from semlib.semclip.maps import defect_logit, enlarge, reduce_masks, similarity
 
 BATCH = 8  # images a step
 FINER = 4  # cells of the training maps along one patch
@@ -61,11 +61,6 @@ def batches(count, steps, seed):
     passes = -(-steps * size // count)  # rounded up
     order = np.concatenate([rng.permutation(count) for _ in range(passes)] or [[]])
     return [order[k * size : (k + 1) * size] for k in range(steps)]
-
-
-def reduce_masks(masks, shape):
-    """Masks (N, H, W) as the covered part of each cell of a grid, float32 tensor (N, *shape)."""
-    return F.adaptive_avg_pool2d(torch.as_tensor(masks).float()[:, None], shape)[:, 0]
 
 
 def focal_loss(maps, covered, weight=1.0, gamma=2.0):

@@ -7,8 +7,8 @@ import torch
 from torch.nn import functional as F
 
 from semlib.semclip.episodes import Method, Result
-from semlib.semclip.maps import enlarge
-from semlib.semclip.tune import dice_loss, reduce_masks
+from semlib.semclip.maps import enlarge, reduce_masks
+from semlib.semclip.tune import dice_loss
 from semlib.unet import UNet
 
 FOLD = 2  # the network sees 2 x 2 pixels as channels of one, which makes it four times as fast
