@@ -19,9 +19,8 @@ def overlays(images, masks, maps, names):
     `maps` are (n, H, W) by method. Values of two methods are not comparable: each has its own
     colour scale, from the 1st to the 99.9th percentile of its maps shown here.
     """
-    figure, axes = _table(names, ["image", "mask", *maps], 1.5)
+    figure, axes = _table(images, names, ["image", "mask", *maps], 1.5)
     for i, (image, mask) in enumerate(zip(images, masks, strict=True)):
-        axes[i, 0].imshow(image)
         axes[i, 1].imshow(mask, vmin=0, vmax=1)
         for axis, values in zip(axes[i, 2:], maps.values(), strict=True):
             _heat(axis, image, values[i], np.percentile(values, [1, 99.9]), mask)
@@ -113,27 +112,25 @@ def costs(table):
     looks = _looks(methods)
     shots = sorted(table["k"].unique())
     figure, axis = plt.subplots(figsize=(8.6, 4.2))
-    for name, some in table.groupby("method", sort=False):
+    lines = []
+    for name in methods:
         look = looks[name] | {"marker": ""}
-        some = some.set_index("k").reindex(shots)
+        some = table[table["method"] == name].set_index("k").reindex(shots)
         hours = some["total_minutes"] / 60
-        axis.plot(range(len(shots)), hours, **look)
+        lines += axis.plot(range(len(shots)), hours, **look)
         cheaper = np.flatnonzero(some["total_minutes"] < some["by_eye_minutes"])
         axis.plot(cheaper, hours.iloc[cheaper], "o", color=look["color"], ms=4)
     ten = table.groupby("k")["unet_10x_minutes"].first().reindex(shots) / 60
-    axis.plot(range(len(shots)), ten, "D", color="0.35", ms=6, mfc="none")
-    axis.axhline(table["by_eye_minutes"].iloc[0] / 60, color="0.35", ls="--", lw=1.2)
+    diamonds = axis.plot(range(len(shots)), ten, "D", color="0.35", ms=6, mfc="none")
+    eye = axis.axhline(table["by_eye_minutes"].iloc[0] / 60, color="0.35", ls="--", lw=1.2)
     axis.set(xlabel="shots a class", ylabel="hours of people", xticks=range(len(shots)))
     axis.set_xticklabels(shots)
     axis.set_yscale("log")
     axis.yaxis.set_major_formatter(LogFormatter())  # 40 and not 4 x 10^1
     axis.yaxis.set_minor_formatter(LogFormatter())
     axis.grid(axis="y", color="0.9", lw=0.6)
-    handles = [plt.Line2D([], [], **looks[name] | {"marker": ""}) for name in methods]
-    handles.append(plt.Line2D([], [], color="0.35", ls="--", lw=1.2))
-    handles.append(plt.Line2D([], [], color="0.35", marker="D", mfc="none", ls=""))
     names = [*methods, "inspection by eye", "U-Net, 10 times the masks"]
-    figure.legend(handles, names, loc="outside right upper", fontsize=8)
+    figure.legend([*lines, eye, *diamonds], names, loc="outside right upper", fontsize=8)
     return figure
 
 
@@ -153,9 +150,8 @@ def attention(images, original, vv, grid, names):
     `original` and `vv` (n, P) are weights of the patches on the `grid`, shown as multiples of the
     even weight 1 / P, every panel on its own scale up to the largest, which is written below it.
     """
-    figure, axes = _table(names, ["image", "original path", "V-V path"], 2.0)
+    figure, axes = _table(images, names, ["image", "original path", "V-V path"], 2.0)
     for i, image in enumerate(images):
-        axes[i, 0].imshow(image)
         for axis, weights in zip(axes[i, 1:], (original[i], vv[i]), strict=True):
             even = weights.reshape(grid) / weights.mean()
             _heat(axis, image, even, (0, even.max()))
@@ -170,10 +166,9 @@ def false_alarms(images, text, before, after, count=3):
     """
     images, text, before, after = (part[:count] for part in (images, text, before, after))
     names = ["defect-free"] * len(images)
-    figure, axes = _table(names, ["image", "before tuning", "after tuning"], 2.2)
+    figure, axes = _table(images, names, ["image", "before tuning", "after tuning"], 2.2)
     limits = min(before.min(), after.min()), max(before.max(), after.max())
     for i, image in enumerate(images):
-        axes[i, 0].imshow(image)
         for axis, values in zip(axes[i, 1:], (before[i], after[i]), strict=True):
             drawn = _heat(axis, image, values, limits, text[i])
             means = values[text[i]].mean(), values[~text[i]].mean()
@@ -182,14 +177,15 @@ def false_alarms(images, text, before, after, count=3):
     return figure
 
 
-def _table(names, titles, width):
-    """Axes (rows, columns) without ticks: names to the left, titles above."""
+def _table(images, names, titles, width):
+    """Axes (rows, columns) without ticks: images in the first column, names to the left."""
     size = width * len(titles) + 0.4, width * len(names) + 0.4
     plain = {"xticks": [], "yticks": [], "frame_on": False}
     figure, axes = plt.subplots(
         len(names), len(titles), figsize=size, squeeze=False, subplot_kw=plain
     )
-    for axis, name in zip(axes[:, 0], names, strict=True):
+    for axis, image, name in zip(axes[:, 0], images, names, strict=True):
+        axis.imshow(image)
         axis.set_ylabel(name, fontsize=9)
     for axis, title in zip(axes[0], titles, strict=True):
         axis.set_title(title, fontsize=9)
