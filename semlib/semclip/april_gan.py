@@ -21,12 +21,11 @@ def april_gan(features, prompts, backbone, *, steps=100):
     weights = np.random.default_rng(0).uniform(-1, 1, (width, length))
     start = torch.from_numpy((weights / np.sqrt(width)).astype(np.float32))  # as torch's own layers
     look = {"texts": texts, "normal": 0, "temperature": TEMPERATURE}
-    training = {"steps": steps, "learning_rate": 0.02, "seed": 0}
 
     def run(pool, episode):
         shots = torch.from_numpy(features.tokens[episode.support, :1])
         given = shots, pool.masks[episode.support], start, backbone.grid
-        layers = tune.transformation_layers(*given, **look, **training)
+        layers = tune.transformation_layers(*given, **look, steps=steps, learning_rate=0.02, seed=0)
         patches = maps.anomaly(features.tokens[episode.test, :1], layers, **look)
         anomaly = maps.enlarge(patches.unflatten(1, backbone.grid), pool.images.shape[1:])
         whole = image_scores(features.image[episode.test], texts)

@@ -85,8 +85,7 @@ def break_even(costs):
     rows = []
     for method, some in costs.groupby("method", sort=False):
         saved = some["by_eye_minutes"] - some["total_minutes"]
-        cheaper = some["k"][saved > 0]
         best = saved.idxmax()
-        row = {"method": method, "break-even K": cheaper.min() if len(cheaper) else np.nan}
+        row = {"method": method, "break-even K": some["k"][saved > 0].min()}
         rows.append(row | {"hours saved at best": saved[best] / 60, "best K": some["k"][best]})
     return pd.DataFrame(rows)

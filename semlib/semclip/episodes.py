@@ -20,9 +20,8 @@ class Pool:
 
     def take(self, chosen):
         """The pool of these images alone."""
-        text = None if self.text is None else self.text[chosen]
-        arrays = {name: getattr(self, name)[chosen] for name in ("images", "labels", "masks")}
-        return replace(self, **arrays, text=text)
+        arrays = {name: part for name, part in vars(self).items() if isinstance(part, np.ndarray)}
+        return replace(self, **{name: part[chosen] for name, part in arrays.items()})
 
     def names(self, chosen):
         """Names of the classes of these images, list of str."""

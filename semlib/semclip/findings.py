@@ -44,8 +44,7 @@ def against(table, scores, k, *, method=None):
     table = table[table["k"] == k].set_index("seed")
     own = [method] if method else [FULL, *EQUAL.values()]
     others = table[~table["method"].isin(own)]
-    order = others["supervision"].unique()
-    others = pd.concat([others[others["supervision"] == name] for name in order])
+    others = others.sort_values("supervision", key=lambda one: one.factorize()[0], kind="stable")
     comparisons = []
     for (supervision, competitor), theirs in others.groupby(["supervision", "method"], sort=False):
         name = method or EQUAL.get(supervision, FULL)

@@ -154,9 +154,8 @@ def _evaluated(pool, episodes, methods, folder, depends_on):
 
 def _columns(table, names):
     """`KEYS` and some scores of a table, without rows that have none of these."""
-    names = [*names]
     table = table.reindex(columns=[*KEYS, *names])
-    return table.dropna(subset=names, how="all", ignore_index=True)
+    return table.dropna(subset=[*names], how="all", ignore_index=True)
 
 
 def results(pool, episode, methods, names):
