@@ -17,7 +17,7 @@ import click
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
 from semlib import checkpoint, paths
@@ -66,6 +66,7 @@ class Settings:
     shown_last: float = 1.0  # the same while the rate falls: later a model sees all patches
     patch_weight: float = 0.5  # of the patch-caption term
     short: bool = True  # products of matrices in bfloat16
+    start: str = ""  # folder of a finished training whose weights and vocabulary this one takes
     seed: int = 0  # of the first weights, the order and the jitter; the images are the same
 
 
@@ -106,8 +107,13 @@ def train(folder, settings, *, data, held_out, device=None):
     is a GPU, unless another is given.
     """
     torch.manual_seed(settings.seed)
-    words = vocabulary([*data.captions, *RARE * [SUFFIX]])
+    if settings.start:
+        words = json.loads((Path(settings.start) / f"{clip.NAME}.json").read_text())["vocabulary"]
+    else:
+        words = vocabulary([*data.captions, *RARE * [SUFFIX]])
     model = clip.network(architecture(len(words), settings.stem)).to(device or best_device())
+    if settings.start:
+        model.load_state_dict(load_file(Path(settings.start) / f"{clip.NAME}.safetensors"))
     # no weight decay for norms, biases, embeddings of position and the temperature
     named = list(model.named_parameters())
     bare = [one for name, one in named if one.ndim < 2 or "positional" in name]

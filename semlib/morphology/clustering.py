@@ -8,10 +8,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from semlib.morphology.loss import normalised_std, rankme, uniformity
 from semlib.morphology.search import neighbours
 
+FEW = 2000  # images: up to here one thread clusters
 AGAINST_LABELS = {
     "nmi": metrics.normalized_mutual_info_score,
     "ami": metrics.adjusted_mutual_info_score,
@@ -37,7 +39,10 @@ def fit_clusters(embeddings, *, k=6, seed=0):
     if not 2 <= k < len(embeddings) or different < k:
         count = f"{len(embeddings)} images with {different} different embeddings"
         raise ValueError(f"k = {k} clusters cannot be formed of {count}")
-    return KMeans(k, n_init=10, random_state=seed).fit(embeddings)
+    # threads wait for each other after every pass: on a busy machine that took fifty times as long
+    threads = 1 if len(embeddings) <= FEW else None
+    with threadpool_limits(threads, "openmp"):
+        return KMeans(k, n_init=10, random_state=seed).fit(embeddings)
 
 
 def cluster_scores(embeddings, labels=None, *, k=6, seed=0):

@@ -6,6 +6,7 @@ from dataclasses import replace
 import click
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from semlib.semclip import clip
 from semlib.semclip.backbone import Backbone
@@ -120,6 +121,25 @@ def test_training_resumes_to_the_same_weights(pairs, tmp_path, monkeypatch):
     for name in ("sem_vlm.safetensors", "sem_vlm.json"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes()
     assert not (tmp_path / "killed" / "sem_vlm_checkpoint.pt").exists()
+
+
+@pytest.mark.slow
+def test_training_starts_from_finished_weights_and_their_words(pairs, tmp_path):
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    sem_vlm.train(tmp_path / "first", SETTINGS, data=pairs, held_out={})
+    still = replace(SETTINGS, start=str(tmp_path / "first"), steps=1, learning_rate=0.0, seed=5)
+    sem_vlm.train(tmp_path / "second", still, data=pairs, held_out={})
+    first, second = (
+        load_file(tmp_path / name / "sem_vlm.safetensors") for name in ("first", "second")
+    )
+    for name, weights in first.items():
+        np.testing.assert_array_equal(weights, second[name])
+    words, again = (
+        json.loads((tmp_path / name / "sem_vlm.json").read_text())["vocabulary"]
+        for name in ("first", "second")
+    )
+    assert words == again
 
 
 @pytest.mark.slow
