@@ -206,7 +206,8 @@ def _finish(folder, settings, model, words, log):
     with paths.atomic(folder / f"{clip.NAME}.csv") as temporary:
         pd.DataFrame(log).to_csv(temporary, index=False, float_format="%.5g")
     config = architecture(len(words), settings.stem)
-    config |= {"mean": MEAN, "std": STD, "training": asdict(settings)}
+    told = asdict(settings) | {"start": Path(settings.start).name}  # no path of this machine
+    config |= {"mean": MEAN, "std": STD, "training": told}
     text = json.dumps(config | {"vocabulary": words}, indent=1)
     with paths.atomic(folder / f"{clip.NAME}.json") as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")

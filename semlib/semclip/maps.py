@@ -86,7 +86,7 @@ def highest(maps, share):
 
 
 def reduce_masks(masks, shape):
-    """Masks (N, H, W) as the covered part of each cell of a grid, float32 tensor (N, *shape)."""
+    """Covered part of each cell of a grid of a `shape`, of masks (N, H, W): tensor (N, h, w)."""
     return F.adaptive_avg_pool2d(torch.as_tensor(masks).float()[:, None], shape)[:, 0]
 
 
