@@ -11,6 +11,7 @@ from semlib.saving import PALETTE
 from semlib.semclip.study import FULL
 
 HEAT = "viridis"  # read with any colour vision
+MARGIN = 0.06  # of a score above and below the means
 
 
 def overlays(images, masks, maps, names):
@@ -48,7 +49,8 @@ def confusions(labels, predicted, classes):
 def shot_curves(summary, metrics, *, columns=3):
     """Score against shots a class: a panel for each metric, a line with 95 % intervals a method.
 
-    SEM-CLIP is black, no supervision a horizontal line. Takes `findings.summarise`.
+    SEM-CLIP is black, no supervision a horizontal line. A panel holds all means; where an interval
+    is wider, it is cut. Takes `findings.summarise`.
     """
     methods = sorted(summary["method"].unique(), key=lambda name: name != FULL)  # ours first
     supervision = summary.groupby("method")["supervision"].first()
@@ -66,11 +68,12 @@ def shot_curves(summary, metrics, *, columns=3):
                 continue
             places = np.arange(len(shots)) + (i - (len(methods) - 1) / 2) * 0.04
             spans = mean.iloc[:, 1:].sub(mean[metric], axis=0).abs().to_numpy().T
-            axis.errorbar(places, mean[metric], spans, capsize=1.5, elinewidth=0.9, **looks[name])
+            drawn = axis.errorbar(places, mean[metric], spans, elinewidth=0.9, **looks[name])
+            drawn[2][0].set_alpha(1 if name == FULL else 0.4)  # the intervals
         axis.set(title=metric, xlabel="shots a class", xticks=range(len(shots)), xticklabels=shots)
         axis.grid(axis="y", color="0.9", lw=0.6)
         axis.locator_params(axis="y", nbins=6)
-        low, high = axis.get_ylim()
+        low, high = summary[metric].min() - MARGIN, summary[metric].max() + MARGIN
         axis.set_ylim(max(low, -0.02), min(high, 1.02))
     names = [f"{name}: {supervision[name]}" for name in methods]
     handles = [plt.Line2D([], [], **looks[name]) for name in methods]

@@ -45,7 +45,13 @@ def summary(methods, metrics=("PRO", "AP")):
 def overlapping(figure):
     """Pairs of texts of a drawn figure that cover each other."""
     figure.canvas.draw()
+    beyond = []  # numbers outside an axis' limits are not drawn
+    for axis in [one for axes in figure.axes for one in (axes.xaxis, axes.yaxis)]:
+        low, high = sorted(axis.get_view_interval())
+        ticks = [tick for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high]
+        beyond += [tick.label1 for tick in ticks]
     texts = [text for text in figure.findobj(plt.Text) if text.get_visible() and text.get_text()]
+    texts = [text for text in texts if text not in beyond]
     boxes = [(text.get_text(), text.get_window_extent()) for text in texts]
     boxes = [(text, box) for text, box in boxes if box.width > 0]
     return [(a[0], b[0]) for i, a in enumerate(boxes) for b in boxes[:i] if a[1].overlaps(b[1])]
