@@ -32,9 +32,12 @@ def alarms(image_scores, is_defective):
     """Shares of false alarms and of missed defects at a threshold that other images fixed.
 
     The images (n,) are halved, every other one of each kind; the threshold with the least sum of
-    both shares on one half judges the other. Dict of "false alarms" and "missed", 0 to 1.
+    both shares on one half judges the other. Dict of "false alarms" and "missed", 0 to 1; NaN
+    where there are less than two images of a kind.
     """
     image_scores, is_defective = _checked(image_scores, is_defective, "images")
+    if min(is_defective.sum(), (~is_defective).sum()) < 2:
+        return {"false alarms": np.nan, "missed": np.nan}
     half = pd.Series(is_defective).groupby(is_defective).cumcount().to_numpy() % 2
     alarm = np.zeros(len(image_scores), bool)
     for number in (0, 1):

@@ -172,3 +172,8 @@ def test_a_threshold_of_one_half_judges_the_other():
     assert scores.alarms(values, defect) == {"false alarms": 0, "missed": 0}
     shifted = values + np.array([0, 5, 0, 5, 0, 5, 0, 5])  # every other image is brighter
     assert scores.alarms(shifted, defect) == {"false alarms": 0.5, "missed": 0.5}
+
+
+def test_one_defective_image_fixes_no_threshold_for_another():
+    shares = scores.alarms(np.array([0.1, 0.2, 0.9]), np.array([False, False, True]))
+    assert np.isnan(shares["false alarms"]) and np.isnan(shares["missed"])
