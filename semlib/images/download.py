@@ -93,5 +93,5 @@ def extract(archive, folder):
                     raise ValueError(f"{archive} holds {name!r}, not inside {ROOT}/: refused")
                 member.filename = "/".join(inside)
                 source.extract(member, temporary)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, EOFError, RuntimeError) as error:
         raise ValueError(f"{archive} is damaged or no plain zip archive: {error}") from error

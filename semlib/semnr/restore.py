@@ -130,7 +130,7 @@ def _earlier(out, keys):
     table = pd.read_csv(out / "restored.csv", dtype=str, keep_default_na=False)
     rows = {}
     for row in table.to_dict("records"):
-        if row.get("key") == keys.get(row["name"], ""):
+        if row.get("key", "") == keys.get(row["name"]):
             made = [row[part] for part in ("restored", "uncertainty", "trust") if row[part]]
             if all((out / path).is_file() for path in made):
                 rows[row["name"]] = row
