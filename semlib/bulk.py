@@ -66,8 +66,7 @@ def run(manifest, stages, out, root, scheduler, workers, chunk, retries, encoder
         reading = {"bar": preprocessing["bar"]} if stage == "profile" else preprocessing
         settings[stage] = own | reading
         _claim(Path(out, stage), settings[stage])
-    shared = {"root": root, "out": str(Path(out).resolve())}
-    shared |= {"encoder": encoder, "stages": settings}
+    shared = {"root": root, "out": str(Path(out).resolve()), "encoder": encoder, "stages": settings}
     numbered = enumerate(read(manifest, columns, chunk))
     jobs = ({"index": index, "rows": rows, **shared} for index, rows in numbered)
     if workers == 0:

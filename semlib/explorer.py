@@ -107,8 +107,7 @@ def write(dataset, *, seed=0):
     words["widths"] = images.shape[2] * np.array(preprocess.settings(dataset)["pixel_nm"])
     layout = build(images, views, spaces, groups, **words, note=source(dataset))
     file = place.figures / "explorer.html"
-    title = f"Explorer: {place.name}"
-    paths.write_text(file, file_html(layout, INLINE, title, template=_PAGE))
+    paths.write_text(file, file_html(layout, INLINE, f"Explorer: {place.name}", template=_PAGE))
     return file
 
 

@@ -100,8 +100,7 @@ def check_writable(folder, hint):
 def atomic(path):
     """Yield a temporary path beside `path`; rename it on success, remove it on failure.
 
-    A killed run leaves the old file, the new file, or a `.tmp` file that nobody reads and the next
-    run removes.
+    A killed run leaves the old file, the new file, or a `.tmp` file that the next run removes.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

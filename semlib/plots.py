@@ -130,8 +130,7 @@ def table1_bars(table):
 def collapse_map(table):
     """Silhouette against RankMe and against 1-NN accuracy, a marker for each method and space.
 
-    `table` has method, space, silhouette, rankme, knn_macro; the markers of the first space are
-    filled, the others open.
+    `table` has method, space, silhouette, rankme, knn_macro; markers of the first space are filled.
     """
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.6), sharey=True)
     names = list(table["method"].unique())

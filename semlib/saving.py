@@ -58,7 +58,6 @@ def save_figure(figure, dataset, name, *, stamp=True, data=None):
     origin = data or source(dataset)
     if stamp:
         figure.text(0.995, -0.005, origin, ha="right", va="top", fontsize=7, color="0.35")
-    svg = {"metadata": {"Date": None}}
     png = {"metadata": {"Software": None} | ({"Source": origin} if stamp else {})}
     # Noisy images get as small with compression 3 as with 6, in a third of the time
     png["pil_kwargs"] = {"compress_level": 3}
@@ -67,7 +66,7 @@ def save_figure(figure, dataset, name, *, stamp=True, data=None):
     with plt.rc_context({"figure.constrained_layout.use": False}):
         figure.set_layout_engine(None)
         box = figure.get_tightbbox().padded(plt.rcParams["savefig.pad_inches"])
-        for ending, options in ("svg", svg), ("png", png):
+        for ending, options in ("svg", {"metadata": {"Date": None}}), ("png", png):
             path = paths.of(dataset).figures / f"{name}.{ending}"
             with atomic(path) as temporary:
                 figure.savefig(temporary, bbox_inches=box, **options)
@@ -81,17 +80,15 @@ def save_table(table, dataset, name, caption, *, digits=3, csv=None, data=None):
 
     Parameters
     ----------
-    name : file name without ending, such as "table1"
+    name, data : as in `save_figure`
     caption : one sentence; the source of the data is added to it
     digits : decimals in Markdown and LaTeX
     csv : DataFrame for the CSV, where that is more than the table for readers
-    data : where the data come from, when that is not the data set
     """
     caption = f"{caption} Data: {data or source(dataset)}."
     shown = table.apply(lambda column: column.map(lambda value: _text(value, digits)))
     file = paths.of(dataset).figures / name
-    values = table if csv is None else csv
-    paths.write_text(file.with_suffix(".csv"), values.to_csv(index=False))
+    paths.write_text(file.with_suffix(".csv"), (table if csv is None else csv).to_csv(index=False))
     paths.write_text(file.with_suffix(".md"), f"{markdown(shown)}\n\n{caption}\n")
     unique = shown.reset_index(drop=True)  # which pandas needs for LaTeX
     escaped = re.sub(r"([&%_#$])", r"\\\1", caption)  # pandas escapes cells only

@@ -1,10 +1,10 @@
 """Intervals and paired comparisons: the only ones of the package."""
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 LEVEL = 0.95
-VERDICTS = ("wins", "loses", "cannot be told apart")
 
 
 def mean_interval(values):
@@ -32,12 +32,10 @@ def share_interval(hits, count):
 
 
 def verdict(low, high):
-    """What an interval of "ours minus theirs" says; see `VERDICTS`."""
+    """What an interval of "ours minus theirs" says: ours wins, loses or cannot be told apart."""
     if low > 0:
-        return VERDICTS[0]
-    if high < 0:
-        return VERDICTS[1]
-    return VERDICTS[2]
+        return "wins"
+    return "loses" if high < 0 else "cannot be told apart"
 
 
 def paired(ours, theirs):
@@ -57,8 +55,6 @@ def summarise(table, by, columns):
     Returns the columns `by`, count (rows of the group) and for each of `columns` its mean,
     ``<name>_sd``, ``<name>_lo`` and ``<name>_hi``.
     """
-    import pandas as pd
-
     summaries = []
     for key, group in table.groupby(list(by), sort=False):
         summary = dict(zip(by, key, strict=True)) | {"count": len(group)}

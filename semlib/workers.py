@@ -48,8 +48,7 @@ def parts_folder(path, key):
 def threads(work, jobs, workers):
     """Results of `work` on each job, in order, from threads.
 
-    Never more than two batches of ``16 * workers`` jobs are ahead of the reader, so that results
-    do not fill the memory.
+    At most two batches of ``16 * workers`` jobs are ahead of the reader, or they filled the memory.
     """
     batch = 16 * workers
     with ThreadPoolExecutor(workers) as pool:
@@ -63,8 +62,7 @@ def threads(work, jobs, workers):
 def split(kernel, count, *arguments):
     """Call ``kernel(start, stop, *arguments)`` on independent parts of ``range(count)``.
 
-    It takes as many threads as PyTorch uses; one that is done takes the next part, a quarter of
-    a thread's share.
+    It takes as many threads as PyTorch; one that is done takes the next part, a quarter of a share.
     """
     import torch
 

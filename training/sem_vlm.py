@@ -45,6 +45,7 @@ SUFFIX = " on wafer surface"  # of the paper's template, which the simulator's c
 RARE = 3  # a word that occurs less often is not in the vocabulary
 WARM = 0.05  # of a cycle: the learning rate rises
 HELD_OUT = {"narrow": 350, "wide": 350, "semclip": 350}  # images; nothing is chosen by the last
+HELD_OUT_SEED = 1
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ class Settings:
     patch_weight: float = 0.5  # of the patch-caption term
     short: bool = True  # products of matrices in bfloat16
     start: str = ""  # folder of a finished training whose weights and vocabulary this one takes
-    seed: int = 0  # of the first weights, the order and the jitter; the images are the same
+    seed: int = 0  # of the first weights, the order and the jitter
+    pool: int = 0  # seed of the images; 1 is that of the held-out ones
 
 
 def architecture(words, stem=True):
@@ -231,9 +233,12 @@ def _settings(context, parameter, given):
 def main(folder, settings):
     """Simulate the pairs (kept in data/sem-vlm) and train SEM-VLM; a killed run continues."""
     settings = Settings(**settings)
+    if settings.pool == HELD_OUT_SEED:
+        message = f"pool={HELD_OUT_SEED} draws the held-out images; give another seed"
+        raise click.BadParameter(message)
     folder.mkdir(parents=True, exist_ok=True)
-    data = pairs_of(settings.world, "train", settings.n_images, seed=0)
-    held_out = {name: pairs_of(name, "held-out", n, seed=1) for name, n in HELD_OUT.items()}
+    data = pairs_of(settings.world, "train", settings.n_images, settings.pool)
+    held_out = {name: pairs_of(name, "held-out", n, HELD_OUT_SEED) for name, n in HELD_OUT.items()}
     train(folder, settings, data=data, held_out=held_out)
 
 

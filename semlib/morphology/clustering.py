@@ -40,8 +40,7 @@ def fit_clusters(embeddings, *, k=6, seed=0):
         count = f"{len(embeddings)} images with {different} different embeddings"
         raise ValueError(f"k = {k} clusters cannot be formed of {count}")
     # threads wait for each other after every pass: on a busy machine that took fifty times as long
-    threads = 1 if len(embeddings) <= FEW else None
-    with threadpool_limits(threads, "openmp"):
+    with threadpool_limits(1 if len(embeddings) <= FEW else None, "openmp"):
         return KMeans(k, n_init=10, random_state=seed).fit(embeddings)
 
 
@@ -62,8 +61,7 @@ def measure(embeddings, labels=None, *, k=6, seed=0):
 
     Returns a DataFrame with a row for each image (silhouette, cluster, and as codes, -1 for none,
     its label and those that `nearest_neighbour` and `linear_probe` gave it) and the scores, a dict:
-    also knn_micro, knn_macro, probe (both macro: balanced accuracy), embedding_std and uniformity
-    (see `loss`).
+    also knn_micro; knn_macro and probe, balanced accuracies; `loss`'s embedding_std and uniformity.
     """
     images, scores = _clustered(embeddings, labels, k, seed)
     truth = images["label"].where(images["label"] >= 0)  # NaN: no label

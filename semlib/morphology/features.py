@@ -133,8 +133,7 @@ def pca(images, *, components=128, block=4096, progress=True):
 def _per_image(function, images, name, progress):
     """Apply `function` to each image on all cores (the libraries release Python's lock)."""
     if images.ndim != 3 or images.dtype != np.uint8:
-        got = f"{images.dtype} {images.shape}"
-        raise ValueError(f"{name} takes uint8 images (N, H, W), got {got}")
+        raise ValueError(f"{name} takes uint8 images (N, H, W), got {images.dtype} {images.shape}")
     vectors = threads(function, images, os.cpu_count())
     vectors = tqdm(vectors, name, len(images), unit="image", disable=not progress)
     return np.array(list(vectors), dtype=np.float32)

@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
 from semlib.morphology.search import neighbours
@@ -39,8 +40,6 @@ def tsne(embeddings, *, perplexity=30, seed=0):
     The start follows Kobak and Linderman 2021, doi 10.1038/s41587-020-00809-z. The perplexity is
     lowered to a third of the other images where there are few.
     """
-    from sklearn.manifold import TSNE
-
     start = principal_start(embeddings, spread=1e-4)
     perplexity = min(perplexity, (len(embeddings) - 1) / 3)
     model = TSNE(perplexity=perplexity, init=start, random_state=seed)

@@ -42,8 +42,7 @@ def vicreg(first, second, *, invariance=25.0, variance=25.0, covariance=1.0):
     .. math:: \lambda \, \mathrm{mse}(a, b) + \sum_{z \in \{a, b\}} \Big[ \tfrac{\mu}{2D} \sum_j
         \max(0, 1 - \sigma_j(z)) + \tfrac{\nu}{D} \sum_{i \ne j} \mathrm{cov}_{ij}(z)^2 \Big]
 
-    arXiv 2105.04906, equations 1 to 6 with the authors' weights; the variance term is halved as in
-    their program.
+    arXiv 2105.04906, equations 1 to 6, the authors' weights; they, too, halve the variance term.
     """
     total = invariance * functional.mse_loss(first, second)
     for z in (first, second):
@@ -58,8 +57,7 @@ def vicreg(first, second, *, invariance=25.0, variance=25.0, covariance=1.0):
 def normalised_std(embeddings):
     """Mean per-dimension standard deviation of the L2-normalised embeddings (N, D).
 
-    0: all have one direction (collapse); about 1/sqrt(D): spread evenly (SimSiam, arXiv 2011.10566,
-    section 4.1).
+    0: one direction (collapse); about 1/sqrt(D): spread evenly (SimSiam, arXiv 2011.10566, 4.1).
     """
     directions = functional.normalize(torch.as_tensor(embeddings, dtype=torch.float64))
     return directions.std(dim=0, correction=0).mean().item()

@@ -90,11 +90,10 @@ def agreement(clean, other, model):
       equation 3 with exponent 2).
     """
     nearest = search.neighbours(clean, 1, other)[0][:, 0]
-    squared = ((normalize(clean) - normalize(other)) ** 2).sum(axis=1)
     return {
         "recall_at_1": float((nearest == np.arange(len(clean))).mean()),
         "ari": float(adjusted_rand_score(model.labels_, model.predict(other))),
-        "alignment": float(squared.mean()),
+        "alignment": float(((normalize(clean) - normalize(other)) ** 2).sum(axis=1).mean()),
     }
 
 
@@ -128,10 +127,6 @@ def _grey(values):
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
-def _noise(images, rng):  # standard deviation 6 where Carinthia's own is 2.1 to 2.4
-    return _grey(images + 6 * rng.standard_normal(images.shape, dtype=np.float32))
-
-
 def _border(images, _):  # at the right, 3 columns of 480 as Carinthia has it, and at the top
     width = max(1, round(images.shape[2] * 3 / 480))
     bordered = images.copy()
@@ -144,7 +139,8 @@ ROTATION = {"angle": 5, "axes": (1, 2), "reshape": False, "order": 1, "mode": "r
 CHANGES = {  # kinds and strengths are our choice
     "half size": lambda images, _: pyramid(images)[1],
     "quarter size": lambda images, _: pyramid(images)[2],
-    "noise": _noise,
+    # standard deviation 6 where Carinthia's own is 2.1 to 2.4
+    "noise": lambda x, rng: _grey(x + 6 * rng.standard_normal(x.shape, dtype=np.float32)),
     "border artefact": _border,
     # 0.10 as a whole number of grey levels, so that none merge
     "brightness +0.10": lambda images, _: _grey(images + 26.0),

@@ -50,8 +50,7 @@ def summary(measured, *, draws=200):
     `draws` resamples of each one's images, shifted to have that run's score as their mean, since
     the NMI of a resample is biased upwards. Clusters, neighbours and predictions stay.
     """
-    table = scores(measured).drop(columns=["training", "seed"])
-    means = table.groupby("method", sort=False).mean()
+    means = scores(measured).drop(columns=["training", "seed"]).groupby("method", sort=False).mean()
     for name in means.index:
         drawn = np.concatenate([_bootstrap(run, draws) for run in measured if run.method == name])
         low, high = np.percentile(drawn, [2.5, 97.5], axis=0).clip(list(DRAWN.values()), 1)
@@ -95,8 +94,7 @@ def sweep(methods, labels=None, *, ks, seeds):
     for name, embeddings in tqdm(methods.items(), "sweep over k", unit="method"):
         arrays = embeddings if isinstance(embeddings, list) else [embeddings]
         for k, seed in itertools.product(ks, seeds):
-            points = arrays[seed % len(arrays)]
-            each = clustering.cluster_scores(points, labels, k=k, seed=seed)
+            each = clustering.cluster_scores(arrays[seed % len(arrays)], labels, k=k, seed=seed)
             lines.append({"method": name, "k": k} | each)
     grouped = pd.DataFrame(lines).groupby(["method", "k"], sort=False)
     return grouped.agg(pd.Series.mean).reset_index()

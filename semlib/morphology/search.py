@@ -41,8 +41,7 @@ def drift(first, second, *, draws=500, seed=0):
 
     ``E = 2 mean|x - y| - mean|x - x'| - mean|y - y'|`` is zero only for equal distributions
     (Szekely and Rizzo 2013, doi 10.1016/j.jspi.2013.03.018). null_q95 is its 95th percentile over
-    `draws` permutations of the pooled batch; p the share of them, the observed order included, that
-    reach it.
+    `draws` permutations of the pooled batch; p the share that reach it, the observed one included.
     """
     sizes = len(first), len(second)
     pooled = np.concatenate([first, second]).astype(np.float64)
@@ -102,9 +101,8 @@ def methods(dataset, seed=0):
 def similar(image, dataset, *, count=11, bar="auto", seed=0, out=None):
     """The images of a data set nearest to an image file, as a contact sheet and a CSV.
 
-    A file of the data set itself is looked up; any other is read and preprocessed as they were and
-    embedded. `bar` is the data bar to cut off it, see `read.image`. Returns the table and `out`,
-    both files without ending.
+    A file of the data set itself is looked up; any other is preprocessed as they were and embedded.
+    `bar` is its data bar, see `read.image`. Returns the table and `out`, both files without ending.
     """
     image = Path(image)
     paths.check_name(image)
@@ -160,8 +158,7 @@ def _write(out, dataset, manifest, images, chosen, distances, query):
     table.insert(0, "rank", table.index + 1)
     pictures = list(query)
     for line, i in zip(table.itertuples(), chosen, strict=True):
-        name = f"{line.rank}. {line.image_id[:12]}"
-        title = f"{name}\nlabel {line.label or '–'}, {line.distance:.3g}"
+        title = f"{line.rank}. {line.image_id[:12]}\nlabel {line.label or '–'}, {line.distance:.3g}"
         pictures.append((title, images[i], manifest["pixel_nm"].iloc[i]))
     titles, shown, pixel_nm = zip(*pictures, strict=True)
     with plt.rc_context():

@@ -38,8 +38,7 @@ def train_all(levels, runs, *, epochs, batch_size, **settings):
     with tqdm(total=len(runs) * epochs * steps, desc="SSL", unit="step") as bar:
         one = partial(train, levels, progress=bar, **settings)
         jobs = [partial(one, folder, method=method, seed=seed) for folder, method, seed in runs]
-        fit = 4 * HELD * batch_size * levels[0][0].size <= TOGETHER
-        if fit and best_device() == "cpu":
+        if best_device() == "cpu" and 4 * HELD * batch_size * levels[0][0].size <= TOGETHER:
             return list(workers.side_by_side(jobs))
         return [job() for job in jobs]
 
@@ -67,9 +66,8 @@ def train(
     weights; a finished `folder` of the same settings and data is left as it is. `progress` may be a
     bar of the steps of several trainings.
 
-    Returns the history by epoch, a DataFrame: loss, and of the L0 embeddings in training
-    embedding_std, rankme, silhouette (k-means, k = 6), nmi and knn_macro. Only the last two look at
-    `labels` (N,).
+    Returns the history by epoch, a DataFrame: loss, and of the L0 embeddings in training rankme,
+    embedding_std, silhouette (k-means, k = 6), nmi, knn_macro; the last two look at `labels` (N,).
     """
     counts = [len(level) for level in levels]
     if min(counts) < 2 or len(set(counts)) > 1:

@@ -57,8 +57,6 @@ def study(folder, count, *, names=tuple(VARIANTS), size=128, seeds, epochs):
 
     L0 has `size` pixels. Finished trainings in `folder` are taken as they are.
     """
-    # images this small do not keep two cores busy: several trainings at a time, but one on a GPU
-    processes = None if best_device() == "cpu" else 1
     lines = []
     for set_name, simulate in SETS.items():
         images, labels = simulate(count)
@@ -70,7 +68,8 @@ def study(folder, count, *, names=tuple(VARIANTS), size=128, seeds, epochs):
             lines += [line | score(embeddings, labels, seed) for seed in seeds]
         place = folder / set_name
         jobs = [(levels, labels, place, name, seed, epochs) for name in names for seed in seeds]
-        trained = workers.spread(_trained, jobs, processes, 1)
+        # images this small do not keep two cores busy: several trainings at a time, one on a GPU
+        trained = workers.spread(_trained, jobs, None if best_device() == "cpu" else 1, 1)
         trained = tqdm(trained, total=len(jobs), desc="variants", unit="training")
         lines += [{"set": set_name} | line for line in trained]
     return summary(pd.DataFrame(lines))

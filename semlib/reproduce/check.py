@@ -7,8 +7,11 @@ import shutil
 
 import click
 import psutil
+import torch
 
 from semlib import paths, weights
+from semlib.images import micrographs
+from semlib.images.download import ARCHIVES
 
 
 def report():
@@ -25,8 +28,6 @@ def report():
 
 
 def _machine():
-    import torch
-
     memory = psutil.virtual_memory()
     size = f"{memory.total / 2**30:.0f} GiB memory ({memory.available / 2**30:.0f} free)"
     yield "ok", f"Python {platform.python_version()}, {os.cpu_count()} cores, {size}"
@@ -45,9 +46,6 @@ def _machine():
 
 
 def _data():
-    from semlib.images import micrographs
-    from semlib.images.download import ARCHIVES
-
     for name in paths.BUILT_IN:
         place = paths.of(name)
         archive = ARCHIVES.get(name)

@@ -26,9 +26,14 @@ def compare(first, second):
     """
     folders = [_folder(first), _folder(second)]
     records = [json.loads((folder / "run.json").read_text(encoding="utf-8")) for folder in folders]
-    shared = records[0]["notebooks"].keys() & records[1]["notebooks"].keys()
+    books = [record["notebooks"] for record in records]
+    shared = books[0].keys() & books[1].keys()
     changes = [*_differences(*(_facts(record, shared) for record in records))]
-    changes += _code_changes(*(record["notebooks"] for record in records))
+    for book in sorted(shared):
+        code = [{"cells": of[book]["source"], **of[book]["semlib"]} for of in books]
+        changed = [name for name in code[0] | code[1] if code[0].get(name) != code[1].get(name)]
+        if changed:
+            changes.append(("code", book, ", ".join(changed), _ABSENT, _ABSENT, "changed"))
     tables = [{path.name: path for path in folder.glob("*.csv")} for folder in folders]
     changes += _differences(*({("table", name, ""): "there" for name in of} for of in tables))
     for name in sorted(tables[0].keys() & tables[1].keys()):
@@ -70,15 +75,6 @@ def _differences(first, second):
         b = second.get(key, _ABSENT)
         if a != b:
             yield *key, str(a), str(b), "changed" if key[-1] else "in one run only"
-
-
-def _code_changes(first, second):
-    """A row for each notebook whose cells or modules of semlib differ."""
-    for book in sorted(first.keys() & second.keys()):
-        code = [{"cells": of[book]["source"], **of[book]["semlib"]} for of in (first, second)]
-        changed = [name for name in code[0] | code[1] if code[0].get(name) != code[1].get(name)]
-        if changed:
-            yield "code", book, ", ".join(changed), _ABSENT, _ABSENT, "changed"
 
 
 def _table_changes(name, first, second):

@@ -23,9 +23,8 @@ def say(text):
 def execute(notebook, target, values, label, row=0):
     """Run a notebook with papermill and write its executed copy to `target`.
 
-    Its bar moves in a `row` of the terminal, counted from the last line downwards. A notebook that
-    fails leaves ``NAME.failed.ipynb`` instead; one that is interrupted, nothing. Returns the most
-    memory that it held, in bytes.
+    Its bar moves in a `row` of the terminal, counted downwards from the last line. One that fails
+    leaves ``NAME.failed.ipynb``, one that is interrupted nothing. Returns the most bytes it held.
     """
     from nbclient.exceptions import DeadKernelError
     from papermill import PapermillExecutionError, execute_notebook
@@ -101,9 +100,8 @@ class Line:
     def show(self, text):
         if sys.stderr.isatty():
             text = text[: self.width]
-            down = "\n" * self.row
             up = f"\x1b[{self.row}A" if self.row else ""  # as tqdm moves between its bars
-            moved = f"{down}\r{text.ljust(self.width)}\r{text}{up}"
+            moved = "\n" * self.row + f"\r{text.ljust(self.width)}\r{text}{up}"
             print(moved, end="", file=sys.stderr, flush=True)
 
     def flush(self):

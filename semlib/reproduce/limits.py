@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import yaml
 
 LIMITS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
@@ -27,8 +28,6 @@ def check(notebook, values, images=None):
 
 def shape(notebook, place):
     """Shape of the preprocessed images, (N, H, W), if a notebook reads them; else None."""
-    import numpy as np
-
     if "data/level0.npy" not in notebook.inputs:
         return None
     return np.load(place.level(0), mmap_mode="r").shape
@@ -45,9 +44,7 @@ def _advice(name, value, limit, images):
     low, _, high = span.partition(" to ")
     counts = items is value and "." not in low  # of a list the notebook does not tell the kind
     kinds = {int} if counts else {int, float}
-    fit = items and all(
-        type(item) in kinds and float(low) <= item <= float(high or "inf") for item in items
-    )
+    fit = items and all(type(x) in kinds and float(low) <= x <= float(high or "inf") for x in items)
     if not fit:
         kind = "whole numbers of " if counts else ""
         return f"use {kind}{span}" + ("" if high else " or more")

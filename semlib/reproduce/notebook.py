@@ -26,8 +26,7 @@ class Parameter:
 
     def convert(self, value, origin):
         """A value as this parameter's type; text is read as YAML unless the parameter is text."""
-        is_yaml = isinstance(value, str) and self.kind != "str"
-        converted = _read_yaml(value) if is_yaml else value
+        converted = _read_yaml(value) if isinstance(value, str) and self.kind != "str" else value
         if self.kind == "float" and not isinstance(converted, bool):
             with contextlib.suppress(TypeError, ValueError):
                 return float(converted)  # also of the text "1e-3", which YAML 1.1 takes for text

@@ -98,8 +98,7 @@ def _beside_the_paper(folder):
             parts.append(part)
     if not parts:
         return ""
-    look = {"index": False, "border": 0, "na_rep": "–", "float_format": "%.3f"}
-    return pd.concat(parts).to_html(**look) + _PAPER
+    return pd.concat(parts).to_html(index=False, border=0, na_rep="–", float_format="%.3f") + _PAPER
 
 
 def _section(book, records, place):

@@ -1,7 +1,4 @@
-"""Run the numbered notebooks in order with papermill, and skip what is unchanged.
-
-Progress goes to standard error.
-"""
+"""Run the numbered notebooks in order with papermill, and skip what is unchanged."""
 
 import contextlib
 import fnmatch
@@ -13,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 import psutil
+from filelock import FileLock, Timeout
 
 import semlib
 from semlib import paths, workers
@@ -20,7 +18,6 @@ from semlib.reproduce import limits, report, state
 from semlib.reproduce import notebook as nb
 from semlib.reproduce.kernel import NotebookError, execute, say
 
-MEMORY = 8e9  # bytes for each of the notebooks that run side by side
 THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")  # which kernels read when they start
 OPEN_FIRST = {
     "report.html": "all notebooks on one page, text and results",
@@ -56,8 +53,12 @@ def reproduce(
     only, start : run these notebooks only; leave out those before this one
     force : run also what is up to date
     parameters : {name: value} for every selected notebook that declares the name
-    jobs : notebooks side by side, where none needs another; None: `default_jobs`
+    jobs : notebooks side by side, where none needs another; None: two from four cores and 16 GB of
+        free memory on, else one
     """
+    if not jobs:
+        fit = os.cpu_count() >= 4 and psutil.virtual_memory().available >= 16e9
+        jobs = 2 if fit else 1
     place = paths.of(dataset)
     request = {"dataset": place.dataset, "profile": profile, "seed": seed}
     suite = nb.numbered()
@@ -70,7 +71,7 @@ def reproduce(
         say(f"semlib {semlib.__version__}: {place.dataset}, profile {profile}, seed {seed}")
         say(_forecast(selected, record, profile))
         begin = time.monotonic()
-        reasons = _Schedule(suite, selected, values, record, force).run(jobs or default_jobs())
+        reasons = _Schedule(suite, selected, values, record, force).run(jobs)
         ran = sum(map(bool, reasons.values()))
         spent = time.monotonic() - begin
         say(f"{ran} run, {len(reasons) - ran} skipped in {spent:.1f} s: {place.figures}")
@@ -80,12 +81,6 @@ def reproduce(
             if (place.figures / name).is_file():
                 say(f"  {name:<22} {what}")
     return reasons
-
-
-def default_jobs():
-    """Two notebooks side by side from four cores and 16 GB of free memory on; else one."""
-    memory = psutil.virtual_memory().available
-    return 2 if os.cpu_count() >= 4 and memory >= 2 * MEMORY else 1
 
 
 def _forecast(selected, record, profile):
@@ -124,11 +119,10 @@ class _Schedule:
                     self.waiting.remove(ready[0])
                     self._begin(ready[0], pool, jobs)
                     continue  # what is ready now may have changed; the lowest number goes first
-                for row, begun in list(self.running.items()):
-                    result = begun["result"]
-                    if result.done():
-                        del self.running[row], begun["result"]
-                        self._finish(**begun, memory=result.result())  # or raises its error
+                done = [row for row, begun in self.running.items() if begun["result"].done()]
+                for begun in map(self.running.pop, done):
+                    memory = begun.pop("result").result()  # or raises its error
+                    self._finish(**begun, memory=memory)
                 time.sleep(0.1 if self.running else 0)
         return self.reasons
 
@@ -156,8 +150,7 @@ class _Schedule:
         self.record.forget(notebook.name)
         begun = {"notebook": notebook, "fingerprint": fingerprint, "started": state.now()}
         begun["begin"] = time.monotonic()
-        copy = place.notebooks / notebook.path.name
-        work = notebook, copy, fingerprint["parameters"], label
+        work = notebook, place.notebooks / notebook.path.name, fingerprint["parameters"], label
         if pool is None:
             self._finish(**begun, memory=execute(*work))
             return
@@ -207,8 +200,6 @@ def _begin_worker():
 @contextlib.contextmanager
 def _alone(place):
     """Keep other runs of the same data set out; the system frees the lock of a killed run."""
-    from filelock import FileLock, Timeout
-
     holder = place.data / ".run.txt"
     try:
         with FileLock(place.data / ".run.lock", timeout=0):

@@ -130,8 +130,7 @@ class Record:
         self.request = request
         self.notebooks = {}
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            content = json.loads(place.run_json.read_text(encoding="utf-8"))
-            self.notebooks = dict(content["notebooks"])
+            self.notebooks = dict(json.loads(place.run_json.read_text("utf-8"))["notebooks"])
         self.run = {**request, "started": now(), **_machine()}
 
     def reasons(self, name, fingerprint):
@@ -209,7 +208,6 @@ def _cpu():
 def _git(*arguments):
     """What git says about the project's folder; None without git or outside a clone."""
     command = ["git", "-C", str(paths.ROOT), *arguments]
+    quiet = {"text": True, "timeout": 10, "stderr": subprocess.DEVNULL}
     with contextlib.suppress(OSError, subprocess.SubprocessError):
-        return subprocess.check_output(
-            command, text=True, timeout=10, stderr=subprocess.DEVNULL
-        ).strip()
+        return subprocess.check_output(command, **quiet).strip()

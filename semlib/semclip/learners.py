@@ -9,15 +9,16 @@ import torch
 from sklearn.metrics import precision_recall_curve
 from tqdm import trange
 
-from semlib.semclip import filters, forest, patchcore, pixels, scores
-from semlib.semclip.maps import enlarge
+from semlib.semclip import filters, forest, patchcore, pixels, scores, unet
+from semlib.semclip.maps import enlarge, highest
 from semlib.semclip.model import Prediction, SemClip
 
 SEM_CLIP = "SEM-CLIP"
 PIXELS = "SEM-CLIP + pixels"
 FOREST = "random forest"
+UNET = "U-Net"
 PATCHCORE = "PatchCore"
-NAMES = (SEM_CLIP, PIXELS, FOREST, PATCHCORE)
+NAMES = (SEM_CLIP, PIXELS, FOREST, UNET, PATCHCORE)
 FOLDS = 6  # most trainings of a method for the comparison
 COLUMNS = ["method", "F1-max", "pAUROC", "accuracy", "shots", "threshold"]  # of `compare`
 THRESHOLD = 0.5  # of a map where nothing could be compared
@@ -57,6 +58,29 @@ class Forest:
     def anomaly_scores(self, prediction):
         """One score an image (N,): 1 - P(defect-free)."""
         return 1 - prediction.class_probabilities[:, self.prompts.normal]
+
+
+class Segmenter:
+    """Maps of a U-Net, which sees the masks alone, and the classes of a `SemClip`."""
+
+    def __init__(self, model):
+        self.model = model
+        self.classes = model.classes
+
+    def fit(self, images, labels, masks):
+        """Learn from uint8 images (N, H, W), names of classes and bool masks (N, H, W)."""
+        self.model.fit(images, labels, masks)
+        self.network = unet.train(images, masks)
+        return self
+
+    def predict(self, images):
+        """`Prediction` for uint8 images (N, H, W)."""
+        maps, _ = unet.segment(self.network, images)
+        return Prediction(self.model.predict(images).class_probabilities, maps)
+
+    def anomaly_scores(self, prediction):
+        """One score an image (N,): mean of the map's highest 0.25 %."""
+        return highest(prediction.anomaly_maps, forest.TOP)
 
 
 class PatchCore:
@@ -103,6 +127,7 @@ def makers(backbone, prompts, shots):
         SEM_CLIP: sem_clip.changed,
         PIXELS: lambda: pixels.SemClipPixels(sem_clip.changed()),
         FOREST: lambda: Forest(prompts),
+        UNET: lambda: Segmenter(sem_clip.changed()),
         PATCHCORE: PatchCore,
     }
 
@@ -119,7 +144,7 @@ def possible(shots, prompts):
     defect = prompts.positions(shots.labels) != prompts.normal
     if not defect.any():
         return [PATCHCORE]
-    return [SEM_CLIP, PIXELS, FOREST] if shots.masks.any() else [SEM_CLIP]
+    return [SEM_CLIP, PIXELS, FOREST, UNET] if shots.masks.any() else [SEM_CLIP]
 
 
 def folds(labels):

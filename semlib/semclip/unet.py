@@ -11,31 +11,35 @@ from semlib.semclip.maps import enlarge, reduce_masks
 from semlib.semclip.tune import dice_loss
 from semlib.unet import UNet
 
+STEPS = 100
+SIDE = 120  # pixels
+CROP = 64
 FOLD = 2  # the network sees 2 x 2 pixels as channels of one, which makes it four times as fast
 BATCH = 12  # crops a step
 CHUNK = 32  # images that are segmented at a time
 _SEEDING = threading.Lock()  # PyTorch draws weights from one generator for all threads
 
 
-def unet(*, steps=100, side=120, crop=64):
-    """A small U-Net trained on crops of the shots, half of them around a defect, flipped at random.
-
-    Images are reduced to `side` pixels, a multiple of 8 as `crop`; loss: binary cross-entropy plus
-    dice; Adam with cosine decay. The image's score is the largest mean of 3 x 3 pixels. All of it
-    is our choice: a plain competitor.
-    """
+def unet(*, steps=STEPS, side=SIDE, crop=CROP):
+    """`train` and `segment` as a method: a plain competitor."""
 
     def run(pool, episode):
-        covered = reduce_masks(pool.masks[episode.support], (side, side))  # n side side
-        network = _train(_reduced(pool.images[episode.support], side), covered, steps, crop)
-        maps = _segment(network, pool.images[episode.test], side)
-        scores = F.avg_pool2d(maps[:, None], 3, 1).amax((1, 2, 3))
-        return Result(maps=enlarge(maps, pool.images.shape[1:]).numpy(), scores=scores.numpy())
+        shots = episode.support
+        network = train(pool.images[shots], pool.masks[shots], steps=steps, side=side, crop=crop)
+        return Result(None, *segment(network, pool.images[episode.test], side))
 
     return Method("U-Net", "masks", run)
 
 
-def _train(images, covered, steps, crop):
+def train(images, masks, *, steps=STEPS, side=SIDE, crop=CROP):
+    """A small U-Net trained on crops of uint8 images (n, H, W) and their bool masks (n, H, W).
+
+    Half of the crops lie around a defect; they are flipped at random. Images are reduced to `side`
+    pixels, a multiple of 8 as `crop`; loss: binary cross-entropy plus dice; Adam with cosine decay.
+    All of it is our choice.
+    """
+    covered = reduce_masks(masks, (side, side))  # n side side
+    images = _reduced(images, side)
     with _SEEDING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = UNet(inside=FOLD**2, outside=FOLD**2)
@@ -52,6 +56,18 @@ def _train(images, covered, steps, crop):
         optimiser.step()
         schedule.step()
     return network
+
+
+@torch.inference_mode()
+def segment(network, images, side=SIDE):
+    """Probabilities of a defect (n, H, W), and one an image (n,): the largest mean of 3 x 3.
+
+    Takes what `train` gives and uint8 images (n, H, W); `side` is that of the training.
+    """
+    parts = (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))
+    maps = torch.cat([_logits(network, _reduced(part, side)).sigmoid() for part in parts])
+    whole = F.avg_pool2d(maps[:, None], 3, 1).amax((1, 2, 3))
+    return enlarge(maps, images.shape[1:]).numpy(), whole.numpy()
 
 
 def _reduced(images, side):
@@ -81,10 +97,3 @@ def _logits(network, x):
     """(n, h, w) to (n, h, w) through the network on folded pixels."""
     folded = F.pixel_unshuffle(x[:, None], FOLD).contiguous(memory_format=torch.channels_last)
     return F.pixel_shuffle(network(folded), FOLD)[:, 0]
-
-
-@torch.inference_mode()
-def _segment(network, images, side):
-    """Probabilities of a defect, (n, side, side)."""
-    parts = (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))
-    return torch.cat([_logits(network, _reduced(part, side)).sigmoid() for part in parts])

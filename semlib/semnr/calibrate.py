@@ -95,21 +95,15 @@ def noise(image):
     whole = rows.mean() * columns.mean() / corner**2  # of the noise's variance over its corner
     corners = powers[:, high][:, :, high].reshape(len(pieces), -1)
     variances = np.maximum(np.median(corners, axis=1) / np.log(2) * whole, 1e-12)
-    law = _law(means, variances)
-    sigma = float(np.sqrt(variances.mean()))
-    # a constant image has no power to divide by
-    spectra = [power / max(power.mean(), 1e-12) for power in (rows, columns)]
-    return Noise(*spectra, law, sigma)
-
-
-def _law(means, variances):
-    """Coefficients of 1, m and m^2, none negative, that fit the variances in proportion."""
+    # coefficients of 1, m and m^2, none negative, that fit the variances in proportion
     terms = np.stack([np.ones_like(means), means, means**2], axis=1)
     fitted = np.full(len(means), variances.mean())
     for _ in range(3):  # errors are relative to the fit: relative to the data it would be too low
         law, _ = optimize.nnls(terms / fitted[:, None], variances / fitted)
         fitted = np.maximum(terms @ law, 1e-12)
-    return law
+    # a constant image has no power to divide by
+    spectra = [power / max(power.mean(), 1e-12) for power in (rows, columns)]
+    return Noise(*spectra, law, float(np.sqrt(variances.mean())))
 
 
 def recorrupted(image, noise, rng):
@@ -131,30 +125,28 @@ def grid(name, sigma):
     return [dict(zip(values, chosen, strict=True)) for chosen in product(*values.values())]
 
 
-def risks(name, image, noise, *, seed=0):
+def risks(name, image, noise):
     """Estimated mean squared error, up to a constant, of each of `grid`: float64 (settings,)."""
     function = denoise.filters()[name]
     top, left = (max(0, side - SIDE) // 2 for side in image.shape)
     image = image[top : top + SIDE, left : left + SIDE]
     # the same noise for every filter and setting; the total is larger, and the settings with it
-    noisier, other = recorrupted(image, noise, np.random.default_rng(seed))
+    noisier, other = recorrupted(image, noise, np.random.default_rng(0))
     total = noise.sigma * np.sqrt(1 + AMOUNT**2)
     restored = [function(noisier, **one) for one in grid(name, total)]
     return np.array([np.square(np.clip(one, 0, 1) - other).mean() for one in restored])
 
 
 def settings(name, images):
-    """Settings of a filter for one noisy image (H, W), or for several of one kind: dict.
-
-    Empty for what has no settings. Several images share the setting with the least mean risk.
-    """
+    """Settings of a filter for one noisy image (H, W), or shared by several of one kind: dict."""
     return chosen(name, images)[0]
 
 
 def chosen(name, images):
     """`settings` and their estimated mean squared error, up to the same constant for all filters.
 
-    For an identity the dict is empty, and so it is for a learned denoiser, whose risk is NaN.
+    Of several images the mean error decides. The dict is empty for an identity, and for a learned
+    denoiser, whose error is NaN.
     """
     images = [check_image(image) for image in (images if isinstance(images, list) else [images])]
     return _once(name, _chosen, name, images)

@@ -68,11 +68,9 @@ def mean_profiles(table):
 
 def areas_by_order(profiles):
     """Area of each profile's polygon for every order of the axes: DataFrame, order x denoiser."""
-    orders = [(trust.AXES[0], *rest) for rest in permutations(trust.AXES[1:])]
-    areas = {}
-    for name, profile in profiles.items():
-        areas[name] = [trust.area(profile[axis] for axis in order) for order in orders]
-    return pd.DataFrame(areas)
+    orders = [[trust.AXES[0], *rest] for rest in permutations(trust.AXES[1:])]
+    radii = pd.DataFrame(profiles)
+    return pd.DataFrame([radii.loc[order].apply(trust.area) for order in orders])
 
 
 def panels(table, number, truth, noisy, names, column):
@@ -92,8 +90,7 @@ def severity(clean, masks, *, severities=(0.1, 0.25, 0.5, 1.0), seed=0):
     def measure(number, reference):
         for name, level in product(damage.DEGRADATIONS, severities):
             damaged = damage.apply(name, reference.image, level, seed=[seed, number])
-            case = {"damage": name, "severity": level, "image": number}
-            yield case | reference.scores(damaged)
+            yield {"damage": name, "severity": level, "image": number} | reference.scores(damaged)
 
     return trust.table(measure, clean, masks, "severities")
 
@@ -118,8 +115,7 @@ def real(pairs):
     the first `WITH_DISTS` pairs only.
     """
     moved = [*side_by_side([partial(register, *scans) for _, *scans in pairs])]
-    first = moved[0][0]
-    jobs = [partial(calibrate.settings, name, first) for name in denoise.names()]
+    jobs = [partial(calibrate.settings, name, moved[0][0]) for name in denoise.names()]
     settings = dict(zip(denoise.names(), side_by_side(jobs), strict=True))
     jobs = [partial(_on_pair, number, *moved[number][:2], settings) for number in range(len(pairs))]
     measured = tqdm(side_by_side(jobs), "real pairs", len(jobs), unit="pair")

@@ -146,11 +146,6 @@ def _artefacts(image, severity, rng, _mask):
     return image + 0.3 * severity * marks / np.abs(marks).max()
 
 
-def _erased(image, severity, _rng, mask):
-    """The defect painted over with its surroundings, wholly at severity 1."""
-    return image + severity * (without_defect(image, mask) - image)
-
-
 DEGRADATIONS = {
     "dose": _dose,
     # white noise, standard deviation 0.2 at severity 1
@@ -166,6 +161,7 @@ STRESSES = {
     "over-sharpening": _sharpen,
     "hallucinated texture": _texture,
     "added artefacts": _artefacts,
-    "defect erased": _erased,
+    # painted over with its surroundings, wholly at severity 1
+    "defect erased": lambda x, severity, _rng, mask: x + severity * (without_defect(x, mask) - x),
     "contrast loss": _compress,
 }

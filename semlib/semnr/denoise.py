@@ -6,9 +6,12 @@ from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
+import torch
+from safetensors.torch import load_file
 from scipy import ndimage
 from skimage import restoration
 
+from semlib.semnr.gated import GatedUNet
 from semlib.semnr.metrics import check_image
 
 MODELS = Path(__file__).parent / "models"  # networks trained by `python -m training.denoisers`
@@ -46,15 +49,9 @@ def load(kind, folder=MODELS):
 
     ``<kind>.json`` beside the weights says how it is built, "network".
     """
-    import torch
-    from safetensors.torch import load_file
-
-    from semlib.semnr.gated import GatedUNet
-
     settings = json.loads((Path(folder) / f"{kind}.json").read_text())
     network = GatedUNet(**settings["network"])
-    weights = load_file(Path(folder) / f"{kind}.safetensors")
-    network.load_state_dict(weights)  # float16 becomes float32
+    network.load_state_dict(load_file(Path(folder) / f"{kind}.safetensors"))  # float16 to float32
     # pixel by pixel in memory, all channels together: half the time on a CPU
     return network.eval().to(memory_format=torch.channels_last)
 
@@ -64,8 +61,6 @@ network = cache(load)  # the networks we ship are loaded once
 
 def restore(network, image):
     """An image (H, W) as a network of `load` restores it, float32 (H, W), not clipped."""
-    import torch
-
     height, width = image.shape
     # sides become multiples of what the poolings need; the border keeps their padding away
     sides = [(BORDER, BORDER + -(side + 2 * BORDER) % network.multiple) for side in image.shape]
@@ -78,11 +73,8 @@ def restore(network, image):
 def _nl_means(image, *, strength=0.8, sigma=None, height=None):
     sigma = sigma or float(restoration.estimate_sigma(image))
     height = max(height or strength * sigma, 1e-6)  # 0 would divide by 0 on a constant image
-    options = {"patch_size": 5, "patch_distance": 7, "fast_mode": True}
-    return restoration.denoise_nl_means(image, h=height, sigma=sigma, **options)
-
-
-WAVELET = {"wavelet": "db2", "method": "BayesShrink", "wavelet_levels": 3}
+    # patches of 5 px, looked for up to 7 px away
+    return restoration.denoise_nl_means(image, 5, 7, height, sigma=sigma)
 
 
 def _bm3d(image, *, sigma=None):
@@ -100,6 +92,6 @@ CLASSICAL = {
     "median": partial(ndimage.median_filter, size=3),
     "NL means": _nl_means,
     "TV": partial(restoration.denoise_tv_chambolle, weight=0.1),
-    "wavelet": partial(restoration.denoise_wavelet, **WAVELET),
+    "wavelet": partial(restoration.denoise_wavelet, wavelet="db2", wavelet_levels=3),
 }
 LEARNED = {"U-Net MSE": "mse", "SEMNR": "semnr", "Noise2Noise": "n2n"}

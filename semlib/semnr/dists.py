@@ -1,8 +1,7 @@
 """DISTS: structure and texture in VGG16 features (Ding et al., IEEE TPAMI 44, 2567, 2022).
 
 ``D = 1 - sum_ij (alpha_ij l(x_ij, y_ij) + beta_ij s(x_ij, y_ij))`` over the image and five stages i
-with channels j; l compares the means of a channel, s its variances and covariance (preprint: arXiv
-2004.07728).
+with channels j; l compares a channel's means, s its variances and covariance (arXiv 2004.07728).
 """
 
 import numpy as np
@@ -50,8 +49,7 @@ class Distance(piq.DISTS):
     def together(self, images):
         """DISTS of several images at once, which small ones like: list of float."""
         features = self.get_features(torch.cat([_tensor(image) for image in images]))
-        terms = self.compute_distance(self.kept, features)
-        pairs = zip(terms, self.weights, strict=True)
+        pairs = zip(self.compute_distance(self.kept, features), self.weights, strict=True)
         alike = torch.cat([(term * weight.to(term)).mean((2, 3)) for term, weight in pairs], 1)
         # rounding would put equal images -1e-7 apart
         return (1 - alike.sum(1)).clamp(min=0).tolist()

@@ -107,15 +107,14 @@ def _scores(key, digest, field, seed, filters, kinds):
     rows = []
     images = []
     for dose, chosen in filters.items():
-        case = field.about | {"dose": dose}
         named = " ".join([chosen[0], *(f"{name} {x:.3g}" for name, x in chosen[1].items())])
         noisy = scan(field, dose, seed)
         for restorer in (NOISY, CLASSICAL, *kinds):
             image = restored(noisy, restorer, chosen)
-            row = case | {"restorer": NAMES.get(restorer, restorer)}
-            row |= {"filter": named if restorer == CLASSICAL else ""}
-            row |= {"psnr": metrics.psnr(field.truth, image)}
-            row |= {"fsim": fsim.compare(features, fsim.features(image))}
+            row = field.about | {"dose": dose, "restorer": NAMES.get(restorer, restorer)}
+            row["filter"] = named if restorer == CLASSICAL else ""
+            row["psnr"] = metrics.psnr(field.truth, image)
+            row["fsim"] = fsim.compare(features, fsim.features(image))
             rows.append(row | {"recall": visibility.recall(image, field.mask, field.golden)})
             images.append(image)
     table = pd.DataFrame(rows)

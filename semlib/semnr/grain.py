@@ -8,6 +8,7 @@ rest, too, but what has no more grain than the truth has invented none.
 
 import numpy as np
 from scipy import ndimage
+from skimage.filters import difference_of_gaussians
 
 from semlib.semnr.gains import flat_areas
 
@@ -28,15 +29,12 @@ def unexplained(reference, noisy, restored):
     if _strength(restored, flat) <= _strength(reference.image, flat):
         return 0.0
     # errors on edges and on the defect are other questions: they must not reach into flat areas
-    left = _grain((restored - reference.image) * flat)[flat]
-    given = _grain((noisy - reference.image) * flat)[flat]
+    errors = [(image - reference.image) * flat for image in (restored, noisy)]
+    bands = [difference_of_gaussians(error, FINE, COARSE, mode="reflect") for error in errors]
+    left, given = (band[flat] for band in bands)
     share = np.vdot(left, given) / max(np.vdot(given, given), 1e-12)
     size = float(given.std())
     return float((left - share * given).std()) / (size if size > 1e-4 else 1.0)
-
-
-def _grain(image):
-    return ndimage.gaussian_filter(image, FINE) - ndimage.gaussian_filter(image, COARSE)
 
 
 def _strength(image, flat):

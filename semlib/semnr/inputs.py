@@ -50,10 +50,7 @@ def load(reference, restored, *, noisy=None, mask=None, bar="auto"):
             raise ValueError(f"{mask} marks {extent} ({decided.rule}): mark the defect")
         notes.append("; ".join(filter(None, [f"mask: {decided.rule}", decided.doubt])))
     ranges, said = _ranges(files, pictures)
-    images = {
-        name: read.scaled(one.pixels, ranges[name]).astype(np.float32)
-        for name, one in pictures.items()
-    }
+    images = {name: np.float32(read.scaled(x.pixels, ranges[name])) for name, x in pictures.items()}
     pixel_sizes = [(one.facts or {}).get("pixel_nm") for one in pictures.values()]
     return Inputs(images, marked, said, crop, next(filter(None, pixel_sizes), None), notes)
 
@@ -130,11 +127,7 @@ def _levels(kind, numbers):
     whites = WHITES
     if kind == "f":
         whites = (1, *WHITES) if high >= FEWEST else (1,)
-    possible = [kind] if isinstance(kind, tuple) else [(0.0, float(white)) for white in whites]
-    levels = {}
-    for black, white in possible:
-        slack = SLACK * (white - black)
-        if isinstance(kind, tuple) or (black - slack <= low and high <= white + slack):
-            mean = float(read.scaled(numbers, (black, white)).mean())
-            levels[black, white] = mean + 1e-3  # a little more, as it divides
-    return levels
+    holding = [(0.0, float(x)) for x in whites if -SLACK * x <= low and high <= x + SLACK * x]
+    possible = [kind] if isinstance(kind, tuple) else holding
+    # a little more than the mean, as it divides
+    return {ends: float(read.scaled(numbers, ends).mean()) + 1e-3 for ends in possible}

@@ -12,8 +12,6 @@ from tqdm import tqdm
 from semlib import stats
 from semlib.semnr import calibrate, damage, denoise, metrics
 
-CORRELATIONS = (0.0, 0.2, 0.4, 0.6, 0.8)
-
 
 def gaps(cases, names=None):
     """PSNR of filters with settings chosen in three ways: psnr (ours), j_invariance, truth.
@@ -27,9 +25,8 @@ def gaps(cases, names=None):
         for name in names or calibrate.names():
             tried = calibrate.grid(name, sigma)
             scores = [metrics.psnr(truth, denoise.denoise(name, noisy, **one)) for one in tried]
-            ours = calibrate.settings(name, noisy)
             guessed = by_j_invariance(name, noisy, tried)
-            row = {"filter": name, "psnr": scores[tried.index(ours)]}
+            row = {"filter": name, "psnr": scores[tried.index(calibrate.settings(name, noisy))]}
             row |= {"j_invariance": scores[tried.index(guessed)], "truth": max(scores)}
             rows.append(case | row)
     return pd.DataFrame(rows)
@@ -54,7 +51,7 @@ def lost(table, by="filter"):
     return stats.summarise(behind, [by], ["ours", "J-invariance"])
 
 
-def correlated(clean, *, correlations=CORRELATIONS, dose=20.0, seed=0):
+def correlated(clean, *, correlations=(0.0, 0.2, 0.4, 0.6, 0.8), dose=20.0, seed=0):
     """Cases for `gaps`: the same scans but for the correlation of their noise along the rows."""
     for number, image in enumerate(clean):
         for correlation in correlations:

@@ -48,29 +48,24 @@ def of(given, title, out):
     truth = trust.Reference(given.images["reference"], mask=given.mask)
     images = {name: image for name, image in given.images.items() if name != "reference"}
     profiles = {"noisy": trust.profile(truth, images["noisy"])} if "noisy" in images else {}
-    restored = images["restored"]
-    profiles["restored"] = trust.profile(truth, restored, noisy=images.get("noisy"))
-    names = pd.Index([*profiles], name="image")
-    table = pd.DataFrame([*profiles.values()], names, columns=list(COLUMNS))
+    profiles["restored"] = trust.profile(truth, images["restored"], noisy=images.get("noisy"))
     raised = trust.flags(profiles.get("noisy"), profiles["restored"])
-    verdict = trust.verdict(profiles.get("noisy"), profiles["restored"])
-    table["verdict"] = pd.Series({"restored": verdict.name})
-    table["range"] = given.range
-    table["crop"] = given.crop
-    table["flags"] = pd.Series({"restored": "; ".join(raised)})
     notes = [f"{name}: {sentence}" for name, sentence in raised.items()]
     for name, sentence in profiles.get("noisy", {}).get("faults", {}).items():
         notes.append(f"the noisy image is {name}{', too' * (name in raised)}: {sentence}")
     notes += [*given.notes, *profiles["restored"]["notes"]]
-    table["notes"] = "; ".join(notes)
+    names = pd.Index([*profiles], name="image")
+    table = pd.DataFrame([*profiles.values()], names, columns=list(COLUMNS))
+    table = table.assign(verdict="", range=given.range, crop=given.crop, flags="")
+    verdict = trust.verdict(profiles.get("noisy"), profiles["restored"])
+    table.loc["restored", ["verdict", "flags"]] = verdict.name, "; ".join(raised)
+    table = table.assign(notes="; ".join(notes)).reset_index()
     saving.style()
     lines = [f"Grey range: {given.range}. Crop: {given.crop}.", *notes]
-    options = {"notes": lines, "pixel_nm": given.pixel_nm}
-    figure = draw(truth.image, images, profiles, title, **options)
+    figure = draw(truth.image, images, profiles, title, notes=lines, pixel_nm=given.pixel_nm)
     with paths.atomic(f"{out}.png") as temporary:
         figure.savefig(temporary)
     plt.close(figure)
-    table = table.fillna({"verdict": "", "flags": ""}).reset_index()
     paths.write_text(f"{out}.csv", table.to_csv(index=False))
     return table
 

@@ -11,16 +11,10 @@ TIFF = (".tif", ".tiff")
 NM_PER_CM = 1e7
 
 
-def ending(path):
-    """Ending of the result: a TIFF file's own, and of all others that of PNG, which loses none."""
-    return path.suffix if path.suffix.lower() in TIFF else ".png"
-
-
 def write(target, source, picture, numbers):
     """Write numbers (h, w) in place of those of a `read.Picture` that was read from `source`.
 
-    They are rounded to the picture's type and kept within its range; the rows of the data bar are
-    those of the source.
+    They are rounded to the picture's type and kept within its range; the data bar is the source's.
     """
     dtype = picture.pixels.dtype
     if dtype.kind in "ui":
@@ -39,8 +33,7 @@ def write(target, source, picture, numbers):
 def write_floats(target, source, picture, numbers):
     """Write numbers (h, w) that are no picture as float32 TIFF; the data bar becomes 0."""
     top, bottom = picture.bar
-    whole = np.pad(numbers.astype(np.float32), ((top, bottom), (0, 0)))
-    _save(target, source, picture, whole)
+    _save(target, source, picture, np.pad(numbers.astype(np.float32), ((top, bottom), (0, 0))))
 
 
 def _save(target, source, picture, pixels):

@@ -38,9 +38,8 @@ def polygon(axis, scaled, before=None):
             radii = [values[name] for name in kept]
             axis.plot([*angles, angles[0]], [*radii, radii[0]], color=colour, lw=1.5)
             axis.fill(angles, radii, color=colour, alpha=fill)
-    axis.set_theta_offset(np.pi / 2)
-    axis.set_theta_direction(-1)
-    axis.set(ylim=(0, 1), yticks=[0.5, 1.0], yticklabels=[], xticks=angles)
+    axis.set(theta_offset=np.pi / 2, theta_direction=-1, ylim=(0, 1), xticks=angles)
+    axis.set(yticks=[0.5, 1.0], yticklabels=[])
     axis.set_xticklabels([LABELS[name] for name in kept], fontsize=8)
     axis.tick_params(axis="x", pad=8)
 

@@ -42,9 +42,8 @@ def displacement(a, b):
 def _drift(noisy, clean, count):
     """Shift (2, H) of each row: a constant for one band, a line through the shifts of several."""
     edges = np.linspace(0, len(noisy), count + 1).astype(int)
-    centres = (edges[:-1] + edges[1:] - 1) / 2
     shifts = [_shift(noisy[start:stop], clean[start:stop]) for start, stop in pairwise(edges)]
-    lines = np.polyfit(centres, shifts, min(count - 1, 1))
+    lines = np.polyfit((edges[:-1] + edges[1:] - 1) / 2, shifts, min(count - 1, 1))
     return np.array([np.polyval(line, np.arange(len(noisy))) for line in lines.T])
 
 
@@ -58,8 +57,7 @@ def _warp(image, drift):
 def _shift(a, b):
     if not (np.ptp(a) and np.ptp(b)):
         return np.zeros(2)  # nothing to compare
-    bands = _bands(a, b)
-    return phase_cross_correlation(*bands, upsample_factor=20, normalization=None)[0]
+    return phase_cross_correlation(*_bands(a, b), upsample_factor=20, normalization=None)[0]
 
 
 def _bands(a, b):

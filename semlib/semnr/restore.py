@@ -17,8 +17,7 @@ from semlib.images import folder, read
 from semlib.paths import sha256, write_text
 from semlib.semnr import denoise, picture_file, second_scan, spread, tiles
 
-COLUMNS = ("name", "file", "restored", "uncertainty", "trust")
-COLUMNS += ("method", "seconds", "notes", "key")
+COLUMNS = ["name", "file", "restored", "uncertainty", "trust", "method", "seconds", "notes", "key"]
 
 
 def run(images, out, *, method="semnr", reference=None):
@@ -98,7 +97,7 @@ def _restored(file, out, name, method, partner):
         raise ValueError(f"{file}: all pixels are {low:g}, so there is nothing to restore")
     image = read.scaled(picture.pixels, (low, high)).astype(np.float32)
     restored = tiles.restore(partial(denoise.restore, denoise.network(method)), image).clip(0, 1)
-    ending = picture_file.ending(file)
+    ending = file.suffix if file.suffix.lower() in picture_file.TIFF else ".png"  # which loses none
     target = out / f"{name}{ending}"
     picture_file.write(target, file, picture, low + (high - low) * restored)
     notes = list(picture.notes)

@@ -53,8 +53,7 @@ def page(partner, file, picture, restored, out):
     slow = read.scaled(second.pixels, span_of_second).astype(np.float32)
     noisy, slow, *_ = register(noisy, slow)
     margin = (restored.shape[1] - noisy.shape[1]) // 2
-    height, width = noisy.shape
-    restored = restored[margin : margin + height, margin : margin + width]
+    restored = restored[margin:-margin, margin:-margin]
     images = {"reference": slow, "noisy": noisy, "restored": restored}
     said = "{:g} to {:g}".format(*span)
     crop = f"{margin} pixels all around, as the second scan was registered"

@@ -52,7 +52,6 @@ def evaluate(clean, masks, *, restorers=(), seeds=(0,), severities=(0.3, 0.6, 1.
 
     def measure(number, reference):
         truth = reference.image
-        half = "judge" if number % 2 else "choose"
         for seed in seeds:
             noisy = damage.acquire(truth, seed=[seed, number], dose=dose)
             before = reference.scores(noisy)
@@ -63,8 +62,8 @@ def evaluate(clean, masks, *, restorers=(), seeds=(0,), severities=(0.3, 0.6, 1.
                 if stress != HONEST:
                     own = {"seed": [seed, number, 1], "mask": reference.mask}
                     image = damage.apply(stress, image, severity, **own)
-                case = {"image": number, "half": half, "seed": seed, "base": base}
-                case |= {"stress": stress, "severity": severity}
+                case = {"image": number, "half": "judge" if number % 2 else "choose", "seed": seed}
+                case |= {"base": base, "stress": stress, "severity": severity}
                 yield case | measured(reference, noisy, before, image)
 
     return trust.table(measure, clean, masks, "stress tests")
@@ -98,8 +97,7 @@ def _youden(table, fires, target):
 
 def rule_fires(table, rule, thresholds):
     """Whether a rule fires in each case, a bool Series."""
-    moved = {name: table[f"d_{name}"] for name in trust.AXES}
-    return trust.fired(moved, **thresholds)[rule]
+    return trust.fired({name: table[f"d_{name}"] for name in trust.AXES}, **thresholds)[rule]
 
 
 def judge(table, thresholds):
@@ -141,8 +139,7 @@ def gain_rules(table, by=GAINS):
         values = np.unique(chosen.loc[chosen["stress"].isin([target, HONEST]), gain])
         limits = (values[1:] + values[:-1]) / 2
         alarms = [sign * chosen[gain] < sign * limit for limit in limits]
-        scores = [_youden(chosen, alarm, target) for alarm in alarms]
-        limit = limits[np.argmax(scores)]
+        limit = limits[np.argmax([_youden(chosen, alarm, target) for alarm in alarms])]
         rule = {"rule": f"{gain} {'<' if sign > 0 else '>'}", "target": target}
         rates = _rates(judged, sign * judged[gain] < sign * limit, target)
         rules.append(rule | {"thresholds": f"{limit:.2f}"} | rates)
@@ -166,10 +163,9 @@ def alarms(table):
 def _rates(table, fires, target):
     hit = table["stress"] == target
     honest = table["stress"] == HONEST
-    parts = {"sensitivity": fires[hit], "specificity": ~fires[honest]}
-    parts["elsewhere"] = fires[~hit & ~honest]
     rates = {}
-    for name, values in parts.items():
+    parts = (fires[hit], ~fires[honest], fires[~hit & ~honest])
+    for name, values in zip(RATES, parts, strict=True):
         low, high = stats.share_interval(int(values.sum()), len(values))
         rates |= {name: float(values.mean()), f"{name}_lo": low, f"{name}_hi": high}
         rates[f"{name}_n"] = len(values)

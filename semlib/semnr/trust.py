@@ -142,8 +142,7 @@ def fired(moved, **thresholds):
 
 def conflicts(before, after):
     """Names of the article's rules that fire between two profiles; without its metric none does."""
-    rules = fired(changes(before, after))
-    return [name for name, fires in rules.items() if fires]
+    return [name for name, fires in fired(changes(before, after)).items() if fires]
 
 
 def flags(before, after):

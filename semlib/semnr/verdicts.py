@@ -1,9 +1,11 @@
 """What the dose experiment says: losses and gains with intervals, sentences, cases, a figure."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
 from semlib import stats
+from semlib.saving import PALETTE
 from semlib.semnr import dose as experiment
 from semlib.semnr.dose import NOISY, SCORES, TRUTH
 
@@ -170,10 +172,6 @@ def panels(case, table, field, seed, kinds=("mse", "semnr")):
 
 def curves(table):
     """Recall, PSNR, FSIM and 1 - DISTS over the dose with 95 % bands, a line for each restorer."""
-    import matplotlib.pyplot as plt
-
-    from semlib.saving import PALETTE
-
     means = summary(table)
     names = [name for name in table["restorer"].unique() if name != TRUTH]
     palette = ("0.5", PALETTE[1], PALETTE[3], PALETTE[0], *PALETTE[4:])

@@ -91,8 +91,7 @@ def dark_columns(run):
     """Columns at the right edge of the first image that are darker than half of its mean."""
     row = next(datasets.load_manifest(run.place.dataset).itertuples())
     grey, _ = read.listed(run.place.raw, row)
-    bright = grey.mean(axis=0)[::-1] >= grey.mean() / 2
-    return int(np.argmax(bright))
+    return int(np.argmax(grey.mean(axis=0)[::-1] >= grey.mean() / 2))  # the first bright one
 
 
 def border_energy_ratio(run):

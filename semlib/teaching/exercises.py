@@ -33,9 +33,8 @@ def check(exercise, answer=None, dataset="synthetic", *, seed=0):
     """Compare an answer with what the files of the run say; print why it is right, or a hint.
 
     The words are in ``exercises.yaml``, what is right is computed in `semlib.teaching.answers`.
-    Returns whether the answer is right, None without one. ValueError if there is no such exercise,
-    or the data set cannot answer it (no labels, one training); FileNotFoundError if the notebook
-    has not run.
+    Returns whether the answer is right, None without one. ValueError if there is no such exercise
+    or the data set cannot answer it (no labels, one training), FileNotFoundError before the run.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ def test_methods_are_compared_on_shots_left_out_and_the_best_is_used(folders):  
     assert result.exit_code == 0, result.output
     out = folders / "out"
     methods = pd.read_csv(out / "methods.csv")
-    assert set(methods["method"]) == {"SEM-CLIP", "SEM-CLIP + pixels", "random forest"}
+    assert set(methods["method"]) == {"SEM-CLIP", "SEM-CLIP + pixels", "random forest", "U-Net"}
     best = (methods["F1-max"] + methods["accuracy"]).idxmax()
     assert methods["used"].sum() == 1 and methods["used"][best] and set(methods["shots"]) == {6}
     assert f"used: {methods['method'][best]}" in result.output
@@ -79,7 +79,7 @@ def test_patchcore_learns_from_defect_free_shots_alone(folders, monkeypatch):  #
 @pytest.mark.slow
 def test_a_model_of_an_earlier_method_does_not_stay(folders):  # noqa: F811
     model = folders / "out" / "model"
-    for method in ("SEM-CLIP", "random forest"):
+    for method in ("SEM-CLIP", "random forest", "U-Net"):
         assert call(folders, method=method).exit_code == 0
         assert (model / "model.json").is_file() == (method == "SEM-CLIP")
     assert store.load_learnt(model, "SEM-CLIP").shots is not None
