@@ -69,7 +69,9 @@ def _autocast(device):
     """bf16 where the hardware has it (GPU, AVX512-BF16, AMX): emulated, it is far slower."""
     cpu = torch.cpu.get_capabilities()
     native = device != "cpu" or cpu.get("avx512_bf16", False) or cpu.get("amx_bf16", False)
-    return torch.autocast(device, torch.bfloat16, enabled=native)
+    # its cache of short weights is one for all threads: beside another training, which empties it,
+    # gradients would now and then be summed in other precision
+    return torch.autocast(device, torch.bfloat16, enabled=native, cache_enabled=False)
 
 
 def load_encoder(folder):

@@ -10,7 +10,7 @@ import torch
 from semlib import paths
 from semlib.morphology import train as module
 from semlib.morphology.encoder import Encoder, embed
-from semlib.morphology.recipes import LOSSES, METHODS, Recipe, load_encoder
+from semlib.morphology.recipes import LOSSES, METHODS, Learner, Recipe, load_encoder
 from semlib.morphology.train import train
 
 
@@ -46,6 +46,22 @@ def test_same_seed_same_bytes_and_another_seed_differs(levels, tmp_path):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
     first, other = ((tmp_path / name / "embeddings.npy").read_bytes() for name in "ac")
     assert first != other
+
+
+def test_a_training_beside_another_gives_what_it_gives_alone():
+    """PyTorch's cache of short weights is one for all threads: another may empty it at any time."""
+    torch.manual_seed(0)
+    learner = Learner(METHODS["paper"], "all")
+    views = [torch.rand(8, 1, side, side) for side in (64, 32, 16)]
+
+    def gradients():
+        learner.zero_grad()
+        learner(views)[0].backward()
+        return [one.grad.clone() for one in learner.parameters()]
+
+    alone = gradients()
+    learner.encoder.register_forward_hook(lambda *_: torch.clear_autocast_cache())
+    assert all(map(torch.equal, alone, gradients()))
 
 
 @pytest.mark.slow
