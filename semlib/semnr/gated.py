@@ -1,7 +1,7 @@
 """The network of the denoisers: a U-Net whose blocks multiply instead of applying a ReLU.
 
-The blocks are those of NAFNet (Chen et al., arXiv 2204.04676) without channel attention; each pixel
-is normalised by itself, so that a dark corner of an image does not change a bright one.
+The blocks are those of NAFNet (Chen et al., arXiv 2204.04676) without channel attention. Each pixel
+has its own norm, over its channels: a dark corner of an image does not change a bright one.
 """
 
 from itertools import pairwise
