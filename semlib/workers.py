@@ -1,7 +1,7 @@
 """Work on several cores: processes, threads, and the memory that they keep.
 
 Processes (`spread`) suit Python code. Threads suit work that releases the interpreter: functions
-over jobs (`threads`), a compiled loop over a range (`split`), small networks (`side_by_side`).
+over jobs (`threads`), small networks (`side_by_side`).
 """
 
 import ctypes
@@ -57,35 +57,6 @@ def threads(work, jobs, workers):
             begun = pool.map(work, jobs[start : start + batch])
             yield from ready
             ready = begun
-
-
-def split(kernel, count, *arguments):
-    """Call ``kernel(start, stop, *arguments)`` on independent parts of ``range(count)``.
-
-    It takes as many threads as PyTorch; one that is done takes the next part, a quarter of a share.
-    """
-    import torch
-
-    workers = max(1, min(torch.get_num_threads(), count))
-    length = math.ceil(count / (4 * workers))
-    starts = iter(range(0, count, length))
-
-    def work():
-        for start in starts:  # one iterator for all threads
-            kernel(start, min(start + length, count), *arguments)
-
-    others = [_pool(workers).submit(work) for _ in range(workers - 1)]
-    work()
-    for other in others:
-        other.result()
-
-
-@lru_cache
-def _pool(workers):
-    return ThreadPoolExecutor(max(1, workers - 1))
-
-
-os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
 
 
 def side_by_side(jobs):

@@ -4,7 +4,6 @@ import platform
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import torch
 
@@ -27,17 +26,6 @@ def test_results_come_in_order(count, number):
 @pytest.mark.slow
 def test_processes_keep_the_order():
     assert [*workers.spread(double, list(range(11)), 2, chunk=2)] == list(range(0, 22, 2))
-
-
-@pytest.mark.parametrize("count", [1, 2, 7, 100])
-def test_each_part_of_a_range_is_visited_once(count):
-    visits = np.zeros(count, dtype=int)
-
-    def visit(start, stop, step):
-        visits[start:stop] += step
-
-    workers.split(visit, count, 1)
-    assert (visits == 1).all()
 
 
 def test_threads_of_pytorch_are_given_back_after_an_error():

@@ -23,6 +23,7 @@ from tqdm import tqdm
 from semlib import checkpoint, paths
 from semlib.morphology.encoder import best_device
 from semlib.semclip import clip
+from training.sem_vlm_growth import grown
 from training.sem_vlm_losses import (
     MEAN,
     PATCH,
@@ -37,7 +38,7 @@ from training.sem_vlm_losses import (
 from training.sem_vlm_pairs import SIZE, pairs_of
 from training.sem_vlm_turns import retold, turned
 
-STEM = (8, 16, 32, 64)  # channels
+STEM = (8, 16, 32, 64)  # channels of the smallest
 LOG_EVERY = 50  # steps
 EXAMINE_EVERY = 500
 LOSSES = ("image_text_loss", "patch_text_loss")  # columns of the log
@@ -55,7 +56,8 @@ class Settings:
     world: str = "narrow+wide"  # of `sem_vlm_pairs.PRESETS`, each half of the images
     n_images: int = 12_000
     steps: int = 20_000
-    stem: bool = True  # a convolutional stem in place of the patch embedding
+    layers: int = 8  # blocks of the image encoder
+    stem: int = 1  # so many times `STEM` channels in place of the patch embedding; 0: as it is
     ways: int = 8  # in which an image is seen: 1 as it is, 2 left and right swapped, 8 all
     cycles: int = 0  # the rate falls along so many cosines (arXiv 1608.03983); 0: see `fall`
     warm: int = 100  # without cycles: steps in which the rate rises; it is level then and
@@ -67,19 +69,20 @@ class Settings:
     shown_last: float = 1.0  # the same while the rate falls: later a model sees all patches
     patch_weight: float = 0.5  # of the patch-caption term
     short: bool = True  # products of matrices in bfloat16
-    start: str = ""  # folder of a finished training whose weights and vocabulary this one takes
+    start: str = ""  # folder of a finished training whose weights and vocabulary this one takes;
+    # `grown`, if this model is larger
     seed: int = 0  # of the first weights, the order and the jitter
     pool: int = 0  # seed of the images; 1 is that of the held-out ones
 
 
-def architecture(words, stem=True):
+def architecture(words, stem=1, layers=8):
     """open_clip's configuration of a small ViT and text tower, for so many words."""
-    vision = {"image_size": SIZE, "patch_size": PATCH, "width": 128, "layers": 8}
+    vision = {"image_size": SIZE, "patch_size": PATCH, "width": 128, "layers": layers}
     vision |= {"head_width": 32, "mlp_ratio": 4.0}
     text = {"context_length": clip.CONTEXT, "vocab_size": words}
     text |= {"width": 128, "heads": 4, "layers": 3}
     config = {"embed_dim": 128, "vision_cfg": vision, "text_cfg": text}
-    return config | ({"stem": list(STEM)} if stem else {})
+    return config | ({"stem": [stem * channels for channels in STEM]} if stem else {})
 
 
 def vocabulary(captions, least=RARE):
@@ -113,9 +116,12 @@ def train(folder, settings, *, data, held_out, device=None):
         words = json.loads((Path(settings.start) / f"{clip.NAME}.json").read_text())["vocabulary"]
     else:
         words = vocabulary([*data.captions, *RARE * [SUFFIX]])
-    model = clip.network(architecture(len(words), settings.stem)).to(device or best_device())
+    model = clip.network(architecture(len(words), settings.stem, settings.layers))
     if settings.start:
-        model.load_state_dict(load_file(Path(settings.start) / f"{clip.NAME}.safetensors"))
+        trained = load_file(Path(settings.start) / f"{clip.NAME}.safetensors")
+        draw = torch.Generator().manual_seed(settings.seed)
+        model.load_state_dict(grown(trained, model.state_dict(), draw))
+    model = model.to(device or best_device())
     # no weight decay for norms, biases, embeddings of position and the temperature
     named = list(model.named_parameters())
     bare = [one for name, one in named if one.ndim < 2 or "positional" in name]
@@ -207,7 +213,7 @@ def _finish(folder, settings, model, words, log):
         save_file(tensors, temporary)
     with paths.atomic(folder / f"{clip.NAME}.csv") as temporary:
         pd.DataFrame(log).to_csv(temporary, index=False, float_format="%.5g")
-    config = architecture(len(words), settings.stem)
+    config = architecture(len(words), settings.stem, settings.layers)
     told = asdict(settings) | {"start": Path(settings.start).name}  # no path of this machine
     config |= {"mean": MEAN, "std": STD, "training": told}
     text = json.dumps(config | {"vocabulary": words}, indent=1)

@@ -36,7 +36,8 @@ def execute(notebook, target, values, label, row=0):
     # The "\r" at the end tells Line that whatever comes next stands in place of the count
     count = {"file": line, "bar_format": "cell {n}/{total}\r", "mininterval": 0, "leave": False}
     options = {"kernel_name": "python3", "progress_bar": count, "stderr_file": line}
-    options |= {"coalesce_streams": True, "extra_arguments": ["--log-level=ERROR"]}
+    options |= {"coalesce_streams": True, "extra_arguments": ["--log-level=CRITICAL"]}
+    options["shutdown_kernel"] = "immediate"  # all is written: gigabytes need not be freed orderly
     os.environ["TQDM_NCOLS"] = str(line.width - len(label) - 2)  # for the bars of the kernel
     with paths.atomic(target) as copy, _watched_memory() as memory:
         try:

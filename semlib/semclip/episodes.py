@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no one equality
 class Pool:
     """All images of an experiment."""
 
@@ -32,7 +32,7 @@ class Pool:
         return np.bincount(self.labels, minlength=len(self.classes))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Episode:
     """`k` shots a class drawn with `seed`; images by their number in the pool."""
 

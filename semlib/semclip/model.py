@@ -30,7 +30,8 @@ class Options:
     remove_redundant: bool = True  # from the texts, see `maps.distinct` (ablation: False)
     transformation: bool = True  # train the Transformation Layers; without them no mask is needed
     levels: str = "all"  # tapped blocks that take part, or "last" (ablation)
-    fusion: float = 0.5  # weight w of CLIP's score; 1 trains no head, 0 is the head alone
+    # weight w of CLIP's score, by default `tune.trust`; 1 trains no head, 0 is the head alone
+    fusion: float | None = None
     temperature: float = 0.07  # of the similarities in the maps
     blur: float = 0.25  # standard deviation of a Gaussian over the enlarged maps, in patches
     steps: int = 60  # of the Transformation Layers, see `tune.transformation_layers`
@@ -40,7 +41,7 @@ class Options:
 
     def __post_init__(self):
         too_small = min(self.blur, self.steps) < 0 or min(self.temperature, self.strength) <= 0
-        if too_small or self.levels not in ("all", "last") or not 0 <= self.fusion <= 1:
+        if too_small or self.levels not in ("all", "last") or not 0 <= (self.fusion or 0) <= 1:
             raise ValueError(f"an option is out of its range: {self}")
 
 
@@ -51,6 +52,7 @@ class SemClip:
     is compared with the texts of all classes, from which the redundant part is removed. The odds of
     defect against defect-free become maps, and those of both paths are added, A = A_F + A_V.
     Classification: ``P = w softmax(s <image, text>) + (1 - w) softmax(head)``, s CLIP's own scale.
+    The paper does not state w: ours is the part of the shots that words name rightly, `tune.trust`.
 
     By default with our embedded model and the prompts of the paper's classes; see `Options`.
     """
@@ -86,20 +88,25 @@ class SemClip:
             training = {name: getattr(options, name) for name in ("steps", "learning_rate", "seed")}
             layers = tune.transformation_layers(*given, **self._look(), **training)
             self.transform = layers
-        if options.fusion < 1:
+        if options.fusion != 1:
             patches = maps.anomaly(features.tokens, layers, **self._look())
             inputs = tune.describe(features, patches)
             self.head = tune.classification_head(inputs, classes, strength=options.strength)
+            self.head["trust"] = tune.trust(self._words(features), classes)
         return self
 
-    def predict(self, images, shape=None):
+    def predict(self, images, shape=None, beside=None):
         """`Prediction` for uint8 images (N, H, W) or Features, with maps of a `shape`.
 
-        When not given it is that of the images, or the backbone's own for Features.
+        When not given it is that of the images, or the backbone's own for Features. `beside` (N, C)
+        are probabilities by something else that learnt from the shots; they count like the head's.
         """
         self.check_fitted()
         layers = self.backbone.projection if self.transform is None else self.transform
-        return self._predict(images, shape, layers, self.options.fusion)
+        fusion = self.options.fusion
+        if fusion is None:
+            fusion = float(self.head["trust"][0])
+        return self._predict(images, shape, layers, fusion, beside)
 
     def zero_shot(self, images, shape=None):
         """What `predict` gives without trained parts: the projection and CLIP's score alone."""
@@ -108,7 +115,7 @@ class SemClip:
     def check_fitted(self):
         """Raise ValueError where a trained part that the options ask for is missing."""
         untrained_layers = self.options.transformation and self.transform is None
-        if untrained_layers or (self.options.fusion < 1 and self.head is None):
+        if untrained_layers or (self.options.fusion != 1 and self.head is None):
             raise ValueError("this model is not fitted: call fit first, or zero_shot")
 
     def anomaly_scores(self, prediction):
@@ -126,20 +133,25 @@ class SemClip:
         return other
 
     @torch.inference_mode()
-    def _predict(self, images, shape, layers, fusion):
+    def _predict(self, images, shape, layers, fusion, beside=None):
         if shape is None:
             own = (self.backbone.image_size,) * 2
             shape = own if isinstance(images, Features) else images.shape[1:]
         features = self._features(images)
         patches = maps.anomaly(features.tokens, layers, **self._look())  # N P: (A_F + A_V) / 2
-        probabilities = softmax(self.scale * features.image @ self.texts.T, axis=1)  # N C
+        probabilities = self._words(features)
         if fusion < 1:
             inputs = tune.describe(features, patches) - self.head["mean"]
-            logits = inputs @ self.head["weight"].T + self.head["bias"]
-            probabilities = fusion * probabilities + (1 - fusion) * softmax(logits, axis=1)
+            learnt = softmax(inputs @ self.head["weight"].T + self.head["bias"], axis=1)
+            learnt = learnt if beside is None else (learnt + beside) / 2
+            probabilities = fusion * probabilities + (1 - fusion) * learnt
         grids = patches.unflatten(1, self.backbone.grid)  # N h w
         anomaly = maps.enlarge(grids, shape, self.options.blur).clamp(0, 1)  # N H W
         return Prediction(probabilities.astype(np.float32), anomaly.numpy())
+
+    def _words(self, features):
+        """CLIP's score: probabilities (N, C) by the class texts alone."""
+        return softmax(self.scale * features.image @ self.texts.T, axis=1)
 
     def _features(self, images):
         """Features with the paths and levels that take part."""

@@ -88,8 +88,8 @@ class PixelTrees:
 class SemClipPixels:
     """Few-shot defects at full resolution: ``fit(images, labels, masks).predict(images)``.
 
-    The map is that of `PixelTrees`; classes are the mean of the likeliest pixels' and of SEM-CLIP's
-    (our choice, made on other presets than the one reported).
+    The map is that of `PixelTrees`; SEM-CLIP names the classes, the likeliest pixels beside its
+    head (our choice, made on other presets than the one reported).
 
     Parameters
     ----------
@@ -120,8 +120,7 @@ class SemClipPixels:
         looks = filters.looks(filters.filters(images, step=STEP))
         given = looks, features.tokens, len(self.classes), images.shape[1:]
         maps, pooled = self.pixels.predict(*given)
-        words = self.model.predict(features).class_probabilities
-        return Prediction((pooled + words) / 2, maps)
+        return Prediction(self.model.predict(features, beside=pooled).class_probabilities, maps)
 
     def anomaly_scores(self, prediction):
         """One score an image (N,): mean of the map's highest 0.25 %."""
@@ -132,8 +131,7 @@ def sem_clip_pixels(features, looks, grid, sem_clip):
     """SEM-CLIP + pixels as a method of the study.
 
     `features` and `looks` are the backbone's and the `filters.looks` of all images of the pool;
-    `sem_clip` is the `Method` whose probabilities of the classes take part, None for filters alone
-    (ablation).
+    `sem_clip` is the `study.sem_clip` that names the classes, None for filters alone (ablation).
     """
 
     def run(pool, episode):
@@ -144,7 +142,7 @@ def sem_clip_pixels(features, looks, grid, sem_clip):
         asked = looks[episode.test], features.tokens[episode.test], len(pool.classes)
         maps, whole = trees.predict(*asked, pool.images.shape[1:])
         if sem_clip:
-            whole = (whole + sem_clip.run(pool, episode).probabilities) / 2
+            whole = sem_clip.run(pool, episode, beside=whole).probabilities
         return Result(whole, maps, highest(maps, forest.TOP))
 
     return Method(NAME if sem_clip else ALONE, "labels + masks", run)

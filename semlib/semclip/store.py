@@ -71,8 +71,9 @@ def load(folder, backbone=None):
     model.texts = tensors["texts"]
     if model.options.transformation:
         model.transform = torch.from_numpy(tensors["transform"])
-    if model.options.fusion < 1:
-        model.head = {name: tensors[f"head.{name}"] for name in ("weight", "bias", "mean")}
+    if model.options.fusion != 1:
+        names = ["weight", "bias", "mean"] + ["trust"] * (model.options.fusion is None)
+        model.head = {name: tensors[f"head.{name}"] for name in names}
     return model
 
 

@@ -1,6 +1,7 @@
 """The few-shot study: features kept, SEM-CLIP as methods, all methods on all episodes."""
 
-from functools import cache, partial
+from dataclasses import replace
+from functools import cache, lru_cache, partial
 from itertools import product
 from pathlib import Path
 from time import perf_counter
@@ -77,7 +78,7 @@ def sem_clip(features, backbone, prompts, fits, name=FULL, supervision="labels +
     same model once. `options` are those of `model.Options`, or ``plain=True``: CLIP's own prompts.
     """
     plain = options.pop("plain", False)
-    fusion = options.pop("fusion", 0.5)  # training does not depend on it
+    fusion = options.pop("fusion", None)  # training does not depend on it
     prompts = prompts.plain() if plain else prompts
     untrained = cache(partial(SemClip, backbone, prompts, **options))
 
@@ -91,10 +92,10 @@ def sem_clip(features, backbone, prompts, fits, name=FULL, supervision="labels +
             fits[key] = model.fit(features[shots], labels, masks)
         return fits[key].changed(fusion=fusion)
 
-    def run(pool, episode):
+    def run(pool, episode, **beside):
         model = untrained() if supervision == "none" else fitted(pool, episode)
         predict = model.zero_shot if supervision == "none" else model.predict
-        prediction = predict(features[episode.test], pool.images.shape[1:])
+        prediction = predict(features[episode.test], pool.images.shape[1:], **beside)
         return Result(*prediction, model.anomaly_scores(prediction))
 
     return Method(name, supervision, run)
@@ -156,6 +157,11 @@ def _columns(table, names):
     """`KEYS` and some scores of a table, without rows that have none of these."""
     table = table.reindex(columns=[*KEYS, *names])
     return table.dropna(subset=[*names], how="all", ignore_index=True)
+
+
+def remembering(methods):
+    """The same methods; what they gave last stays in memory, so that `results` asks nothing anew."""
+    return [replace(method, run=lru_cache(2)(method.run)) for method in methods]
 
 
 def results(pool, episode, methods, names):

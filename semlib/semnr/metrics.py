@@ -8,8 +8,6 @@ Images are float (H, W) in [0, 1]; of batches (N, H, W) a metric returns an arra
 import numpy as np
 from numba import njit
 
-from semlib.workers import split
-
 WINDOW = 11  # pixels of SSIM's window
 _WEIGHTS = np.exp(-((np.arange(WINDOW) - WINDOW // 2) ** 2) / (2 * 1.5**2))  # Gaussian, 1.5 px
 KERNEL = (_WEIGHTS / _WEIGHTS.sum()).astype(np.float32)
@@ -93,17 +91,16 @@ def ssim_of(reference, image):
 
 def _smooth(a, b):
     """Gaussian window of a * b where it fits whole: (H, W) becomes (H - 10, W - 10)."""
-    height, width = (side - WINDOW + 1 for side in a.shape)
-    smoothed = np.empty((height, width), np.float32)
-    split(_smooth_rows, height, a, b, KERNEL, smoothed)
+    smoothed = np.empty([side - WINDOW + 1 for side in a.shape], np.float32)
+    _smooth_rows(a, b, KERNEL, smoothed)
     return smoothed
 
 
 @njit(nogil=True, fastmath=True, cache=True)
-def _smooth_rows(start, stop, a, b, window, smoothed):
+def _smooth_rows(a, b, window, smoothed):
     # the window is separable: one pass down the columns of a * b, one along the row it gives
     column = np.empty(a.shape[1], np.float32)
-    for row in range(start, stop):
+    for row in range(len(smoothed)):
         column[:] = 0
         for k in range(WINDOW):
             for j in range(len(column)):

@@ -322,6 +322,7 @@ def test_data_bars_change_nothing(folders, spots):
 
 def test_one_rule_of_grey_for_shots_and_images_and_later_lots(folders, spots):
     """Shots of 8 bits and a lot of 16 bits with a hot pixel are both read by quantiles."""
+    write(folders / "dozen", *spots(12))  # of six the head learns little: one pixel moves it
     images, names, _ = spots(6, seed=1)
     (folders / "images").rename(folders / "eight")
     (folders / "images").mkdir()
@@ -329,7 +330,7 @@ def test_one_rule_of_grey_for_shots_and_images_and_later_lots(folders, spots):
         deep = 2000 + 8 * image.astype(np.uint16)
         deep[3, 3] = 65535
         tifffile.imwrite(folders / "images" / f"{number:02}.tif", deep)
-    result = call(folders)
+    result = call(folders, shots="dozen")
     assert "by quantiles for shots and images alike" in result.output, result.output
     assert found(folders / "out")["class"].tolist() == names
     assert pd.read_csv(folders / "out" / "shots.csv")["range"].eq("quantiles").all()
@@ -339,7 +340,7 @@ def test_one_rule_of_grey_for_shots_and_images_and_later_lots(folders, spots):
     assert later.exit_code == 0, later.output
     assert found(folders / "b")["range"].eq("quantiles").all()
     deep, flat = scores(folders / "out")[SCORES], scores(folders / "b")[SCORES]
-    assert np.abs(deep - flat).to_numpy().max() < 0.02
+    assert np.abs(deep - flat).to_numpy().max() < 0.01
 
 
 def test_a_model_of_stated_ranges_says_where_a_lot_does_not_state_its_own(folders):

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
 
-from semlib.semclip import store
+from semlib.semclip import store, tune
 from semlib.semclip.backbone import Backbone, Features
 from semlib.semclip.clip import Source
 from semlib.semclip.model import Prediction, SemClip
@@ -93,9 +93,38 @@ def test_fusion_mixes_the_two_scores(make, shots, test_set):
     assert np.allclose(clip, expected, atol=1e-6)
     fitted = make().fit(*shots)
     assert np.array_equal(fitted.changed(fusion=0.3).predict(features).class_probabilities, both)
-    assert fitted.options.fusion == 0.5
+    assert fitted.options.fusion is None
     with pytest.raises(ValueError, match=r"out of its range.*fusion=1\.5"):
         fitted.changed(fusion=1.5)
+
+
+@pytest.mark.slow
+def test_words_weigh_as_much_as_they_are_right_on_the_shots(make, shots, test_set):
+    features, names, masks = shots
+    fitted = make(steps=3).fit(*shots)
+    named = make(transformation=False).zero_shot(features).class_probabilities.argmax(1)
+    right = (named == fitted.prompts.positions(names)).sum()
+    assert fitted.head["trust"] == pytest.approx((right + 1) / (len(names) + 2))
+    given = test_set[0]
+    weight = float(fitted.head["trust"][0])
+    clip, head, both = (
+        fitted.changed(fusion=w).predict(given).class_probabilities for w in (1.0, 0.0, None)
+    )
+    assert np.allclose(both, weight * clip + (1 - weight) * head, atol=1e-6)
+    # what else learnt from the shots counts like the head
+    other = np.eye(clip.shape[1])[np.zeros(len(clip), int)]
+    mixed = fitted.predict(given, beside=other).class_probabilities
+    assert np.allclose(mixed, weight * clip + (1 - weight) * (head + other) / 2, atol=1e-6)
+    alone = fitted.changed(fusion=1.0).predict(given, beside=other).class_probabilities
+    assert np.array_equal(alone, clip)
+
+
+def test_trust_grows_with_the_shots_that_words_name_rightly():
+    classes = np.repeat([0, 1, 2], 4)
+    right = np.eye(3)[classes]
+    assert tune.trust(right, classes) == pytest.approx(13 / 14)
+    assert tune.trust(np.roll(right, 1, 1), classes) == pytest.approx(1 / 14)
+    assert tune.trust(right[:2], classes[:2]) < tune.trust(right, classes)
 
 
 def test_the_map_is_the_mean_of_both_paths(make, test_set):

@@ -147,16 +147,24 @@ def test_both_find_the_squares_and_name_them(spots_pool, spots_backbone, spots_p
 
 
 @pytest.mark.slow
-def test_probabilities_of_sem_clip_take_part(spots_pool, spots_backbone):
+def test_sem_clip_names_the_classes_with_the_pixels_beside_its_head(spots_pool, spots_backbone):
     pool = spots_pool
     features = spots_backbone.encode_images(pool.images)
     looks = filters.looks(filters.filters(pool.images, step=2))
     episode = Episode(3, 0, np.arange(9), np.arange(9, 24))
     sure = np.tile([0, 0, 1.0], (15, 1))
-    words = Method("sure", "none", lambda pool, episode: Result(sure))
-    given = features, looks, spots_backbone.grid
-    result = pixels.sem_clip_pixels(*given, words).run(pool, episode)
-    assert (result.probabilities[:, 2] >= 0.5).all()
+    given = []
+
+    def name(pool, episode, *, beside):
+        given.append(beside)
+        return Result(sure)
+
+    parts = features, looks, spots_backbone.grid
+    result = pixels.sem_clip_pixels(*parts, Method("sure", "none", name)).run(pool, episode)
+    assert result.probabilities is sure
+    (beside,) = given
+    np.testing.assert_allclose(beside.sum(1), 1, atol=1e-4)
+    assert (beside.argmax(1) == pool.labels[episode.test]).mean() > 0.9
 
 
 @pytest.mark.slow

@@ -223,3 +223,17 @@ def test_parameters_that_would_fail_late_are_refused_first(wrong, said):
     study.check_parameters(**good)
     with pytest.raises(ValueError, match=said):
         study.check_parameters(**good | wrong)
+
+
+def test_what_methods_gave_last_stays_in_memory(pool):
+    calls = []
+
+    def run(pool, episode):
+        calls.append(episode.seed)
+        return Result(scores=np.arange(3.0))
+
+    asked = [Episode(1, seed, np.array([0]), np.array([1])) for seed in range(3)]
+    (method,) = study.remembering([Method("one", "none", run)])
+    given = [method.run(pool, asked[seed]) for seed in (0, 1, 2, 2, 0)]
+    assert calls == [0, 1, 2, 0] and given[2] is given[3]
+    assert (method.name, method.supervision) == ("one", "none")
