@@ -160,7 +160,7 @@ def _columns(table, names):
 
 
 def remembering(methods):
-    """The same methods; what they gave last stays in memory, so that `results` asks nothing anew."""
+    """The same methods; what they gave last stays in memory, so that `results` are there."""
     return [replace(method, run=lru_cache(2)(method.run)) for method in methods]
 
 
