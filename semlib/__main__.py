@@ -13,6 +13,9 @@ from semlib.denoising import denoise
 from semlib.reproduce.kernel import NotebookError
 from semlib.reproduce.run import reproduce as run_notebooks
 
+# threads that wait must sleep: on a busy machine those that spin hold up the ones that work
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+_HELP = {"help_option_names": ["-h", "--help"]}
 _ENVIRONMENT = """\b
 SEMLIB_DATA     folder of all data sets (default: data/ in the clone)
 SEMLIB_FIGURES  folder of all figures and tables (default: figures/)
@@ -37,9 +40,6 @@ class _Group(click.Group):
 
     def command(self, **options):
         return super().command(epilog=_ENVIRONMENT, **options)
-
-
-_HELP = {"help_option_names": ["-h", "--help"]}
 
 
 @click.group(cls=_Group, epilog=_ENVIRONMENT, context_settings=_HELP)

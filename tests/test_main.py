@@ -1,5 +1,8 @@
 """The command line: help, errors in one line, exit codes."""
 
+import subprocess
+import sys
+
 import pytest
 from click.testing import CliRunner
 from PIL import Image
@@ -128,3 +131,17 @@ def test_check_compares_an_archive_with_its_checksum():
     archive.parent.mkdir(parents=True)
     archive.write_bytes(b"not the archive")
     assert "WRONG" in call("check").output
+
+
+@pytest.mark.parametrize(
+    ("own", "kept"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")]
+)
+def test_waiting_threads_sleep_unless_told_otherwise(own, kept, monkeypatch):
+    """Spinning ones made `detect` more than twice as slow beside another process."""
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
+    code = "import os, sys, semlib.__main__\n"
+    code += "print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [kept, "False"]  # PyTorch reads it when it is imported
