@@ -27,15 +27,14 @@ def grown(small, large, draw):
         each channel stands there twice, and what it gives is divided between the two at random, so
         that they learn different things (arXiv 1511.05641, Sec. 2.2).
     """
-    names = [BLOCK.fullmatch(name) for name in large]
-    added = len({match[1] for match in names if match}) - _depth(small)
+    added = _depth(large) - _depth(small)
     state = {}
     for name, tensor in small.items():
         match = BLOCK.fullmatch(name)
         if match and int(match[1]) >= SHARED:
             name = f"visual.transformer.resblocks.{int(match[1]) + added}.{match[2]}"
         state[name] = _widened(tensor, large[name].shape, draw)
-    for match in filter(None, names):
+    for match in filter(None, map(BLOCK.fullmatch, large)):
         if SHARED <= int(match[1]) < SHARED + added:
             ends = match[2].startswith(LAST)
             state[match[0]] = torch.zeros_like(large[match[0]]) if ends else large[match[0]]
@@ -43,7 +42,7 @@ def grown(small, large, draw):
 
 
 def _depth(state):
-    return len({match[1] for name in state if (match := BLOCK.fullmatch(name))})
+    return len({match[1] for match in map(BLOCK.fullmatch, state) if match})
 
 
 def _widened(tensor, shape, draw):
