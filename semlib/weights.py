@@ -74,9 +74,11 @@ def load(name):
 
 
 def status():
-    """List of (name with size and licence, whether it is in ``data/weights``, how to get it)."""
+    """Of each set "ok" and its name with size and licence, or "missing", these and the command."""
     hint = "python -m semlib.weights"
-    return [(f"{name}: {own.what}", path(name).is_file(), hint) for name, own in REGISTRY.items()]
+    for name, own in REGISTRY.items():
+        what = f"{name}: {own.what}"
+        yield ("ok", what) if path(name).is_file() else ("missing", what, hint)
 
 
 def digest(tensors):

@@ -20,7 +20,7 @@ def report():
         ("machine", _machine()),
         (f"data in {paths.data_root()}", _data()),
         (f"figures in {paths.figures_root()}", _figures()),
-        ("weights (optional)", _weights()),
+        ("weights (optional)", weights.status()),
     ):
         click.secho(title, bold=True)
         for status, what, *hint in lines:
@@ -96,8 +96,3 @@ def _figures():
             yield "ok", f"{name}: {done}"
     if not runs:
         yield "missing", "no run yet", "make reproduce, or: python -m semlib reproduce"
-
-
-def _weights():
-    for name, here, hint in weights.status():
-        yield ("ok", name) if here else ("missing", name, hint)

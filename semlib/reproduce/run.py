@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 import semlib
 from semlib import paths, workers
-from semlib.reproduce import limits, report, state
+from semlib.reproduce import limits, prepare, report, state
 from semlib.reproduce import notebook as nb
 from semlib.reproduce.kernel import NotebookError, execute, say
 
@@ -71,6 +71,8 @@ def reproduce(
         say(f"semlib {semlib.__version__}: {place.dataset}, profile {profile}, seed {seed}")
         say(_forecast(selected, record, profile))
         begin = time.monotonic()
+        if any("layout" in notebook.code for notebook in selected):
+            prepare.begin()
         reasons = _Schedule(suite, selected, values, record, force).run(jobs)
         ran = sum(map(bool, reasons.values()))
         spent = time.monotonic() - begin

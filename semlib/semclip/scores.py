@@ -42,13 +42,10 @@ def alarms(image_scores, is_defective):
     alarm = np.zeros(len(image_scores), bool)
     for number in (0, 1):
         judged = half == number
-        alarm[judged] = image_scores[judged] >= _threshold(
-            image_scores[~judged], is_defective[~judged]
-        )
-    return {
-        "false alarms": float(alarm[~is_defective].mean()),
-        "missed": float(1 - alarm[is_defective].mean()),
-    }
+        level = _threshold(image_scores[~judged], is_defective[~judged])
+        alarm[judged] = image_scores[judged] >= level
+    false, found = (float(alarm[kind].mean()) for kind in (~is_defective, is_defective))
+    return {"false alarms": false, "missed": 1 - found}
 
 
 def _threshold(image_scores, is_defective):

@@ -4,11 +4,11 @@ The network sees grey values over the range of each file (`read.Picture.span`); 
 back to the numbers of the file: 16 bits in, 16 bits out. A data bar is copied as it is.
 """
 
-import hashlib
 import time
 from functools import partial
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
@@ -52,8 +52,9 @@ def run(images, out, *, method="semnr", reference=None):
     references = second_scan.partners(files, reference) if reference else {}
     # those of the method alone: "semnr-x.safetensors" is of another one
     networks = [denoise.MODELS / f"{method}{end}.safetensors" for end in ("", spread.ENDING)]
-    weights = [sha256(file) for file in networks if file.is_file()]
-    keys = {name: _key(file, references.get(name), method, weights) for name, file in files.items()}
+    about = [method, tiles.TILE, tiles.OVERLAP, *map(sha256, filter(Path.is_file, networks))]
+    pairs = {name: filter(None, (files[name], references.get(name))) for name in files}
+    keys = {name: joblib.hash([about, *map(sha256, pair)]) for name, pair in pairs.items()}
     rows = _earlier(out, keys)
     skipped = []
     todo = [name for name in files if name not in rows]
@@ -113,13 +114,6 @@ def _restored(file, out, name, method, partner):
     row = {part: path and path.relative_to(out).as_posix() for part, path in row.items()}
     seconds = round(time.perf_counter() - start, 2)
     return row | {"method": method, "seconds": seconds, "notes": "; ".join(notes)}
-
-
-def _key(file, partner, method, weights):
-    """What a result depends on, as one digest."""
-    about = [sha256(file), sha256(partner) if partner else "", method, weights]
-    about += [tiles.TILE, tiles.OVERLAP]
-    return hashlib.sha256(repr(about).encode()).hexdigest()[:16]
 
 
 def _earlier(out, keys):

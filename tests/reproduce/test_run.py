@@ -98,6 +98,18 @@ def test_one_at_a_time_runs_in_the_order_of_the_numbers(suite, in_process):
     assert in_process == ["01_first", "02_second", "03_third"]
 
 
+def test_what_is_compiled_for_views_begins_with_the_run_that_draws_some(
+    suite, in_process, monkeypatch
+):
+    begun = []
+    monkeypatch.setattr(module.prepare, "begin", lambda: begun.append([*in_process]))
+    run()
+    assert begun == []
+    write_notebook("03_third", "", "from semlib.morphology import layout")
+    run(force=True)
+    assert begun == [["01_first", "02_second"]]  # before the first notebook of this run
+
+
 def test_changed_parameter_reruns_it_and_what_reads_its_output(suite, in_process):
     run()
     assert run(parameters={"n": 5}) == {
