@@ -28,7 +28,7 @@ def source(folder):
     model = clip.network(settings).eval()
     model.load_state_dict(load_file(folder / f"{clip.NAME}.safetensors"))
     tokenize = partial(clip.tokenize, words=settings["vocabulary"])
-    return clip.Source(model, tokenize, settings["mean"], settings["std"], str(folder))
+    return clip.Source(model, tokenize, settings["mean"], settings["std"], str(folder), turned=True)
 
 
 def scores(folder, pool, drawn):

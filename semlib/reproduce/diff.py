@@ -48,9 +48,7 @@ def _folder(name):
     for folder in (Path(name), paths.figures_root() / name):
         if (folder / "run.json").is_file():
             return folder
-    raise ValueError(
-        f"{name} holds no run.json: give a folder figures/DATASET in which notebooks were run"
-    )
+    raise ValueError(f"{name} holds no run.json: give a folder figures/DATASET of a run")
 
 
 def _facts(record, shared):

@@ -15,7 +15,7 @@ from semlib.semclip import clip
 class Features:
     """What a backbone sees in N images."""
 
-    image: np.ndarray  # float32 (N, e): the unchanged model's embedding, L2-normalised
+    image: np.ndarray  # float32 (N, e): the model's own embedding, L2-normalised
     tokens: np.ndarray  # float16 (N, 2, L, P, d): original and V-V path, levels, patches row by row
 
     def __len__(self):
@@ -46,16 +46,14 @@ class Backbone(nn.Module):
         else:
             source = clip.read(name, pretrained)
             self.settings |= {"name": name, "pretrained": pretrained and str(pretrained)}
-        self.model, self.tokenize, mean, std, self.label = source
+        self.model, self.tokenize, mean, std, self.label, self.turned = source
         visual = self.model.visual
         depth = len(self.blocks)
         if not all(isinstance(block.attn, nn.MultiheadAttention) for block in self.blocks):
             raise ValueError(f"{self.label}: V-V is not defined for attention of their own kind")
         if not 1 <= levels <= vv_blocks <= depth:
             asked = f"vv_blocks={vv_blocks}, levels={levels}"
-            raise ValueError(
-                f"{asked}: use 1 <= levels <= vv_blocks <= {depth}, the blocks there are"
-            )
+            raise ValueError(f"{asked}: use 1 <= levels <= vv_blocks <= {depth}, of its blocks")
         self.first_dual = depth - vv_blocks + 1  # the first block is number 1
         steps = (-(-vv_blocks * k // levels) for k in range(1, levels + 1))  # rounded up
         self.levels = tuple(depth - vv_blocks + step for step in steps)
@@ -96,11 +94,20 @@ class Backbone(nn.Module):
 
     @torch.inference_mode()
     def encode_images(self, images, batch_size=32):
-        """`Features` of uint8 images (N, H, W), which are resized to the model's square."""
+        """`Features` of uint8 images (N, H, W), which are resized to the model's square.
+
+        Where the source says `turned`, the mean of what is seen upright and upside down: our
+        choice, as two looks err less than one.
+        """
         embeddings = []
         tokens = []
         for start in trange(0, len(images), batch_size, desc="encode", unit="batch", delay=5):
-            image, both = self.two_paths(self.to_input(images[start : start + batch_size]))
+            x = self.to_input(images[start : start + batch_size])
+            image, both = self.two_paths(x)
+            if self.turned:
+                again, backwards = self.two_paths(x.flip(2, 3))
+                image = F.normalize(image + again, dim=-1)
+                both = (both + backwards.flip(3)) / 2  # turned, the last patch is the first
             embeddings.append(image.cpu().numpy())
             tokens.append(both.half().cpu().numpy())
         return Features(np.concatenate(embeddings), np.concatenate(tokens))

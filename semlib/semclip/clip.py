@@ -35,6 +35,7 @@ class Source(NamedTuple):
     mean: float | tuple = open_clip.OPENAI_DATASET_MEAN  # of the input on [0, 1]
     std: float | tuple = open_clip.OPENAI_DATASET_STD
     label: str = "open_clip model"  # in tables
+    turned: bool = False  # whether an image is also seen upside down: for models that learnt both
 
 
 def split(text):
@@ -134,7 +135,7 @@ def read(name=OURS, pretrained=None):
     if name != OURS:
         return Source(model, open_clip.get_tokenizer(name), label=f"{name} ({note})")
     label = "SEM-VLM (ours, simulated)" if embedded else f"SEM-VLM architecture ({note})"
-    return Source(model, tokenize, settings["mean"], settings["std"], label)
+    return Source(model, tokenize, settings["mean"], settings["std"], label, turned=True)
 
 
 def _downloaded(name, tag):

@@ -79,9 +79,7 @@ def _read_alike(*tables):
     """Give several lots one rule for the grey range: as all files state it, or by quantiles."""
     rules = {rule for table in tables for rule in table["range"]}
     if len(rules) > 1:
-        print(
-            "grey range: by quantiles for shots and images alike, as one folder does not state it"
-        )
+        print("grey range: by quantiles for shots and images alike, as one does not state it")
     rule = "quantiles" if "quantiles" in rules else "stated"
     for table in tables:
         table["range"] = rule

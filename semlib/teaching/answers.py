@@ -189,9 +189,7 @@ def neighbours_kept_by_umap(run):
 def neighbours_kept_by_training(run):
     """Share of images whose nearest neighbour is the same in the first two trainings."""
     if not run.place.ssl(run.seed + 1).exists():
-        raise ValueError(
-            "exercise 06.4 compares two trainings: run notebook 04 with n_seeds of 2 or more"
-        )
+        raise ValueError("exercise 06.4 compares two trainings: run 04 with n_seeds of 2 or more")
     return np.mean(_nearest(run.embeddings()) == _nearest(run.embeddings(later=1)))
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from semlib.semclip import clip
 from semlib.semclip.backbone import Backbone, vv_attention
 from semlib.semclip.clip import Source
 
@@ -139,6 +140,26 @@ def test_vv_path_is_the_sum_of_the_dual_blocks_beside_the_original(images):
     assert tokens.shape == (5, 2, 3, 9, 32) and tokens.dtype == np.float16
     np.testing.assert_allclose(tokens[:, 1], np.stack(expected, 1), atol=4e-3)
     assert np.abs(tokens[:, 0].astype(float) - tokens[:, 1]).max() > 0.1
+
+
+def test_seen_upside_down_too_is_the_mean_of_both(images):
+    upright = wrap().encode_images(images)
+    turned = wrap().encode_images(images[:, ::-1, ::-1])
+    both = Backbone(Source(build(), open_clip.tokenize, turned=True), vv_blocks=3, levels=2)
+    seen = both.encode_images(images)
+    mean = upright.image + turned.image
+    mean /= np.linalg.norm(mean, axis=1, keepdims=True)
+    np.testing.assert_allclose(seen.image, mean, atol=1e-6)
+    tokens = (upright.tokens.astype(float) + turned.tokens[:, :, :, ::-1]) / 2  # place by place
+    np.testing.assert_allclose(seen.tokens, tokens, atol=4e-3)
+    again = both.encode_images(images[:, ::-1, ::-1])
+    np.testing.assert_allclose(again.image, seen.image, atol=1e-6)
+    np.testing.assert_allclose(again.tokens[:, :, :, ::-1], seen.tokens.astype(float), atol=4e-3)
+
+
+def test_only_our_own_model_is_asked_twice(images):
+    assert Backbone().turned
+    assert not wrap().turned and not clip.read("ViT-S-16", "random").turned
 
 
 def test_batches_do_not_matter(images):
