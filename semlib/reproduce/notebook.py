@@ -82,7 +82,7 @@ def numbered():
     """All notebooks ``NN_name.ipynb`` of the suite, in order."""
     suite = [Notebook(path) for path in sorted(paths.NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))]
     if not suite:
-        raise FileNotFoundError(f"no NN_name.ipynb in {paths.NOTEBOOKS}: run from a clone")
+        raise FileNotFoundError(f"no notebooks in {paths.NOTEBOOKS}: run from a clone")
     return suite
 
 

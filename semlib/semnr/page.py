@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from semlib import paths
 from semlib.images.read import SUFFIXES
@@ -24,6 +25,13 @@ def folder(place):
     if not stems:
         raise FileNotFoundError(f"{place} needs reference/ and restored/ with equal names")
     return [{name: files.get(stem) for name, files in parts.items()} for stem in stems]
+
+
+def write_example(place, images):
+    """Images in [0, 1] by part ("reference", ...) as 8-bit files of one stem, as `folder` reads."""
+    for name, image in images.items():
+        with paths.atomic(Path(place, name, "synthetic-example.png")) as temporary:
+            Image.fromarray(np.uint8(np.rint(255 * image))).save(temporary)
 
 
 def write(reference, restored, out, *, mask=None, noisy=None, bar="auto"):

@@ -21,7 +21,6 @@ from semlib.unet import UNet
 
 COVERAGE = 0.9  # of the intervals
 ENDING = "-spread"  # of the names of its files, behind the denoiser's
-USUAL = 0.05  # half width before the training
 MULTIPLE = FOLD * UNet.multiple  # pixels a side
 
 
@@ -31,7 +30,7 @@ class ErrorSpread(nn.Module):
     def __init__(self):
         super().__init__()
         self.network = UNet(inside=2 * FOLD**2, outside=FOLD**2)
-        nn.init.constant_(self.network.last.bias, math.log(USUAL))
+        nn.init.constant_(self.network.last.bias, math.log(0.05))  # a usual half width
 
     def forward(self, x):
         y = F.pixel_shuffle(self.network(F.pixel_unshuffle(x, FOLD)), FOLD)

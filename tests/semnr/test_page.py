@@ -150,3 +150,14 @@ def test_folder_of_equal_names(tmp_path):
     assert files["reference"].name == "a.png" and files["mask"] is None
     with pytest.raises(FileNotFoundError, match="reference/ and restored/"):
         page.folder(tmp_path / "reference")
+
+
+def test_an_example_is_read_back_as_an_own_folder(tmp_path):
+    rng = np.random.default_rng(0)
+    images = {name: rng.random((40, 40)) for name in ("reference", "restored")}
+    page.write_example(tmp_path, images)
+    (files,) = page.folder(tmp_path)
+    assert files["noisy"] is None and files["mask"] is None
+    for name, image in images.items():
+        stored = np.array(Image.open(files[name]))
+        assert stored.dtype == np.uint8 and np.abs(stored / 255 - image).max() <= 0.5 / 255 + 1e-9
