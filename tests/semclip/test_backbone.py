@@ -157,6 +157,7 @@ def test_seen_upside_down_too_is_the_mean_of_both(images):
     np.testing.assert_allclose(again.tokens[:, :, :, ::-1], seen.tokens.astype(float), atol=4e-3)
 
 
+@pytest.mark.slow
 def test_only_our_own_model_is_asked_twice(images):
     assert Backbone().turned
     assert not wrap().turned and not clip.read("ViT-S-16", "random").turned

@@ -21,16 +21,19 @@ def restored():
     return seen
 
 
+@pytest.mark.slow
 def test_it_holds_most_of_the_truth_at_each_dose(restored):
     for pairs in restored.values():
         assert 0.8 < np.mean([error <= width for error, width in pairs]) < 0.98
 
 
+@pytest.mark.slow
 def test_it_is_wide_where_electrons_are_few(restored):
     few, many = (np.mean([width for _, width in restored[dose]]) for dose in (3, 200))
     assert few > 2 * many
 
 
+@pytest.mark.slow
 def test_within_an_image_it_is_wide_where_the_error_is_large(restored):
     ranks = [spearmanr(*pair, axis=None).statistic for pairs in restored.values() for pair in pairs]
     assert np.mean(ranks) > 0.15
