@@ -1,6 +1,7 @@
 """What a first run has made beside its first notebooks."""
 
 import runpy
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,17 +15,11 @@ from semlib.semnr import metrics
 @pytest.fixture
 def begun(tmp_path, monkeypatch):
     """Commands that `begin` started, where umap-learn lies in a folder without compiled code."""
-    (tmp_path / "umap.py").touch()
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(prepare, "find_spec", lambda name: Spec(str(tmp_path / "umap.py")))
+    found = SimpleNamespace(origin=str(tmp_path / "umap.py"))
+    monkeypatch.setattr(prepare, "find_spec", {"umap": found}.get)
     commands = []
     monkeypatch.setattr(prepare.subprocess, "Popen", lambda given, **_: commands.append(given))
     return commands
-
-
-class Spec:
-    def __init__(self, origin):
-        self.origin = origin
 
 
 def compile_umap(folder):
