@@ -33,6 +33,7 @@ TRAINING = {
     "crop": 96,
     "learning_rate": 1e-3,
     "pieces": 4000,
+    "faintest": 1.0,  # least contrast of a defect, 1 as it was simulated
     "untouched": 0.05,  # share of crops without noise, so that clean images are left alone
     "average": 0.999,  # of the weights, which is what is kept
     "weights": WEIGHTS,  # of the terms of "semnr"
@@ -154,6 +155,9 @@ def example(bank, rng, config):
     flip = rng.choice([-1, 1])
     cut = [bank[name][number, top : top + crop, left : left + crop] for name in fields.NAMES]
     clean, golden, mask = (np.rot90(part, turns)[:, ::flip] for part in cut)
+    if config["faintest"] < 1:
+        share = rng.uniform(config["faintest"], 1)
+        clean = golden + share * (clean.astype(np.float32) - golden)
     mean = clean.mean()
     contrast = rng.uniform(0.5, 1.4) * (-1 if rng.random() < 0.1 else 1)
     level = rng.uniform(60, 170)

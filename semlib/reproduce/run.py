@@ -183,8 +183,10 @@ def _pool(jobs):
     given = {name: os.environ.get(name) for name in THREADS}
     os.environ.update({name: value or share for name, value in given.items()})
     others = multiprocessing.active_children()
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _begin_worker)
     try:
-        yield ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _begin_worker)
+        yield pool
+        pool.shutdown()
     except BrokenProcessPool:
         raise NotebookError("a process that ran a notebook was killed: run again") from None
     finally:
