@@ -36,8 +36,7 @@ def bulk():
 @click.option("--intensity", type=click.Choice(("full", "stretch")), default="full")
 @click.option("--bar", default="auto", help="Data bar: auto, none, or rows to cut, as in 0,60.")
 def run(manifest, stages, out, root, scheduler, workers, chunk, retries, encoder, **preprocessing):
-    """Compute STAGEs for every image that MANIFEST lists: preprocess, glcm, lbp, wavelet, embed; or
-    profile alone.
+    """Compute STAGEs (preprocess, glcm, lbp, wavelet, embed; profile alone) of MANIFEST's images.
 
     MANIFEST is a CSV file with a column path; for profile with reference and restored, perhaps mask
     and noisy. Images that cannot be used are listed in OUT/STAGE/skipped.csv. Grey levels are those

@@ -25,8 +25,7 @@ def keep(file, config, parts, progress):
 def resume(file, config, parts, start):
     """Bring `parts` to the state that `keep` wrote for the same `config`.
 
-    Returns the progress as it was kept, or `start` where there is no file or it is of another
-    training.
+    Returns the progress as it was kept, or `start` without a file or with that of another training.
     """
     import torch
 

@@ -56,9 +56,7 @@ def reproduce(
     jobs : notebooks side by side, where none needs another; None: two from four cores and 16 GB of
         free memory on, else one
     """
-    if not jobs:
-        fit = os.cpu_count() >= 4 and psutil.virtual_memory().available >= 16e9
-        jobs = 2 if fit else 1
+    jobs = jobs or (2 if os.cpu_count() >= 4 and psutil.virtual_memory().available >= 16e9 else 1)
     place = paths.of(dataset)
     request = {"dataset": place.dataset, "profile": profile, "seed": seed}
     suite = nb.numbered()
@@ -180,10 +178,9 @@ def _pool(jobs):
         yield None
         return
     share = str(max(1, os.cpu_count() // jobs))
-    given = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update({name: value or share for name, value in given.items()})
     others = multiprocessing.active_children()
-    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _begin_worker)
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, context, _begin_worker, (share,))
     try:
         yield pool
         pool.shutdown()
@@ -192,11 +189,11 @@ def _pool(jobs):
     finally:
         for process in set(multiprocessing.active_children()) - set(others):
             process.terminate()  # those that still run
-        for name in [name for name, value in given.items() if value is None]:
-            del os.environ[name]
 
 
-def _begin_worker():
+def _begin_worker(share):
+    for name in THREADS:
+        os.environ.setdefault(name, share)  # of the kernels that it starts
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent ends them
     workers.end_with_parent()
 

@@ -94,8 +94,7 @@ class Stem(nn.Module):
 def network(settings):
     """The model of a configuration in open_clip's form, with random weights.
 
-    Beside open_clip's own keys there may be "stem", the channels of a `Stem` in place of the patch
-    embedding.
+    Beside open_clip's own keys there may be "stem": channels of a `Stem` for the patch embedding.
     """
     model = open_clip.CLIP(**{key: settings[key] for key in NETWORK & settings.keys()})
     if stem := settings.get("stem"):

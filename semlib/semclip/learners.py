@@ -61,15 +61,14 @@ class Forest:
 
 
 class Segmenter:
-    """Maps of a U-Net, which sees the masks alone, and the classes of a `SemClip`."""
+    """Maps of a U-Net, which sees the masks alone, and the classes of a fitted `SemClip`."""
 
     def __init__(self, model):
         self.model = model
         self.classes = model.classes
 
     def fit(self, images, labels, masks):
-        """Learn from uint8 images (N, H, W), names of classes and bool masks (N, H, W)."""
-        self.model.fit(images, labels, masks)
+        """Learn from uint8 images (N, H, W) and bool masks (N, H, W)."""
         self.network = unet.train(images, masks)
         return self
 
@@ -120,23 +119,25 @@ class PatchCore:
         return prediction.class_probabilities[:, 1]
 
 
-def makers(backbone, prompts, shots):
-    """Functions that make each method anew, unfitted, by name."""
-    sem_clip = SemClip(backbone, prompts, transformation=bool(shots.masks.any()))
-    return {
-        SEM_CLIP: sem_clip.changed,
-        PIXELS: lambda: pixels.SemClipPixels(sem_clip.changed()),
-        FOREST: lambda: Forest(prompts),
-        UNET: lambda: Segmenter(sem_clip.changed()),
-        PATCHCORE: PatchCore,
-    }
-
-
 def fit(method, shots, backbone, prompts):
     """Train one of `NAMES` on `Shots`; refuse one that cannot learn from these."""
     if method not in (names := possible(shots, prompts)):
         raise ValueError(f"{method} cannot learn from these shots: use {', '.join(names)}")
-    return makers(backbone, prompts, shots)[method]().fit(*shots)
+    return _fitted([method], shots, backbone, prompts)[method]
+
+
+def _fitted(names, shots, backbone, prompts):
+    """Methods that learnt from `Shots`, by name; those with a `SemClip` share one."""
+    if {SEM_CLIP, PIXELS, UNET} & set(names):
+        sem_clip = SemClip(backbone, prompts, transformation=bool(shots.masks.any())).fit(*shots)
+    fitted = {
+        SEM_CLIP: lambda: sem_clip,
+        PIXELS: lambda: pixels.SemClipPixels(sem_clip).fit_pixels(*shots),
+        FOREST: lambda: Forest(prompts).fit(*shots),
+        UNET: lambda: Segmenter(sem_clip).fit(*shots),
+        PATCHCORE: lambda: PatchCore().fit(*shots),
+    }
+    return {name: fitted[name]() for name in names}
 
 
 def possible(shots, prompts):
@@ -169,22 +170,22 @@ def compare(names, shots, backbone, prompts):
     truth = shots.masks[left_out]
     if not truth.any():
         return pd.DataFrame(columns=COLUMNS)
-    make = makers(backbone, prompts, shots)
+    maps = {name: np.zeros(shots.images.shape, np.float32) for name in names}
+    classes = {name: np.zeros(len(fold), int) for name in names}
+    for number in trange(fold.max() + 1, desc="compare methods", unit="fold"):
+        held = fold == number
+        seen = Shots(*(part[~held] for part in shots))
+        for name, model in _fitted(names, seen, backbone, prompts).items():
+            prediction = model.predict(shots.images[held])
+            maps[name][held] = prediction.anomaly_maps
+            classes[name][held] = prediction.class_probabilities.argmax(1)
     lines = []
     for name in names:
-        maps = np.zeros(shots.images.shape, np.float32)
-        classes = np.zeros(len(fold), int)
-        for number in trange(fold.max() + 1, desc=f"compare {name}", unit="training"):
-            held = fold == number
-            model = make[name]().fit(*(part[~held] for part in shots))
-            prediction = model.predict(shots.images[held])
-            maps[held] = prediction.anomaly_maps
-            classes[held] = prediction.class_probabilities.argmax(1)
-        areas = scores.pixels(maps[left_out], truth)
+        areas = scores.pixels(maps[name][left_out], truth)
         line = {"method": name, "F1-max": areas["F1-max"], "pAUROC": areas["pAUROC"]}
-        line["accuracy"] = (classes == prompts.positions(shots.labels))[left_out].mean()
-        line |= {"shots": len(truth), "threshold": best_threshold(maps[left_out], truth)}
-        lines.append(line)
+        line["accuracy"] = (classes[name] == prompts.positions(shots.labels))[left_out].mean()
+        threshold = best_threshold(maps[name][left_out], truth)
+        lines.append(line | {"shots": len(truth), "threshold": threshold})
     table = pd.DataFrame(lines)
     order = (table["F1-max"] + table["accuracy"]).sort_values(ascending=False, kind="stable").index
     return table.loc[order].reset_index(drop=True)

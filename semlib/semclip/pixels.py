@@ -105,8 +105,12 @@ class SemClipPixels:
 
     def fit(self, images, labels, masks):
         """Learn from uint8 images (N, H, W), N classes or labels, and bool masks (N, H, W)."""
+        self.model.fit(images, labels, masks)
+        return self.fit_pixels(images, labels, masks)
+
+    def fit_pixels(self, images, labels, masks):
+        """The same beside a model that is fitted already."""
         features = self.model.backbone.encode_images(images)
-        self.model.fit(features, labels, masks)
         looks = filters.looks(filters.filters(images, step=STEP))
         numbers = self.model.prompts.positions(labels)
         self.pixels.fit(looks, features.tokens, masks, numbers)

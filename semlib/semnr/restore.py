@@ -32,8 +32,7 @@ def run(images, out, *, method="semnr", reference=None):
     out : folder
         Receives the restored pictures under their own names, as TIFF where the file is one and else
         as PNG; ``uncertainty/``, half the width of the 90 % interval in the numbers of the file,
-        where the network has one; ``trust/``; ``restored.csv``; ``skipped.csv`` of what cannot be
-        read.
+        where the network has one; ``trust/``; ``restored.csv``; ``skipped.csv``, what is unreadable
     method : one of `methods`
     reference : path, optional
         A slower scan or a second frame of each place under the same name, a file or a folder:
