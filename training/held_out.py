@@ -1,12 +1,14 @@
 """Held-out images on which the denoisers are looked at while they train, and compared afterwards.
 
 Patterns of the preset "semnr" under the scans of `damage.acquire`, as notebook 08 has them, and
-textures with defects under scans of `noise`: both of other seeds than any training's.
+textures with defects under scans of `noise`: both of other seeds than any training's. Where faint
+defects matter, fields of the dose experiment take the place of the patterns.
 """
 
 import numpy as np
 
 from semlib.semnr import damage, denoise, metrics, visibility
+from semlib.semnr import dose as experiment
 from training import flaws, noise, textures
 
 SEED = 90_000  # trainings use small ones
@@ -16,8 +18,9 @@ DOSES = (3, 10, 40, 200)  # electrons a pixel
 class HeldOut:
     """Noisy images with their truth, made once."""
 
-    def __init__(self, count=6, *, doses=DOSES, size=240, seed=SEED):
-        self.cases = [*patterns(count, doses, size, seed), *textured(count, size, seed)]
+    def __init__(self, count=6, *, doses=DOSES, size=240, seed=SEED, graded=False):
+        kind = fields(count, doses, seed) if graded else patterns(count, doses, size, seed)
+        self.cases = [*kind, *textured(count, size, seed)]
 
     def scores(self, network):
         """Mean PSNR (dB) and recall on the patterns of each dose and on the textures: dict."""
@@ -43,6 +46,14 @@ def patterns(count, doses, size, seed):
         for dose in doses:
             noisy = damage.acquire(clean, seed=[seed, number, dose], dose=dose)
             yield f"{dose}", noisy, clean, golden, mask
+
+
+def fields(count, doses, seed):
+    """The same of fields of the dose experiment: defects graded in contrast and size."""
+    for field in experiment.fields(count, seed=seed):
+        for dose in doses:
+            noisy = experiment.scan(field, dose, seed)
+            yield f"{dose}", noisy, field.truth, field.golden, field.mask
 
 
 def textured(count, size, seed):

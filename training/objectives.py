@@ -14,7 +14,7 @@ WEIGHTS = {"edges": 0.2, "structure": 0.5, "texture": 0.1, "contrast": 0.1}
 WEIGHTS |= {"evidence": 0.2, "detector": 0.5, "flat": 0.2}
 FLOOR = 1e-4  # squared error, 40 dB
 EASIEST = 0.5  # least and largest weight of a defect
-HARDEST = 4.0
+HARDEST = 2.0
 TILE = 7  # pixels a side of the windows of structure and texture
 
 

@@ -34,7 +34,7 @@ def train(kind, folder, *, seed=0, data=None, count=8, **settings):
     optimiser = torch.optim.Adam(network.parameters(), lr=config["learning_rate"])
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config["steps"])
     bank = fields.bank(config["pieces"], seed=seed + 1, folder=data)
-    crops = config | {"kind": "mse", "untouched": denoisers.TRAINING["untouched"]}
+    crops = denoisers.TRAINING | config | {"kind": "mse"}
     losses = []
     for step in tqdm(range(config["steps"]), "spread", mininterval=30):
         # other crops than those of the denoiser's steps

@@ -115,6 +115,23 @@ def test_two_frames_share_the_place_but_not_the_noise(few_fields):
     assert not torch.equal(*noise)
 
 
+def test_defects_can_be_fainter_than_simulated():
+    grey = np.full((1, 64, 64), 100, np.uint8)
+    mask = np.zeros(grey.shape, bool)
+    mask[:, 8:56, 8:56] = True
+    bank = {"clean": grey + np.uint8(40) * mask, "golden": grey, "mask": mask}
+    config = denoisers.TRAINING | TINY | {"kind": "mse", "crop": 64, "batch_size": 60}
+    seen = {}
+    for faintest in (1.0, 0.3):
+        batch = denoisers.batch(bank, np.random.default_rng(0), config | {"faintest": faintest})
+        differences = (batch["clean"] - batch["golden"]).abs().amax((1, 2, 3)) * 255
+        seen[faintest] = float(differences.min()), float(differences.max())
+    # the contrast of the whole picture is drawn from 0.5 to 1.4
+    assert seen[1.0][0] + 1e-3 >= 20 and seen[1.0][1] <= 56.01
+    assert seen[0.3][0] + 1e-3 >= 6 and seen[0.3][0] < 14
+    assert seen[0.3][1] > 35
+
+
 @pytest.mark.slow
 def test_the_stored_network_is_the_loaded_one(tmp_path):
     trained("mse", tmp_path)
