@@ -25,6 +25,11 @@ def figures_root():
     return Path(os.environ.get("SEMLIB_FIGURES", ROOT / "figures"))
 
 
+def micrographs():
+    """Folder of the real micrographs; the environment variable SEMLIB_MICROGRAPHS moves it."""
+    return Path(os.environ.get("SEMLIB_MICROGRAPHS", data_root() / "micrographs"))
+
+
 class Paths:
     """The files of one data set: what a run needs (`data`) and what it shows (`figures`)."""
 

@@ -21,16 +21,11 @@ SOURCES = {
 }
 
 
-def folder():
-    """Where the micrographs lie: the folder SEMLIB_MICROGRAPHS names, or ``data/micrographs``."""
-    return Path(os.environ.get("SEMLIB_MICROGRAPHS", paths.data_root() / "micrographs"))
-
-
 def files(name):
     """Image files of one of `SOURCES` by their name without ending, sorted; empty without them."""
     if name not in SOURCES:
         raise ValueError(f"unknown micrographs {name!r}: use one of {', '.join(SOURCES)}")
-    listed = sorted((folder() / name).glob("*"))
+    listed = sorted((paths.micrographs() / name).glob("*"))
     return {file.stem: file for file in listed if file.suffix.lower() in SUFFIXES}
 
 
@@ -39,8 +34,9 @@ def missing(names=SOURCES):
     absent = [name for name in names if not files(name)]
     if not absent:
         return ""
+    place = paths.micrographs()
     return (
-        f"real micrographs ({', '.join(absent)}) are not in {folder()}: get them by `python -m "
+        f"real micrographs ({', '.join(absent)}) are not in {place}: get them by `python -m "
         "semlib fetch micrographs`, or name a folder that has them in SEMLIB_MICROGRAPHS"
     )
 
@@ -51,13 +47,10 @@ def fetch():
     A file that cannot be had, or has another checksum, is a ConnectionError or ValueError; so is a
     folder that SEMLIB_MICROGRAPHS names, as what is fetched would not be used.
     """
+    place = paths.micrographs()
     if "SEMLIB_MICROGRAPHS" in os.environ:
-        raise ValueError(f"SEMLIB_MICROGRAPHS names {folder()}, which is used: unset it to fetch")
-    place = paths.data_root() / "micrographs"
-    advice = (
-        "Run again later; what is here stays. SEMLIB_MICROGRAPHS can name a folder that has the "
-        "micrographs instead"
-    )
+        raise ValueError(f"SEMLIB_MICROGRAPHS names {place}, which is used: unset it to fetch")
+    advice = "Run again later; what is here stays. Or name their folder in SEMLIB_MICROGRAPHS"
     pooch.get_logger().setLevel("WARNING")  # the bar says where it is
     for file in tqdm(list(pd.read_csv(REGISTRY).itertuples()), "micrographs", unit="file"):
         retrieve(place / file.name, file.url, file.sha256, advice)

@@ -68,7 +68,7 @@ def _data():
     if absent := micrographs.missing():
         yield "missing", "real micrographs for notebooks 07 and 08", absent
     else:
-        yield "ok", f"real micrographs: {micrographs.folder()}"
+        yield "ok", f"real micrographs: {paths.micrographs()}"
     for manifest in sorted(paths.data_root().glob("*/manifest.csv")):
         if manifest.parent.name not in paths.BUILT_IN:
             yield "ok", f"{manifest.parent.name} (an own folder): {_contents(manifest)}"

@@ -66,10 +66,12 @@ def files(pattern, place):
     if root == "source":
         own = not place.raw.is_relative_to(place.data)
         matching = place.raw.rglob(rest) if own else []
+    elif root == "micrographs":
+        matching = paths.micrographs().glob(rest)
     elif root in ("data", "figures"):
         matching = getattr(place, root).glob(rest)
     else:
-        raise ValueError(f"{pattern!r} of a notebook must start with data/, figures/ or source/")
+        raise ValueError(f"{pattern!r} must start with data/, figures/, source/ or micrographs/")
     return sorted(path for path in matching if path.is_file() and not path.name.startswith("."))
 
 
@@ -109,8 +111,8 @@ def _version(path):
 
 
 def _content(pattern, place):
-    """Digest of the files of a glob: by content; an own folder by names, sizes and times."""
-    if pattern.startswith("source/"):
+    """Digest of the files of a glob: by content; what others made by names, sizes and times."""
+    if pattern.startswith(("source/", "micrographs/")):
         return _short_digest([_version(path) for path in files(pattern, place)])
     return _short_digest([(relative(path, place), digest(path)) for path in files(pattern, place)])
 

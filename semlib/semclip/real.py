@@ -81,9 +81,7 @@ def pools():
 def _levels(name, stem):
     """Levels of a file of a data set, all its rows: a picture, or a mask whose levels are told."""
     if stem not in (files := micrographs.files(name)):
-        raise FileNotFoundError(
-            f"{micrographs.folder() / name} has no image {stem}: fetch it again"
-        )
+        raise FileNotFoundError(f"{paths.micrographs() / name} has no image {stem}: fetch it again")
     return read.image(files[stem], bar="none").pixels
 
 

@@ -342,7 +342,7 @@ def test_folder_that_cannot_be_written_is_named(suite, in_process, tmp_path, mon
 
 def test_notebooks_that_are_missing_broken_or_ill_declared_are_named(suite, tmp_path, monkeypatch):
     write_notebook("01_first", "", "1", inputs=["elsewhere/a.txt"])
-    with pytest.raises(ValueError, match=r"'elsewhere/a.txt' .* must start with data/"):
+    with pytest.raises(ValueError, match=r"'elsewhere/a.txt' must start with data/"):
         run()
     write_first(parameters="x: int = n + 1")
     with pytest.raises(ValueError, match=r"parameters must be lines 'name: type = value"):
@@ -539,3 +539,17 @@ def test_an_optional_input_is_waited_for_and_a_change_of_it_is_a_reason(suite, i
     (paths.NOTEBOOKS / "03_third.ipynb").write_text(json.dumps(book))
     run(only=["03"])
     assert run()["03_third"] == ["input changed: data/a.txt"]
+
+
+def test_micrographs_that_came_since_are_a_reason(suite, in_process, tmp_path, monkeypatch):
+    monkeypatch.setenv("SEMLIB_MICROGRAPHS", str(tmp_path / "micrographs"))
+    write_notebook("03_third", "", "1")
+    book = json.loads((paths.NOTEBOOKS / "03_third.ipynb").read_text())
+    book["metadata"]["semlib"]["optional_inputs"] = ["micrographs/*/*"]
+    (paths.NOTEBOOKS / "03_third.ipynb").write_text(json.dumps(book))
+    run(only=["03"])
+    assert not run(only=["03"])["03_third"], "without any the notebook is up to date"
+    (tmp_path / "micrographs" / "kriss").mkdir(parents=True)
+    (tmp_path / "micrographs" / "kriss" / "1.png").write_bytes(b"a picture")
+    assert run(only=["03"])["03_third"] == ["input changed: micrographs/*/*"]
+    assert not run(only=["03"])["03_third"]
