@@ -4,6 +4,7 @@ import importlib.util
 import json
 from functools import cache, partial
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from semlib.semnr.metrics import check_image
 MODELS = Path(__file__).parent / "models"  # networks trained by `python -m training.denoisers`
 BORDER = 24  # pixels mirrored around an image before a network sees it
 SMALLEST = 16  # pixels a side
+BM3D_ALONE = Lock()  # the package crashes where two threads call it
 
 
 def denoise(name, image, **settings):
@@ -73,8 +75,7 @@ def restore(network, image):
 def _nl_means(image, *, strength=0.8, sigma=None, height=None):
     sigma = sigma or float(restoration.estimate_sigma(image))
     height = max(height or strength * sigma, 1e-6)  # 0 would divide by 0 on a constant image
-    # patches of 5 px, looked for up to 7 px away
-    return restoration.denoise_nl_means(image, 5, 7, height, sigma=sigma)
+    return restoration.denoise_nl_means(image, 5, 7, height, sigma=sigma)  # px: patch, reach
 
 
 def _bm3d(image, *, sigma=None):
@@ -82,7 +83,8 @@ def _bm3d(image, *, sigma=None):
         import bm3d
     except ImportError as error:
         raise ValueError("BM3D needs the package bm3d: pip install bm3d") from error
-    return bm3d.bm3d(image, sigma or float(restoration.estimate_sigma(image)))
+    with BM3D_ALONE:
+        return bm3d.bm3d(image, sigma or float(restoration.estimate_sigma(image)))
 
 
 # without a bilateral filter: scikit-image's moved its results by up to 2 px (0.26)

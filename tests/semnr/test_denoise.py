@@ -2,6 +2,9 @@
 
 import json
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -41,6 +44,23 @@ def test_bm3d_says_what_it_needs(monkeypatch):
     monkeypatch.setitem(sys.modules, "bm3d", None)  # as where it is not installed
     with pytest.raises(ValueError, match="pip install bm3d"):
         denoise.denoise("BM3D", np.full((32, 32), 0.5, np.float32))
+
+
+def test_threads_call_bm3d_one_after_the_other(monkeypatch):
+    inside = []
+
+    def bm3d(image, sigma):
+        inside.append(sigma)
+        time.sleep(0.02)
+        assert len(inside) == 1, "two threads at once, which ends the process"
+        inside.pop()
+        return image
+
+    monkeypatch.setitem(sys.modules, "bm3d", SimpleNamespace(bm3d=bm3d))
+    images = np.random.default_rng(0).random((4, 32, 32), np.float32)
+    with ThreadPoolExecutor(4) as pool:
+        restored = list(pool.map(lambda x: denoise.denoise("BM3D", x, sigma=0.1), images))
+    assert np.array_equal(restored, images)
 
 
 def test_a_network_restores_any_size_and_does_not_depend_on_the_padding(lines):
